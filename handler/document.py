@@ -1,0 +1,129 @@
+"""What the documents in the state machine have in common: the run, the watch, the next wait.
+
+Times are UTC, durations whole seconds. Only our own code writes these documents: one of the wrong
+shape raises KeyError, TypeError or ValueError, as the bug it is.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Protocol, Self
+
+REASON_CHARACTERS = 600
+LONGEST_WAIT_SECONDS = 3600
+
+OnLocked = Literal["wait", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one execution was asked to do: the same in all its documents, whatever is deployed."""
+
+    id: str
+    project: str
+    owner: str
+    retention: str
+    on_locked: OnLocked
+    dry_run: bool
+    prune_only: bool
+    servers_at_a_time: int
+    lock_wait_minutes: int
+    snapshot_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Time passed since the first look, in Hetzner's clock, carried from state to state.
+
+    Where Hetzner did not answer, the wait that was ordered counts instead: an outage cannot stop
+    the clock, and our own clock's error cannot move a deadline.
+    """
+
+    now: datetime | None = None
+    elapsed_s: int = 0
+
+    def read(self, answered_at: datetime | None, ordered_wait_s: int) -> "Watch":
+        assumed = self.now + timedelta(seconds=ordered_wait_s) if self.now else None
+        now = answered_at or assumed
+        passed_s = int((now - self.now).total_seconds()) if now and self.now else ordered_wait_s
+        return Watch(now, self.elapsed_s + max(0, passed_s))
+
+
+class Api(Protocol):
+    """What an API tells with its answers, None before the first: its clock, its rate budget."""
+
+    answered_at: datetime | None
+    requests_left: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A state's input and output: where it stands, why, and how long to wait now."""
+
+    run: Run
+    status: str
+    reason: str = ""
+    wait_seconds: int = 0
+    watch: Watch = Watch()
+    give_up_s: int | None = None  # the current deadline, on the watch
+    attempts: int = 0
+    requests_left: int | None = None
+
+    @classmethod
+    def parts(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """The fields found in a state's input, those of this class already built.
+
+        Anything else (a Catch's `error`, say) is left aside.
+        """
+        found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
+        watch = found.get("watch") or {"now": None, "elapsed_s": 0}
+        return found | {
+            "run": Run(**found["run"]),
+            "watch": Watch(parse_time(watch["now"]), watch["elapsed_s"]),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        document = asdict(self)
+        document["watch"]["now"] = format_time(self.watch.now)
+        return document
+
+    def after(self, api: Api) -> Self:
+        """The document after a look at the API: its watch read, one attempt more."""
+        return replace(
+            self,
+            watch=self.watch.read(api.answered_at, self.wait_seconds),
+            wait_seconds=0,
+            attempts=self.attempts + 1,
+            requests_left=self.requests_left if api.requests_left is None else api.requests_left,
+        )
+
+    def allow(self, minutes: int) -> Self:
+        """The document with a new deadline, from now."""
+        return replace(self, give_up_s=self.watch.elapsed_s + 60 * minutes)
+
+    @property
+    def left_s(self) -> int:
+        """Seconds to the deadline, never less than 0; a long time where there is none."""
+        if self.give_up_s is None:
+            return LONGEST_WAIT_SECONDS
+        return max(0, self.give_up_s - self.watch.elapsed_s)
+
+    @property
+    def overdue(self) -> bool:
+        return self.left_s == 0
+
+    def going(self, status: str, reason: str = "", wait_seconds: int = 0) -> Self:
+        """The document on its way to the next state, after a wait."""
+        return replace(
+            self,
+            status=status,
+            reason=reason[:REASON_CHARACTERS],
+            wait_seconds=min(max(0, wait_seconds), LONGEST_WAIT_SECONDS),
+        )
+
+
+def format_time(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+def parse_time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None

@@ -1,0 +1,323 @@
+"""Hetzner's API in our words: the only importer of hcloud.
+
+Every method sends each of its requests once. Nothing here waits or tries again: what to do about
+trouble is decided in the states.
+
+    HetznerError
+    ├── Trouble       passing: ask again later; a write may or may not have happened
+    │   └── Incomplete    a listing that does not add up
+    ├── Locked        another action holds the server
+    ├── Protected     delete protection is on
+    ├── NotFound
+    ├── QuotaReached  the account's limit of snapshots
+    ├── Unauthorized  the token is wrong, missing or read-only
+    └── Refused       a request Hetzner will never take
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from hcloud import APIException, Client
+
+from document import Run
+from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME, Server
+
+TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
+PER_PAGE = 50  # Hetzner's maximum
+MOST_PAGES = 400
+MESSAGE_CHARACTERS = 500
+
+
+class HetznerError(Exception):
+    """What Hetzner said no with; `correlation_id` is the request's, for Hetzner's support."""
+
+    def __init__(self, message: str, code: str = "", correlation_id: str | None = None) -> None:
+        support = f", for Hetzner support: {correlation_id}" if correlation_id else ""
+        super().__init__(message[:MESSAGE_CHARACTERS] + (f" ({code}{support})" if code else ""))
+        self.code = code
+
+
+class Trouble(HetznerError):
+    """Passing: ask again later; a write may or may not have happened."""
+
+
+class Incomplete(Trouble):
+    """A listing that does not add up."""
+
+
+class Locked(HetznerError):
+    """Another action holds the server."""
+
+
+class Protected(HetznerError):
+    """Delete protection is on."""
+
+
+class NotFound(HetznerError):
+    """It does not exist, or no longer."""
+
+
+class QuotaReached(HetznerError):
+    """The account's limit of snapshots."""
+
+
+class Unauthorized(HetznerError):
+    """The token is wrong, missing or read-only."""
+
+
+class Refused(HetznerError):
+    """A request Hetzner will never take."""
+
+
+BY_CODE: dict[str, type[HetznerError]] = {
+    "locked": Locked,
+    "protected": Protected,
+    "not_found": NotFound,
+    "resource_limit_exceeded": QuotaReached,
+    "unauthorized": Unauthorized,
+    "token_readonly": Unauthorized,
+    "forbidden": Unauthorized,
+    "rate_limit_exceeded": Trouble,
+    "conflict": Trouble,
+    "maintenance": Trouble,
+    "resource_unavailable": Trouble,
+    "service_error": Trouble,
+    "server_error": Trouble,
+    "bad_gateway": Trouble,
+    "unavailable": Trouble,
+    "timeout": Trouble,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDetails:
+    id: int
+    name: str
+    status: str
+    ipv4: str | None
+    ipv6: str | None
+    type: str | None
+    location: str | None
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    id: int
+    status: str  # available, creating, unavailable
+    description: str
+    created: datetime
+    size_gb: float | None
+    protected: bool
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    id: int
+    command: str
+    status: str  # running, success, error
+    progress: int  # per cent
+    started: datetime
+    finished: datetime | None
+    error: str
+    image_ids: frozenset[int]
+
+    def __str__(self) -> str:
+        since = self.started.strftime("%H:%MZ")
+        return f"{self.command} (action {self.id}, {self.progress} %, since {since})"
+
+
+def client_for(token: str, endpoint: str) -> Client:
+    """An hcloud client that has a timeout and never tries again by itself."""
+    client = Client(
+        token=token,
+        api_endpoint=endpoint,
+        application_name="hetzner-snapshots",
+        timeout=TIMEOUT_SECONDS,
+    )
+    # hcloud repeats a timed-out request, a POST too, and sleeps in between. There is no public
+    # switch; tests hold that one call is one request.
+    client._client._retry_max_retries = 0
+    return client
+
+
+class Hetzner:
+    """One project's API during one invocation.
+
+    `connect` gives the client when it is needed and may itself raise Trouble or Unauthorized (the
+    token could not be read); `token_name` is where the token lives, for messages. `answered_at` is
+    the API's clock at its last answer, `requests_left` its rate budget; None before the first one.
+    """
+
+    def __init__(self, connect: Callable[[], Client], token_name: str) -> None:
+        self._connect = connect
+        self._token_name = token_name
+        self.answered_at: datetime | None = None
+        self.requests_left: int | None = None
+
+    def servers(self, label_selector: str = "") -> list[ServerDetails]:
+        """All servers, or all that the selector matches. Raises Incomplete rather than some."""
+        params = {"sort": "id:asc"} | ({"label_selector": label_selector} if label_selector else {})
+        with well_formed():
+            return [_server(item) for item in self._list("/servers", "servers", params)]
+
+    def snapshots(self, owner: str, server_id: int) -> list[Snapshot]:
+        """All snapshots with the owner's and the server's labels, by id. Raises Incomplete."""
+        selector = f"{LABEL_MANAGED_BY}=={owner},{LABEL_SERVER_ID}=={server_id}"
+        params = {"type": "snapshot", "label_selector": selector, "sort": "id:asc"}
+        with well_formed():
+            return [_snapshot(item) for item in self._list("/images", "images", params)]
+
+    def snapshot(self, image_id: int) -> Snapshot:
+        with well_formed():
+            return _snapshot(self._request("GET", f"/images/{image_id}")["image"])
+
+    def recent_actions(self, server_id: int) -> list[Action]:
+        """The server's 50 newest actions, newest first, the running ones among them."""
+        params = {"sort": "started:desc", "per_page": PER_PAGE}
+        with well_formed():
+            answer = self._request("GET", f"/servers/{server_id}/actions", params=params)
+            return [_action(item) for item in answer["actions"]]
+
+    def action(self, action_id: int) -> Action:
+        with well_formed():
+            return _action(self._request("GET", f"/actions/{action_id}")["action"])
+
+    def create_snapshot(self, server: Server, run: Run) -> tuple[int, int]:
+        """Starts a snapshot with our labels; gives its image id and action id.
+
+        On Trouble it may have started all the same: look before the next try.
+        """
+        body = {
+            "type": "snapshot",
+            "description": f"{server.name}-snapshot {run.id}",
+            "labels": {
+                LABEL_MANAGED_BY: run.owner,
+                LABEL_RUN_ID: run.id,
+                LABEL_SERVER_ID: str(server.id),
+                LABEL_SERVER_NAME: label_value(server.name),
+            },
+        }
+        path = f"/servers/{server.id}/actions/create_image"
+        with well_formed():
+            answer = self._request("POST", path, json=body)
+            return int(answer["image"]["id"]), int(answer["action"]["id"])
+
+    def delete_snapshot(self, image_id: int) -> None:
+        self._request("DELETE", f"/images/{image_id}")
+
+    def _list(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = {}
+        page = 1
+        for _ in range(MOST_PAGES):
+            answer = self._request(
+                "GET", path, params={**params, "page": page, "per_page": PER_PAGE}
+            )
+            found |= {item["id"]: item for item in answer[key]}
+            total = answer["meta"]["pagination"]["total_entries"]
+            following = answer["meta"]["pagination"]["next_page"]
+            if following is None and len(found) == total:
+                return list(found.values())
+            if following != page + 1:
+                break
+            page = following
+        raise Incomplete(f"the listing of {key} does not add up: {len(found)} of {total}")
+
+    def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        client = self._connect()
+        try:
+            # A redirect would carry the token to wherever it points.
+            answer: dict[str, Any] = client.request(
+                method, path, hooks={"response": self._read_headers}, allow_redirects=False,
+                **arguments,
+            )  # fmt: skip
+        except APIException as error:
+            raise self._in_our_words(error) from None
+        except requests.RequestException as error:
+            raise Trouble(f"no answer from Hetzner: {type(error).__name__}") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            # An error object without code or message, or no object at all.
+            raise Trouble(f"an answer that is not Hetzner's: {error!r}") from None
+        return answer
+
+    def _in_our_words(self, error: APIException) -> HetznerError:
+        if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
+            return Trouble(f"HTTP {error.code}", "no error object", error.correlation_id)
+        kind = BY_CODE.get(error.code, Refused)
+        said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
+        return kind(f"{said}{error.message}", error.code, error.correlation_id)
+
+    def _read_headers(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        try:
+            self.answered_at = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+        except (KeyError, ValueError):
+            # Without a readable Date the clock stays at the last one.
+            return
+        left = response.headers.get("RateLimit-Remaining", "")
+        self.requests_left = int(left) if left.isdecimal() else self.requests_left
+
+
+@contextmanager
+def well_formed() -> Iterator[None]:
+    """Turns an answer of the wrong shape into Trouble: something else answered for Hetzner."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Trouble(f"an answer that is not Hetzner's: {error!r}") from None
+
+
+def label_value(text: str) -> str:
+    """The text as a Hetzner label value: at most 63 of [A-Za-z0-9._-], alphanumeric at its ends."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", text).strip("._-")[:63].rstrip("._-")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _server(item: dict[str, Any]) -> ServerDetails:
+    net = item.get("public_net") or {}
+    location = item.get("location") or (item.get("datacenter") or {}).get("location") or {}
+    return ServerDetails(
+        id=int(item["id"]),
+        name=str(item["name"]),
+        status=str(item["status"]),
+        ipv4=(net.get("ipv4") or {}).get("ip"),
+        ipv6=(net.get("ipv6") or {}).get("ip"),
+        type=(item.get("server_type") or {}).get("name"),
+        location=location.get("name"),
+        labels=dict(item["labels"]),
+    )
+
+
+def _snapshot(item: dict[str, Any]) -> Snapshot:
+    return Snapshot(
+        id=int(item["id"]),
+        status=str(item["status"]),
+        description=str(item["description"]),
+        created=_time(item["created"]),
+        size_gb=item["image_size"],
+        protected=bool(item["protection"]["delete"]),
+        labels=dict(item["labels"]),
+    )
+
+
+def _action(item: dict[str, Any]) -> Action:
+    error = item.get("error") or {}
+    return Action(
+        id=int(item["id"]),
+        command=str(item["command"]),
+        status=str(item["status"]),
+        progress=int(item["progress"]),
+        started=_time(item["started"]),
+        finished=_time(item["finished"]) if item.get("finished") else None,
+        error=f"{error.get('message')} ({error.get('code')})"[:MESSAGE_CHARACTERS] if error else "",
+        image_ids=frozenset(r["id"] for r in item["resources"] if r["type"] == "image"),
+    )

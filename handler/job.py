@@ -1,0 +1,120 @@
+"""The job: one server of one run, a little further on after every state of its child execution."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from document import Document
+
+LABEL_ENABLED = "hetzner-snapshots/enabled"
+LABEL_MANAGED_BY = "hetzner-snapshots/managed-by"
+LABEL_RETENTION = "hetzner-snapshots/retention"
+LABEL_RUN_ID = "hetzner-snapshots/run-id"
+LABEL_SERVER_ID = "hetzner-snapshots/server-id"
+LABEL_SERVER_NAME = "hetzner-snapshots/server-name"
+
+# 400 results of this size, the run and its totals fit a state's 262,144 bytes.
+RESULT_BYTES = 450
+NAME_CHARACTERS = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server as ListServers hands it out; its labels' retention, and what is wrong with them."""
+
+    id: int
+    name: str
+    retention: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartedSnapshot:
+    """This run's snapshot; the action is unknown when an earlier attempt started it unheard."""
+
+    image_id: int
+    action_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one server; a run's summary is made of these.
+
+    `status` is available, planned (a dry run), pruned (a run that only prunes), skipped or failed.
+    """
+
+    server: str
+    id: int
+    status: str
+    reason: str = ""
+    image_id: int | None = None
+    waited_s: int | None = None
+    snapshot_s: int | None = None
+    deleted: int = 0
+    kept: int | None = None
+    pruned: bool = True  # False: what was there to prune was not
+
+    def fitted(self) -> "Result":
+        """The result in at most RESULT_BYTES of JSON, its texts cut: the log has them whole."""
+        name, reason = self.server[:NAME_CHARACTERS], self.reason
+        for length in range(min(len(reason), RESULT_BYTES), -1, -1):
+            cut = reason if length == len(reason) else reason[:length] + "..."
+            fit = replace(self, server=name, reason=cut)
+            if len(json.dumps(asdict(fit))) <= RESULT_BYTES:
+                return fit
+        raise ValueError(f"the result of server {self.id} fits no {RESULT_BYTES} bytes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Document):
+    """One server of one run. The statuses on the way, besides a result's:
+
+    new, waiting (for a lock, or an API that is busy or down), creating, pruning.
+    """
+
+    server: Server
+    posted: bool = False  # a create_image was sent whose effect may be ours
+    failed_actions: int = 0
+    waited_s: int | None = None  # until the create, once there was one
+    snapshot_s: int | None = None
+    deleted: int = 0
+    snapshot: StartedSnapshot | None = None
+    result: Result | None = None
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        parts = cls.parts(document)
+        snapshot = parts.get("snapshot")
+        parts |= {
+            "server": Server(**parts["server"]),
+            "snapshot": StartedSnapshot(**snapshot) if snapshot else None,
+            "result": None,
+        }
+        return cls(**parts)
+
+    def done(
+        self,
+        status: str,
+        reason: str = "",
+        *,
+        kept: int | None = None,
+        pruned: bool = True,
+    ) -> Self:
+        """The job at its end, with its result."""
+        result = Result(
+            server=self.server.name,
+            id=self.server.id,
+            status=status,
+            reason=reason,
+            image_id=self.snapshot.image_id if self.snapshot else None,
+            waited_s=self.waited_s if self.waited_s is not None else self.watch.elapsed_s,
+            snapshot_s=self.snapshot_s,
+            deleted=self.deleted,
+            kept=kept,
+            pruned=pruned,
+        )
+        return replace(self.going(status, reason), result=result.fitted())
+
+    @property
+    def run_again(self) -> str:
+        return f'Run again with {{"run_id": "{self.run.id}"}}'

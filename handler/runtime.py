@@ -1,0 +1,124 @@
+"""What a container keeps between invocations: logger, settings, clients, tokens."""
+
+import os
+import re
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.parameters import SSMProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from document import format_time
+from hetzner import Hetzner, Trouble, Unauthorized, client_for
+from job import Job
+from settings import ApiSettings, RunSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+TOKEN_CACHE_SECONDS = 300
+# One try each: what to do about trouble is decided in the states.
+AWS_CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
+FINAL_SSM_ERRORS = ("ParameterNotFound", "AccessDeniedException", "InvalidKeyId")
+
+logger = Logger(utc=True)
+# One session for each token and address; more than one only after a token was changed.
+hcloud_client = lru_cache(maxsize=64)(client_for)
+
+
+@cache
+def run_settings() -> RunSettings:
+    return RunSettings.from_env(os.environ)
+
+
+@cache
+def api_settings() -> ApiSettings:
+    return ApiSettings.from_env(os.environ)
+
+
+@cache
+def step_functions() -> "SFNClient":
+    return boto3.client("stepfunctions", config=AWS_CONFIG)
+
+
+@cache
+def ssm() -> "SSMClient":
+    return boto3.client("ssm", config=AWS_CONFIG)
+
+
+@cache
+def _parameters() -> SSMProvider:
+    return SSMProvider(boto3_client=ssm())
+
+
+def hetzner_for(project: str) -> Hetzner:
+    """The project's API for this invocation. The token is read with the first request."""
+    settings = api_settings()
+    parameter = f"{settings.token_path}/{project}"
+
+    return Hetzner(lambda: hcloud_client(_token(parameter), settings.hetzner_endpoint), parameter)
+
+
+def put_parameter_command(parameter: str) -> str:
+    """The one-liner that stores a token without it being seen or kept in the shell's history."""
+    return (
+        "read -rs TOKEN && aws ssm put-parameter --type SecureString --overwrite "
+        f'--name {parameter} --value "$TOKEN"; unset TOKEN'
+    )
+
+
+def _token(parameter: str) -> str:
+    """The token, without the newline that pasting leaves. Raises Unauthorized or Trouble."""
+    try:
+        text = str(_parameters().get(parameter, decrypt=True, max_age=TOKEN_CACHE_SECONDS))
+    except GetParameterError as error:
+        cause = error.__context__
+        code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
+        if code in FINAL_SSM_ERRORS:
+            raise Unauthorized(
+                f"the token in the SSM parameter {parameter} cannot be read ({code}); store it "
+                f"with: {put_parameter_command(parameter)}"
+            ) from None
+        raise Trouble(f"SSM does not give {parameter}: {code or type(cause).__name__}") from None
+    token = text.strip()
+    # Anything else could not stand in a header, and the error would quote it.
+    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):
+        raise Unauthorized(
+            f"the SSM parameter {parameter} holds no API token (a token is letters and digits); "
+            f"store it with: {put_parameter_command(parameter)}"
+        )
+    return token
+
+
+def job_from(event: dict[str, Any]) -> Job:
+    """The job in a state's input; every log line from here on names its run and server."""
+    job = Job.from_dict(event)
+    logger.append_keys(
+        run_id=job.run.id, project=job.run.project, server=job.server.name, server_id=job.server.id
+    )
+    return job
+
+
+def output_of(job: Job) -> dict[str, Any]:
+    """The state's output; logged in one line: where the server stands, why, what comes next."""
+    then = f", again in {job.wait_seconds} s" if job.wait_seconds else ""
+    colon = f": {job.reason}" if job.reason else ""
+    log = logger.warning if job.status == "failed" else logger.info
+    log(
+        f"{job.server.name}: {job.status}{then}{colon}",
+        extra={
+            "status": job.status,
+            "reason": job.reason,
+            "wait_seconds": job.wait_seconds,
+            "now": format_time(job.watch.now),
+            "elapsed_s": job.watch.elapsed_s,
+            "waited_s": job.waited_s if job.waited_s is not None else job.watch.elapsed_s,
+            "requests_left": job.requests_left,
+        },
+    )
+    return job.to_dict()

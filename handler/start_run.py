@@ -1,0 +1,224 @@
+"""StartRun: start one run for each Hetzner project. Talks to AWS only."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from document import Run
+from request import EventRefused, Request, parse_event
+from run import RunDocument, Selection
+from runtime import logger, put_parameter_command, run_settings, ssm, step_functions
+from settings import RunSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+# With run id (32), hash (8), request id (8) and separators it fits an execution's name (80).
+PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
+MOST_PROJECT_PAGES = 100
+
+
+class NoProjects(Exception):
+    """There is no token to run with; the message says how to store one."""
+
+
+class NotAllStarted(Exception):
+    """Some projects could not be started; the others were. The message names both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """The projects found under the token path, and what is wrong there."""
+
+    names: tuple[str, ...]
+    warnings: tuple[str, ...]  # it runs all the same
+    unusable: tuple[str, ...]  # no run is possible
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+    request = parse_event(event)
+    run_id = request.run_id or new_run_id(request, context.aws_request_id, datetime.now(UTC))
+    logger.append_keys(run_id=run_id)
+    return start_run(
+        request, run_id, context.aws_request_id, run_settings(), ssm(), step_functions()
+    )
+
+
+def start_run(
+    request: Request,
+    run_id: str,
+    request_id: str,
+    settings: RunSettings,
+    ssm: "SSMClient",
+    step_functions: "SFNClient",
+) -> dict[str, Any]:
+    """Starts the executions; gives the run id and per project its execution and console link.
+
+    Raises EventRefused and NoProjects with nothing started, NotAllStarted when some were.
+    """
+    projects = find_projects(ssm, settings.token_path)
+    if request.project is not None and request.project not in projects.names:
+        raise EventRefused(
+            f"The field project is {json.dumps(request.project)}; accepted are: "
+            f"{', '.join(projects.names) or 'none, there is no token yet'}. Nothing was started."
+        )
+    chosen = (request.project,) if request.project else projects.names
+    unusable = list(() if request.project else projects.unusable)
+    if not chosen and not unusable:
+        command = put_parameter_command(f"{settings.token_path}/default")
+        raise NoProjects(
+            f"There is no Hetzner API token under {settings.token_path}. Make one with read and "
+            f"write permission in the Hetzner console and store it with: {command}"
+        )
+    if request.run_id:
+        refuse_if_running(step_functions, settings.state_machine_arn, run_id, chosen, request_id)
+    started = []
+    for project in chosen:
+        document = first_document(request, run_id, project, settings)
+        name = execution_name(document, request_id if request.run_id else None)
+        try:
+            started.append(start_execution(step_functions, settings, name, document))
+        except Exception as error:  # the other projects are started all the same
+            logger.exception(f"{project}: not started", extra={"project": project})
+            unusable.append(f"{project}: {type(error).__name__}: {error}")
+    for warning in projects.warnings:
+        logger.warning(warning)
+    if unusable:
+        names = ", ".join(s["project"] for s in started) or "none"
+        raise NotAllStarted(f"{'; '.join(unusable)}. Started in run {run_id}: {names}.")
+    return {"run_id": run_id, "executions": started, "warnings": list(projects.warnings)}
+
+
+def new_run_id(request: Request, request_id: str, now: datetime) -> str:
+    """The schedule's time; by hand the day and the request, which stay when Lambda tries again."""
+    if request.scheduled_time:
+        return request.scheduled_time.strftime("%Y%m%dT%H%M%SZ")
+    return f"{now:%Y%m%d}-{re.sub('[^A-Za-z0-9]', '', request_id)[:12]}"
+
+
+def find_projects(ssm: "SSMClient", token_path: str) -> Projects:
+    """The parameters right below the path, one project each. Reads no token."""
+    names, warnings, unusable = [], [], []
+    for parameter in _parameters(ssm, token_path):
+        full = parameter["Name"]
+        name = full.removeprefix(token_path + "/")
+        if not PROJECT.fullmatch(name):
+            unusable.append(
+                f"the SSM parameter {full} is no project: its name must be right below "
+                f"{token_path} and have 1 to 29 letters, digits and dashes"
+            )
+            continue
+        if parameter["Type"] != "SecureString":
+            warnings.append(
+                f"the SSM parameter {full} is a {parameter['Type']}, readable without "
+                f"decryption; store it again with: aws ssm delete-parameter --name {full}; "
+                f"{put_parameter_command(full)}"
+            )
+        names.append(name)
+    return Projects(tuple(sorted(names)), tuple(warnings), tuple(unusable))
+
+
+def _parameters(ssm: "SSMClient", token_path: str) -> Iterator[Any]:
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(
+        Path=token_path,
+        Recursive=True,
+        WithDecryption=False,
+        PaginationConfig={"MaxItems": MOST_PROJECT_PAGES * 10},
+    )
+    for page in pages:
+        yield from page["Parameters"]
+
+
+def first_document(
+    request: Request, run_id: str, project: str, settings: RunSettings
+) -> dict[str, Any]:
+    """The execution's input: the same for the same request, so that a repeat starts nothing."""
+    run = Run(
+        id=run_id,
+        project=project,
+        owner=settings.owner,
+        retention=request.retention or settings.retention,
+        on_locked=request.on_locked or settings.on_locked,
+        dry_run=request.dry_run,
+        prune_only=request.prune_only,
+        servers_at_a_time=settings.servers_at_a_time,
+        lock_wait_minutes=settings.lock_wait_minutes,
+        snapshot_minutes=settings.snapshot_minutes,
+    )
+    selector = settings.label_selector if request.label_selector is None else request.label_selector
+    selection = Selection(request.servers, selector)
+    return RunDocument(run=run, selection=selection, status="new").to_dict()
+
+
+def execution_name(document: dict[str, Any], request_id: str | None) -> str:
+    """Run id, project and a hash of what is asked; a resume adds its own request."""
+    canonical = json.dumps(document, sort_keys=True).encode()
+    parts = [document["run"]["id"], document["run"]["project"]]
+    parts += [hashlib.sha256(canonical).hexdigest()[:8]]
+    parts += [request_id.replace("-", "")[:8]] if request_id else []
+    return "_".join(parts)
+
+
+def refuse_if_running(
+    step_functions: "SFNClient",
+    state_machine_arn: str,
+    run_id: str,
+    projects: tuple[str, ...],
+    request_id: str,
+) -> None:
+    """Raises EventRefused if another request's execution of this run is still going on."""
+    pages = step_functions.get_paginator("list_executions").paginate(
+        stateMachineArn=state_machine_arn, statusFilter="RUNNING"
+    )
+    ours = "_" + request_id.replace("-", "")[:8]
+    for page in pages:
+        for execution in page["executions"]:
+            same_run = any(execution["name"].startswith(f"{run_id}_{p}_") for p in projects)
+            # Lambda tries a failed delivery again: what this request started itself may run.
+            if same_run and not execution["name"].endswith(ours):
+                raise EventRefused(
+                    f"The field run_id is {json.dumps(run_id)}, and that run is still running: "
+                    f"{console_link(execution['executionArn'])}. Wait until it has ended, or stop "
+                    "it first. Nothing was started."
+                )
+
+
+def start_execution(
+    step_functions: "SFNClient", settings: RunSettings, name: str, document: dict[str, Any]
+) -> dict[str, Any]:
+    arn = settings.state_machine_arn
+    try:
+        arn = step_functions.start_execution(
+            stateMachineArn=arn, name=name, input=json.dumps(document)
+        )["executionArn"]
+        fresh = True
+    except step_functions.exceptions.ExecutionAlreadyExists:
+        # A delivery that came twice; the first one has it.
+        arn, fresh = arn.replace(":stateMachine:", ":execution:") + f":{name}", False
+    project = document["run"]["project"]
+    link = console_link(arn)
+    logger.info(
+        f"{project}: {'started' if fresh else 'had been started'}: {link}",
+        extra={"project": project, "execution": arn, "input": document},
+    )
+    return {"project": project, "execution_arn": arn, "console": link, "started": fresh}
+
+
+def console_link(execution_arn: str) -> str:
+    _, partition, _, region, *_ = execution_arn.split(":")
+    host = {
+        "aws-cn": "console.amazonaws.cn",
+        "aws-us-gov": "console.amazonaws-us-gov.com",
+    }.get(partition, "console.aws.amazon.com")
+    return (
+        f"https://{region}.{host}/states/home?region={region}"
+        f"#/v2/executions/details/{execution_arn}"
+    )

@@ -1,0 +1,255 @@
+"""The tests' AWS: moto, with the real definition, our functions behind it, and virtual time.
+
+The only file that knows moto's insides: where a Lambda is invoked, and where a Wait state or a
+Retry waits.
+"""
+
+import importlib
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from moto import mock_aws
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
+
+from local.simulator import Clock
+from tests.template import ACCOUNT, REGION, Stack
+
+# With nothing going on for this long (real seconds), everybody waits: time jumps ahead.
+QUIET_SECONDS = 0.04
+REAL_LIMIT_SECONDS = 50
+FUNCTIONS = (
+    "StartRun",
+    "ListServers",
+    "CreateSnapshot",
+    "CheckSnapshot",
+    "PruneSnapshots",
+    "SummariseRun",
+)
+
+
+class LambdaDied(Exception):
+    """Raised by a test's `after` hook: the function did its work, its answer is lost."""
+
+
+@dataclass
+class Context:
+    """What Lambda hands to a handler."""
+
+    function_name: str
+    aws_request_id: str
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
+
+
+@dataclass
+class Invocation:
+    function: str
+    event: Any
+    output: Any
+
+
+@dataclass
+class Aws:
+    """Deployed functions and state machine; what happened to them."""
+
+    clock: Clock
+    stack: Stack
+    waits: list[int] = field(default_factory=list)
+    invocations: list[Invocation] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    # Called after a function has returned, with its name, input and output.
+    after: Callable[[str, Any, Any], None] | None = None
+    before: Callable[[str, Any], None] | None = None
+    _one: threading.RLock = field(default_factory=threading.RLock)
+    _waiting: list[datetime] = field(default_factory=list)
+    _active_at: float = field(default_factory=time.monotonic)
+    _waiters: threading.Condition = field(default_factory=threading.Condition)
+    _requests: int = 0
+
+    def invoke(self, function: str, event: Any, request_id: str = "") -> Any:
+        """The function's answer; raises what the function raises."""
+        module = re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+        # One at a time: a real function has its process, logger included, to itself.
+        with self._one, patch.dict("os.environ", self.stack.environment(function), clear=False):
+            self._requests += 1
+            if self.before:
+                self.before(function, event)
+            request = request_id or f"{self._requests:08x}-0000-4000-8000-000000000000"
+            output = importlib.import_module(module).handler(event, Context(function, request))
+            output = json.loads(json.dumps(output))
+            self.invocations.append(Invocation(function, event, output))
+            self._active_at = time.monotonic()
+            if self.after:
+                self.after(function, event, output)
+            return output
+
+    def wait(self, seconds: float) -> None:
+        """Waits in virtual time: when all that is going on waits too, the earliest goes on."""
+        self.waits.append(int(seconds))
+        until = self.clock.now() + timedelta(seconds=seconds)
+        give_up = time.monotonic() + REAL_LIMIT_SECONDS
+        with self._waiters:
+            self._waiting.append(until)
+            self._active_at = time.monotonic()
+            while self.clock.now() < until:
+                assert time.monotonic() < give_up, "virtual time stands still"
+                self._waiters.wait(0.005)
+                quiet = time.monotonic() - self._active_at > QUIET_SECONDS
+                if quiet and until == min(self._waiting) and self.clock.now() < until:
+                    self.clock.advance((until - self.clock.now()).total_seconds())
+            self._waiting.remove(until)
+            self._active_at = time.monotonic()
+            self._waiters.notify_all()
+
+    def store_token(self, project: str, token: str, kind: str = "SecureString") -> None:
+        name = f"{self.stack.parameters['TokenPath']}/{project}"
+        boto3.client("ssm", region_name=REGION).put_parameter(Name=name, Value=token, Type=kind)
+
+    def run(self, event: Any, request_id: str = "") -> "Night":
+        """Invokes StartRun and waits for all its executions to end."""
+        return self.finish(self.invoke("StartRun", event, request_id))
+
+    def finish(self, answer: dict[str, Any]) -> "Night":
+        client = boto3.client("stepfunctions", region_name=REGION)
+        give_up = time.monotonic() + REAL_LIMIT_SECONDS
+        executions = {}
+        for started in answer["executions"]:
+            while True:
+                execution = client.describe_execution(executionArn=started["execution_arn"])
+                if execution["status"] != "RUNNING":
+                    break
+                assert time.monotonic() < give_up, "the execution does not end"
+                time.sleep(0.01)
+            executions[started["project"]] = execution
+        return Night(answer, executions, self.results(answer["run_id"]))
+
+    def results(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Per server the result that SummariseRun logged."""
+        lines = [line for line in self.logs if line.get("run_id") == run_id and "result" in line]
+        return {line["result"]["server"]: line["result"] for line in lines}
+
+    def messages(self) -> str:
+        return "\n".join(str(line["message"]) for line in self.logs)
+
+
+@dataclass
+class Night:
+    """A finished run."""
+
+    answer: dict[str, Any]
+    executions: dict[str, Any]
+    results: dict[str, dict[str, Any]]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.answer["run_id"])
+
+    def verdict(self, project: str = "default") -> str:
+        execution = self.executions[project]
+        if execution["status"] == "SUCCEEDED":
+            return str(json.loads(execution["output"])["verdict"])
+        return str(execution.get("error"))
+
+    def summary(self, project: str = "default") -> str:
+        execution = self.executions[project]
+        if execution["status"] == "SUCCEEDED":
+            return str(json.loads(execution["output"])["summary"])
+        return str(execution.get("cause"))
+
+
+class LogLines(logging.Handler):
+    """Keeps each log line as the JSON that CloudWatch would get."""
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        assert self.formatter is not None
+        self.lines.append(json.loads(self.formatter.format(record)))
+
+
+@contextmanager
+def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
+    """The stack's state machine and functions in moto, without a token yet."""
+    aws = Aws(clock, stack)
+
+    def invoked(
+        _: Any, name: str, __: Any, body: Any, ___: Any, response_headers: dict[str, str]
+    ) -> bytes:
+        function = name.rsplit(":", 1)[-1]
+        try:
+            return json.dumps(aws.invoke(function, json.loads(body))).encode()
+        except Exception as error:
+            response_headers["x-amz-function-error"] = "Unhandled"
+            kind = "Lambda.Unknown" if isinstance(error, LambdaDied) else type(error).__name__
+            return json.dumps({"errorMessage": str(error), "errorType": kind}).encode()
+
+    class Waiting:
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            aws.wait(seconds)
+
+    environment = {
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "POWERTOOLS_SERVICE_NAME": "hetzner-snapshots",
+    }
+    config = {
+        "stepfunctions": {"execute_state_machine": True},
+        "lambda": {"use_docker": False},
+    }
+    with (
+        patch.dict("os.environ", environment),
+        mock_aws(config=config),  # type: ignore[arg-type]
+        patch.object(LambdaSimpleBackend, "invoke", invoked),
+        patch.object(
+            WaitFunction, "_wait_interval", lambda _, env, wait_seconds: aws.wait(wait_seconds)
+        ),
+        patch.object(retrier_decl, "time", Waiting),
+        _logged(aws.logs),
+    ):
+        boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+            name="SnapshotRun",
+            definition=stack.definition(),
+            roleArn=f"arn:aws:iam::{ACCOUNT}:role/SnapshotRunRole",
+        )
+        yield aws
+
+
+@contextmanager
+def _logged(lines: list[dict[str, Any]]) -> Iterator[None]:
+    import runtime
+
+    for cached in (
+        runtime.run_settings,
+        runtime.api_settings,
+        runtime.ssm,
+        runtime.step_functions,
+        runtime._parameters,
+        runtime.hcloud_client,
+    ):
+        cached.cache_clear()  # type: ignore[attr-defined]
+    handler = LogLines(lines)
+    handler.setFormatter(runtime.logger.registered_formatter)
+    underlying = runtime.logger._logger
+    underlying.addHandler(handler)
+    try:
+        yield
+    finally:
+        underlying.removeHandler(handler)

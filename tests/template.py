@@ -1,0 +1,120 @@
+"""The template as CloudFormation would read it with given parameters: short and incomplete.
+
+Knows the functions template.yaml uses; anything else raises, so that a test cannot pass on a value
+that was not resolved.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+PSEUDO = {
+    "AWS::StackName": "hetzner-snapshots",
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::AccountId": ACCOUNT,
+}
+
+
+class Tags(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, as {"Fn::Sub": …} and the like."""
+
+
+def _tag(loader: Tags, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    assert isinstance(node, yaml.SequenceNode)
+    return {name: loader.construct_sequence(node, deep=True)}
+
+
+Tags.add_multi_constructor("!", _tag)
+
+
+def read_template() -> dict[str, Any]:
+    # The loader is SafeLoader with tags that build plain dictionaries.
+    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loader=Tags)  # noqa: S506
+    return template
+
+
+class Stack:
+    """template.yaml with these parameters; a resource's Ref and GetAtt are its ARN."""
+
+    def __init__(self, **parameters: str) -> None:
+        self.template = read_template()
+        defaults = {n: p["Default"] for n, p in self.template["Parameters"].items()}
+        unknown = parameters.keys() - defaults
+        assert not unknown, unknown
+        self.parameters = {**defaults, **parameters}
+
+    def resource(self, name: str) -> Any:
+        return self.resolve(self.template["Resources"][name])
+
+    def resolved(self) -> Any:
+        return self.resolve(
+            {k: v for k, v in self.template.items() if k in ("Globals", "Resources")}
+        )
+
+    def environment(self, function: str) -> dict[str, str]:
+        shared = self.resolve(self.template["Globals"]["Function"]["Environment"]["Variables"])
+        own = self.resource(function)["Properties"].get("Environment", {}).get("Variables", {})
+        return {name: str(value) for name, value in {**shared, **own}.items()}
+
+    def resolve(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.resolve(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            [(name, argument)] = value.items()
+            if name == "Ref":
+                return self.ref(argument)
+            if name == "Fn::GetAtt":
+                return self.attribute(argument)
+            if name == "Fn::Sub":
+                return re.sub(r"\$\{([^}]+)\}", lambda m: str(self.sub(m[1])), argument)
+            if name == "Fn::If":
+                return self.resolve(argument[1 if self.condition(argument[0]) else 2])
+            assert not name.startswith("Fn::"), f"{name} is not known here"
+        return {key: self.resolve(item) for key, item in value.items()}
+
+    def condition(self, name: str) -> bool:
+        left, right = self.resolve(self.template["Conditions"][name]["Fn::Equals"])
+        return bool(left == right)
+
+    def ref(self, name: str) -> Any:
+        return {**PSEUDO, **self.parameters}.get(name) or (
+            "" if name in self.parameters else self.arn(name)
+        )
+
+    def sub(self, name: str) -> Any:
+        return self.attribute(name) if "." in name else self.ref(name)
+
+    def attribute(self, name: str) -> str:
+        resource, attribute = name.split(".")
+        return self.arn(resource) if attribute == "Arn" else resource
+
+    def arn(self, name: str) -> str:
+        kind = self.template["Resources"][name]["Type"]
+        service, part = {
+            "AWS::Serverless::Function": ("lambda", f"function:{name}"),
+            "AWS::Serverless::StateMachine": ("states", f"stateMachine:{name}"),
+            "AWS::IAM::Role": ("iam", f"role/{name}"),
+            "AWS::Logs::LogGroup": ("logs", f"log-group:{name}"),
+        }[kind]
+        region = "" if service == "iam" else REGION
+        return f"arn:aws:{service}:{region}:{ACCOUNT}:{part}"
+
+    def definition(self) -> str:
+        """The state machine's definition with its substitutions, as Step Functions gets it."""
+        properties = self.resource("SnapshotRun")["Properties"]
+        text = ROOT / self.template["Resources"]["SnapshotRun"]["Properties"]["DefinitionUri"]
+        definition = text.read_text()
+        for name, value in properties["DefinitionSubstitutions"].items():
+            definition = definition.replace(f"${{{name}}}", value)
+        assert "${" not in definition
+        return definition
