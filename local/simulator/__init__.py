@@ -1,0 +1,21 @@
+"""A stateful stand-in for the Hetzner Cloud API on loopback, for tests and the local cloud.
+
+    world = World(Clock(start=datetime(2026, 11, 21, 2, 0, tzinfo=UTC)))
+    project = world.project("default")
+    project.add_token("token")
+    server = project.add_server("sg5")
+    with Simulator(world) as simulator:
+        ...  # A client of simulator.url; world.clock.advance(60); project.images
+
+The world may be read and changed while the simulator runs. A step that must not be seen half
+done belongs under `world.lock`.
+"""
+
+from local.simulator.clock import Clock
+from local.simulator.faults import Fault
+from local.simulator.model import Action, Image, Server
+from local.simulator.project import Project
+from local.simulator.server import Simulator
+from local.simulator.world import World
+
+__all__ = ["Action", "Clock", "Fault", "Image", "Project", "Server", "Simulator", "World"]

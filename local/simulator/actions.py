@@ -1,0 +1,69 @@
+"""Actions: of a server, of all servers, by their ids."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Blueprint, g
+
+from local.simulator.errors import ApiError, invalid_input, not_found
+from local.simulator.model import Action
+from local.simulator.params import PAGING, Query
+from local.simulator.project import Project
+from local.simulator.servers import find_server
+
+blueprint = Blueprint("actions", __name__)
+
+MAX_IDS = 25
+REMOVED = (
+    "https://docs.hetzner.cloud/changelog"
+    "#2025-01-30-listing-arbitrary-actions-in-the-actions-list-endpoint-is-removed"
+)
+
+
+@blueprint.get("/servers/<int:server_id>/actions")
+def list_actions_of_server(server_id: int) -> dict[str, Any]:
+    project: Project = g.project
+    server = find_server(project, server_id)
+    return _list(a for a in project.actions.values() if a.server_id == server.id)
+
+
+@blueprint.get("/servers/actions")
+def list_actions_of_servers() -> dict[str, Any]:
+    project: Project = g.project
+    return _list(project.actions.values())
+
+
+@blueprint.get("/actions")
+def get_actions() -> dict[str, Any]:
+    """Those of the ids that exist, without a word on the others."""
+    project: Project = g.project
+    ids = Query({"id"}).ids("id")
+    if ids is None:
+        # Listing all actions was removed from the API on 2025-01-30.
+        raise ApiError(
+            "deprecated_api_endpoint", "API functionality was removed", {"announcement": REMOVED}
+        )
+    if len(ids) > MAX_IDS:
+        raise invalid_input("id", f"at most {MAX_IDS} ids")
+    found = [project.actions[id_] for id_ in sorted(set(ids)) if id_ in project.actions]
+    return {"actions": [action.to_json() for action in found]}
+
+
+@blueprint.get("/actions/<int:action_id>")
+def get_action(action_id: int) -> dict[str, Any]:
+    Query()
+    project: Project = g.project
+    if action_id not in project.actions:
+        raise not_found("action", action_id)
+    return {"action": project.actions[action_id].to_json()}
+
+
+def _list(candidates: Iterable[Action]) -> dict[str, Any]:
+    query = Query({"id", "status", "sort", *PAGING})
+    actions = list(candidates)
+    if (ids := query.ids("id")) is not None:
+        actions = [action for action in actions if action.id in ids]
+    if (statuses := query.many("status", ("running", "success", "error"))) is not None:
+        actions = [action for action in actions if action.status in statuses]
+    actions = query.sort(actions, ("id", "command", "status", "progress", "started", "finished"))
+    return query.page("actions", actions, Action.to_json)

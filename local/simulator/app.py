@@ -1,0 +1,117 @@
+"""The API as a Flask application: who asks, what goes wrong, what every answer carries."""
+
+import secrets
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from local.simulator import actions, images, servers
+from local.simulator.errors import ApiError
+from local.simulator.faults import DROPPED, Call
+from local.simulator.world import Access, RequestRecord, World
+
+
+class Api(Flask):
+    """Carries out one request at a time, on a world that is up to now."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__("simulator", static_folder=None)
+        self.world = world
+        # Hetzner answers OPTIONS with 405 on the endpoints used here.
+        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        with self.world.frozen():
+            return super().dispatch_request()
+
+
+def create_app(world: World) -> Flask:
+    app = Api(world)
+    for blueprint in (servers.blueprint, actions.blueprint, images.blueprint):
+        app.register_blueprint(blueprint, url_prefix="/v1")
+
+    @app.get("/_sim/state")
+    def state() -> dict[str, Any]:
+        return world.snapshot()
+
+    @app.before_request
+    def receive() -> Response | None:
+        if request.path.startswith("/_sim/"):
+            return None
+        access = _access(world)
+        path = request.path.removeprefix("/v1")
+        project = access.project if access else None
+        name = project.name if project else None
+        g.project = project
+        g.record = RequestRecord(
+            method=request.method,
+            path=path,
+            query=request.args.to_dict(flat=False),
+            project=name,
+            at=world.clock.now(),
+            correlation_id=secrets.token_hex(8),
+        )
+        world.requests.append(g.record)
+        hits = world.faults.pick(request.method, path, name)
+        for fault in hits:
+            if fault.when == "before":
+                answer = fault.effect(Call(world, project, _request(), None))
+                if answer is not None:
+                    return answer
+        # Only a request that gets this far can go wrong afterwards.
+        g.faults_after = [fault for fault in hits if fault.when == "after"]
+        _admit(world, access)
+        return None
+
+    @app.after_request
+    def answer(response: Response) -> Response:
+        record: RequestRecord | None = g.get("record")
+        if record is None:
+            return response
+        for fault in g.get("faults_after", []):
+            response = fault.effect(Call(world, g.project, _request(), response)) or response
+        response.headers["X-Correlation-Id"] = record.correlation_id
+        with world.lock:
+            budget = g.project.budget if g.project else world.anonymous_budget
+            response.headers.update(budget.headers())
+        record.status = None if response.status_code == DROPPED else response.status_code
+        return response
+
+    @app.errorhandler(ApiError)
+    def api_error(error: ApiError) -> ResponseReturnValue:
+        return jsonify(error.body), error.status
+
+    @app.errorhandler(NotFound)
+    def no_such_path(_: NotFound) -> ResponseReturnValue:
+        return api_error(ApiError("not_found", f"path {request.path} not found"))
+
+    @app.errorhandler(MethodNotAllowed)
+    def no_such_method(_: MethodNotAllowed) -> ResponseReturnValue:
+        message = f"method {request.method} not allowed for {request.path}"
+        return api_error(ApiError("method_not_allowed", message))
+
+    return app
+
+
+def _access(world: World) -> Access | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return world.access(token) if scheme == "Bearer" else None
+
+
+def _admit(world: World, access: Access | None) -> None:
+    with world.lock:
+        budget = access.project.budget if access else world.anonymous_budget
+        if not budget.take():
+            message = f"limit of {budget.limit} requests per hour reached"
+            raise ApiError("rate_limit_exceeded", message)
+    if access is None:
+        raise ApiError("unauthorized", "the token you have provided is invalid")
+    if access.read_only and request.method != "GET":
+        raise ApiError("token_readonly", "the token is only allowed to perform GET requests")
+
+
+def _request() -> Any:
+    # Effects may keep the request; the proxy would be empty by then.
+    return request._get_current_object()  # type: ignore[attr-defined]

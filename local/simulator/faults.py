@@ -1,0 +1,170 @@
+"""Faults: what goes wrong, at which request.
+
+An effect is a function of the call. It returns the answer to give in place of the true one, or
+None to carry on. With `when="before"` an answer means that the request is never carried out,
+with `when="after"` that it was, and the client hears something else.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from flask import Request, Response
+
+if TYPE_CHECKING:
+    from local.simulator.project import Project
+    from local.simulator.world import World
+
+When = Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class Call:
+    world: World
+    project: Project | None
+    request: Request
+    response: Response | None  # None before the request is carried out.
+
+
+Effect = Callable[[Call], Response | None]
+
+
+@dataclass
+class Fault:
+    """Hits matching requests number `nth` to `nth + times - 1` (times=None: all from `nth` on).
+
+    `path` is a regular expression for the whole path, without the /v1.
+    """
+
+    effect: Effect
+    method: str | None = None
+    path: str = ".*"
+    nth: int = 1
+    times: int | None = 1
+    when: When = "before"
+    probability: float = 1.0
+    project: str | None = None
+    seen: int = field(default=0, init=False)  # Matching requests so far.
+    hits: int = field(default=0, init=False)
+
+    def matches(self, method: str, path: str, project: str | None) -> bool:
+        return (
+            self.method in (None, method)
+            and self.project in (None, project)
+            and re.fullmatch(self.path, path) is not None
+        )
+
+    def is_due(self) -> bool:
+        return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
+
+
+class Faults:
+    def __init__(self, seed: int) -> None:
+        self._faults: list[Fault] = []
+        self._rng = random.Random(seed)
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> Fault:
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def pick(self, method: str, path: str, project: str | None) -> list[Fault]:
+        """Count this request; the faults that hit it, in the order they were added."""
+        with self._lock:
+            hitting = []
+            for fault in self._faults:
+                if not fault.matches(method, path, project):
+                    continue
+                fault.seen += 1
+                if fault.is_due() and self._rng.random() < fault.probability:
+                    fault.hits += 1
+                    hitting.append(fault)
+            return hitting
+
+
+def status(status: int, code: str, message: str = "") -> Effect:
+    """An error as the API words it."""
+    error = {"code": code, "message": message or code.replace("_", " "), "details": None}
+    return lambda call: _json(status, {"error": error})
+
+
+def error_without_code(status: int) -> Effect:
+    return lambda call: _json(status, {"error": {"message": "internal server error"}})
+
+
+def html(status: int) -> Effect:
+    """What a load balancer says."""
+    body = f"<html><body><h1>{status}</h1></body></html>"
+    return lambda call: Response(body, status, content_type="text/html")
+
+
+def malformed() -> Effect:
+    """An answer that calls itself JSON and is not."""
+
+    def effect(call: Call) -> Response:
+        status = call.response.status_code if call.response else 200
+        return Response('{"servers": [', status, content_type="application/json")
+
+    return effect
+
+
+def truncated() -> Effect:
+    """An answer whose connection breaks off in the middle."""
+
+    def effect(call: Call) -> Response:
+        body = call.response.get_data() if call.response else b'{"servers": []}'
+        status = call.response.status_code if call.response else 200
+        answer = Response(body[: len(body) // 2], status, content_type="application/json")
+        answer.headers["Content-Length"] = str(max(2, len(body)))
+        return answer
+
+    return effect
+
+
+def drop() -> Effect:
+    """The connection closes without an answer."""
+
+    def effect(call: Call) -> Response:
+        connection: socket.socket = call.request.environ["werkzeug.socket"]
+        connection.shutdown(socket.SHUT_RDWR)
+        return Response(status=DROPPED)
+
+    return effect
+
+
+# Stands in for the status of an answer that nobody gets; no real answer has it.
+DROPPED = 599
+
+
+def slow(seconds: float) -> Effect:
+    """The answer takes so many real seconds."""
+
+    def effect(call: Call) -> None:
+        call.world.closing.wait(seconds)
+
+    return effect
+
+
+def hook(function: Callable[[World, Project | None, Request], object]) -> Effect:
+    """Whatever the function does to the world, between two requests of the client."""
+
+    def effect(call: Call) -> None:
+        function(call.world, call.project, call.request)
+
+    return effect
+
+
+def _json(status: int, body: object) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")

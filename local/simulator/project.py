@@ -1,0 +1,266 @@
+"""A project: its servers, images and actions, and what happens to them as time passes."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from local.simulator.budget import Budget
+from local.simulator.catalog import LOCATIONS, SERVER_TYPES, SYSTEM_IMAGES
+from local.simulator.model import (
+    Action,
+    FailedImage,
+    Failure,
+    Image,
+    ImageStatus,
+    ImageType,
+    Server,
+)
+
+if TYPE_CHECKING:
+    from local.simulator.world import World
+
+MEDIAN_SNAPSHOT_SECONDS = 150.0
+P95_SNAPSHOT_SECONDS = 600.0
+# 1.645 standard deviations from the median to the 95th percentile.
+_SIGMA = math.log(P95_SNAPSHOT_SECONDS / MEDIAN_SNAPSHOT_SECONDS) / 1.645
+
+
+class Project:
+    """Made by `World.project`. `servers`, `images` and `actions` may be changed at will."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.budget = Budget(world.clock)
+        self.image_limit: int | None = None
+        # Seconds, or a list that each create takes its first element from; otherwise drawn.
+        self.snapshot_seconds: dict[int, float | list[float]] = {}
+        self._servers: dict[int, Server] = {}
+        self._images: dict[int, Image] = {}
+        self._actions: dict[int, Action] = {}
+        self._running: dict[int, Action] = {}
+        self._failures: dict[int, list[Failure]] = {}
+
+    @property
+    def servers(self) -> dict[int, Server]:
+        self.world.settle()
+        return self._servers
+
+    @property
+    def images(self) -> dict[int, Image]:
+        self.world.settle()
+        return self._images
+
+    @property
+    def actions(self) -> dict[int, Action]:
+        self.world.settle()
+        return self._actions
+
+    @property
+    def rate_limit(self) -> int:
+        """Requests per hour. Setting it gives a full budget of that many."""
+        return self.budget.limit
+
+    @rate_limit.setter
+    def rate_limit(self, requests_per_hour: int) -> None:
+        with self.world.lock:
+            self.budget = Budget(self.world.clock, requests_per_hour)
+
+    def spend_budget(self, requests: int) -> None:
+        """Requests that other clients of the project make now."""
+        with self.world.lock:
+            self.budget.spend(requests)
+
+    def add_token(self, token: str, *, read_only: bool = False) -> None:
+        self.world.add_token(token, self, read_only=read_only)
+
+    def revoke_token(self, token: str) -> None:
+        self.world.revoke_token(token)
+
+    def add_server(
+        self,
+        name: str,
+        labels: dict[str, str] | None = None,
+        *,
+        ipv4: bool = True,
+        ipv6: bool = True,
+        status: str = "running",
+        server_type: str = "cx23",
+        location: str = "fsn1",
+        created: datetime | None = None,
+    ) -> Server:
+        with self.world.lock:
+            if any(server.name == name for server in self._servers.values()):
+                raise ValueError(f"project {self.name} already has a server named {name}")
+            id_ = self.world.next_id("server")
+            type_ = SERVER_TYPES[server_type]
+            system = 801 if type_["architecture"] == "x86" else 802
+            server = Server(
+                id=id_,
+                name=name,
+                status=status,
+                created=created or self.world.clock.now() - timedelta(days=100),
+                labels=dict(labels or {}),
+                ipv4=f"198.18.{id_ // 256 % 256}.{id_ % 256}" if ipv4 else None,
+                ipv6=f"2001:db8:{id_:x}::/64" if ipv6 else None,
+                server_type=type_,
+                location=LOCATIONS[location],
+                image=SYSTEM_IMAGES[system].to_json(),
+            )
+            self._servers[id_] = server
+            return server
+
+    def delete_server(self, server: Server) -> None:
+        """The server is gone, its snapshots stay; whatever runs on it ends in an error."""
+        with self.world.lock:
+            self.settle()
+            for action in list(self._running.values()):
+                if action.server_id == server.id:
+                    action.ends_at = self.world.clock.now()
+                    action.failure = Failure("action_failed", "Action failed", 0, "vanishes")
+            self.settle()
+            del self._servers[server.id]
+
+    def lock(
+        self, server: Server, command: str = "change_type", seconds: float | None = 300
+    ) -> Action:
+        """A foreign action locks the server, for so many simulated seconds or (None) for ever."""
+        with self.world.lock:
+            return self._start(server, command, seconds, locks=True)
+
+    def lock_holders(self) -> dict[int, Action]:
+        """By the id of the server, the action that locks it."""
+        with self.world.lock:
+            self.world.settle()
+            return {action.server_id: action for action in self._running.values() if action.locks}
+
+    def add_snapshot(
+        self,
+        server: Server,
+        created: datetime | None = None,
+        labels: dict[str, str] | None = None,
+        *,
+        status: ImageStatus = "available",
+        description: str | None = None,
+        size_gb: float | None = 2.5,
+        protected: bool = False,
+        type: ImageType = "snapshot",
+    ) -> Image:
+        """An image that exists already, of any sort."""
+        with self.world.lock:
+            image = Image(
+                id=self.world.next_id("image"),
+                type=type,
+                status=status,
+                description=f"{server.name} snapshot" if description is None else description,
+                image_size=size_gb if status == "available" else None,
+                disk_size=server.server_type["disk"],
+                created=created or self.world.clock.now(),
+                created_from={"id": server.id, "name": server.name},
+                labels=dict(labels or {}),
+                protected=protected,
+                bound_to=server.id if type == "backup" else None,
+                architecture=server.server_type["architecture"],
+            )
+            self._images[image.id] = image
+            return image
+
+    def create_image(
+        self,
+        server: Server,
+        *,
+        description: str | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> tuple[Action, Image]:
+        """Start a snapshot, as the API's create_image does once it has accepted the request."""
+        with self.world.lock:
+            image = self.add_snapshot(
+                server, labels=labels, status="creating", description=description
+            )
+            image.visible_at = image.created + timedelta(
+                seconds=self.world.image_visible_after_seconds
+            )
+            failures = self._failures.get(server.id)
+            failure = failures.pop(0) if failures else None
+            seconds = failure.after_seconds if failure else self._draw_seconds(server)
+            action = self._start(
+                server, "create_image", seconds, locks=self.world.create_image_locks
+            )
+            action.image_id = image.id
+            action.failure = failure
+            return action, image
+
+    def next_action_fails(
+        self,
+        server: Server,
+        times: int = 1,
+        after_seconds: float = 40,
+        code: str = "unknown_error",
+        image: FailedImage = "vanishes",
+        message: str = "Unknown error",
+    ) -> None:
+        """The server's next create_image actions end in an error."""
+        with self.world.lock:
+            failure = Failure(code, message, after_seconds, image)
+            self._failures.setdefault(server.id, []).extend([failure] * times)
+
+    def settle(self) -> None:
+        """Bring actions and images up to now. The caller holds the world's lock."""
+        now = self.world.clock.now()
+        for action in list(self._running.values()):
+            if action.status != "running" or action.id not in self._actions:
+                del self._running[action.id]
+            elif action.ends_at is not None and action.ends_at <= now:
+                del self._running[action.id]
+                self._finish(action)
+
+    def to_json(self) -> dict[str, Any]:
+        locked = self.lock_holders()
+        return {
+            "servers": [
+                server.to_json(locked=server.id in locked) for server in self._servers.values()
+            ],
+            "images": [image.to_json() for image in self._images.values()],
+            "actions": [action.to_json() for action in self._actions.values()],
+        }
+
+    def _start(self, server: Server, command: str, seconds: float | None, locks: bool) -> Action:
+        now = self.world.clock.now()
+        action = Action(
+            id=self.world.next_id("action"),
+            command=command,
+            server_id=server.id,
+            clock=self.world.clock,
+            progress_style=self.world.progress,
+            started=now,
+            ends_at=None if seconds is None else now + timedelta(seconds=seconds),
+            locks=locks,
+        )
+        self._actions[action.id] = self._running[action.id] = action
+        return action
+
+    def _finish(self, action: Action) -> None:
+        action.finished = action.ends_at
+        image = self._images.get(action.image_id or 0)
+        if action.failure is None:
+            action.status = "success"
+            if image is not None:
+                image.status = "available"
+                image.image_size = round(self.world.rng.uniform(0.02, 0.4) * image.disk_size, 2)
+            return
+        action.status = "error"
+        action.error = {"code": action.failure.code, "message": action.failure.message}
+        if image is not None and action.failure.image == "vanishes":
+            del self._images[image.id]
+        elif image is not None:
+            image.status = "unavailable"
+
+    def _draw_seconds(self, server: Server) -> float:
+        scripted = self.snapshot_seconds.get(server.id)
+        if isinstance(scripted, list):
+            scripted = scripted.pop(0) if scripted else None
+        if scripted is not None:
+            return scripted
+        return self.world.rng.lognormvariate(math.log(MEDIAN_SNAPSHOT_SECONDS), _SIGMA)

@@ -1,0 +1,70 @@
+"""The simulator as an HTTP server in a thread of this process."""
+
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+from werkzeug.http import http_date
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local.simulator.app import create_app
+from local.simulator.world import World
+
+HOST = "127.0.0.1"
+
+
+class Simulator:
+    """Serves the world on loopback while the `with` block lasts; port 0 is a free one.
+
+    Raises OSError when the port is taken.
+    """
+
+    def __init__(self, world: World, port: int = 0) -> None:
+        self.world = world
+        with socket.create_server((HOST, port), backlog=512) as listening:
+            # Given a bound socket, werkzeug leaves a busy port to us; alone it prints and exits.
+            self._server = make_server(
+                HOST,
+                port,
+                create_app(world),
+                threaded=True,
+                request_handler=_handler(world),
+                fd=listening.fileno(),
+            )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="simulator", daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._server.port}/v1"
+
+    def __enter__(self) -> Self:
+        self.world.closing.clear()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.world.closing.set()
+        self._server.shutdown()
+        self._thread.join(timeout=5)
+
+
+def _handler(world: World) -> type[WSGIRequestHandler]:
+    class Handler(WSGIRequestHandler):
+        disable_nagle_algorithm = True
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            """The Date header: simulated time."""
+            return http_date(world.clock.now() if timestamp is None else timestamp)
+
+        def log(self, type: str, message: str, *args: object) -> None:
+            """Requests are kept in `world.requests`, not on the terminal."""
+
+    return Handler
