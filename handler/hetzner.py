@@ -142,7 +142,7 @@ def client_for(token: str, endpoint: str) -> Client:
         application_name="hetzner-snapshots",
         timeout=TIMEOUT_SECONDS,
     )
-    # hcloud repeats a timed-out request, a POST too, and sleeps in between. There is no public
+    # hcloud repeats a timed-out request, a POST too, and pauses in between. There is no public
     # switch; tests hold that one call is one request.
     client._client._retry_max_retries = 0
     return client
@@ -163,17 +163,20 @@ class Hetzner:
         self.requests_left: int | None = None
 
     def servers(self, label_selector: str = "") -> list[ServerDetails]:
-        """All servers, or all that the selector matches. Raises Incomplete rather than some."""
+        """All servers, or all that the selector matches, by id. Raises Incomplete."""
         params = {"sort": "id:asc"} | ({"label_selector": label_selector} if label_selector else {})
         with well_formed():
-            return [_server(item) for item in self._list("/servers", "servers", params)]
+            servers = [_server(item) for item in self._list("/servers", "servers", params)]
+        # Batches go by id: one out of order would be left out.
+        return sorted(servers, key=lambda server: server.id)
 
     def snapshots(self, owner: str, server_id: int) -> list[Snapshot]:
         """All snapshots with the owner's and the server's labels, by id. Raises Incomplete."""
         selector = f"{LABEL_MANAGED_BY}=={owner},{LABEL_SERVER_ID}=={server_id}"
         params = {"type": "snapshot", "label_selector": selector, "sort": "id:asc"}
         with well_formed():
-            return [_snapshot(item) for item in self._list("/images", "images", params)]
+            snapshots = [_snapshot(item) for item in self._list("/images", "images", params)]
+        return sorted(snapshots, key=lambda snapshot: snapshot.id)
 
     def snapshot(self, image_id: int) -> Snapshot:
         with well_formed():

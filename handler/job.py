@@ -15,7 +15,7 @@ LABEL_SERVER_NAME = "hetzner-snapshots/server-name"
 
 # 400 results of this size, the run and its totals fit a state's 262,144 bytes.
 RESULT_BYTES = 450
-NAME_CHARACTERS = 63
+NAME_BYTES = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,8 @@ class Result:
 
     def fitted(self) -> "Result":
         """The result in at most RESULT_BYTES of JSON, its texts cut: the log has them whole."""
-        name, reason = self.server[:NAME_CHARACTERS], self.reason
-        for length in range(min(len(reason), RESULT_BYTES), -1, -1):
-            cut = reason if length == len(reason) else reason[:length] + "..."
-            fit = replace(self, server=name, reason=cut)
-            if len(json.dumps(asdict(fit))) <= RESULT_BYTES:
-                return fit
-        raise ValueError(f"the result of server {self.id} fits no {RESULT_BYTES} bytes")
+        bare = replace(self, server=cut(self.server, NAME_BYTES), reason="")
+        return replace(bare, reason=cut(self.reason, RESULT_BYTES - len(json.dumps(asdict(bare)))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +113,13 @@ class Job(Document):
     @property
     def run_again(self) -> str:
         return f'Run again with {{"run_id": "{self.run.id}"}}'
+
+
+def cut(text: str, size: int) -> str:
+    """The text, or its beginning and dots: at most `size` bytes of JSON, quotes not counted."""
+    if len(json.dumps(text)) - 2 <= size:
+        return text
+    kept = text[:size]
+    while len(json.dumps(kept + "...")) - 2 > size:
+        kept = kept[:-1]
+    return kept + "..."

@@ -9,10 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
 from hetzner import Hetzner, HetznerError, ServerDetails, Trouble, Unauthorized
-from job import LABEL_ENABLED, LABEL_RETENTION, Server
+from job import LABEL_ENABLED, LABEL_RETENTION, Server, cut
 from retention import BadPolicy, parse_policy
 from run import BATCH, RunDocument, Selection
 from runtime import hetzner_for, logger
+
+PROBLEM_BYTES = 150  # of each of a batch's servers; the log has it whole
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -40,42 +42,72 @@ def list_servers(
         hint = f" Check the label selector {selector!r}." if selector else ""
         return _failed(document.after(hetzner), f"{error}.{hint}")
     document = document.after(hetzner)
-    if unknown := _unknown(document.selection, listed):
-        names = ", ".join(str(name) for name in unknown)
-        return _failed(
-            document, f"no server {names} in this project. Check the event's field servers."
-        )
-    return _next_batch(document, listed, {server.id for server in matching})
-
-
-def _next_batch(
-    document: RunDocument, listed: list[ServerDetails], matching: set[int]
-) -> RunDocument:
+    chosen, unknown = _chosen(document.selection, listed)
     first = document.after_id == 0
-    selected: list[ServerDetails] = []
-    left_out = 0
-    for server in sorted(listed, key=lambda s: s.id):
-        if server.id <= document.after_id:
-            continue
-        why_not = _why_left_out(server, document.selection, matching)
-        if why_not:
-            left_out += 1
-        else:
-            selected.append(server)
+    if first and unknown:
+        return _failed(
+            document,
+            f"no server {', '.join(unknown)} in this project. Check the event's field servers.",
+        )
+    selected = []
+    ids = {server.id for server in matching}
+    for server in listed:
+        why_not = _why_left_out(server, chosen, ids, document.selection)
         if first:
             _log(server, why_not)
+        if not why_not and server.id > document.after_id:
+            selected.append(server)
+    if first and listed and not selected:
+        return _failed(
+            document,
+            f"none of the {len(listed)} servers is selected; the log says why for each. "
+            "Check the event, the label selector and the servers' labels.",
+        )
     if first:
+        left_out = len(listed) - len(selected)
         document = replace(document, totals=replace(document.totals, left_out=left_out))
-        if listed and not selected:
-            return _failed(
-                document,
-                f"none of the {len(listed)} servers is selected; the log says why for each. "
-                "Check the event, the label selector and the servers' labels.",
-            )
+    return _handed_out(document, selected)
+
+
+def _chosen(selection: Selection, listed: list[ServerDetails]) -> tuple[set[int], tuple[str, ...]]:
+    """The ids that the event's servers mean, and those that mean none.
+
+    A number is an id; a string is a name, and an id only if no server has that name.
+    """
+    ids = {server.id for server in listed}
+    if not selection.servers:
+        return ids, ()
+    by_name = {server.name: server.id for server in listed}
+    chosen, unknown = set(), []
+    for named in selection.servers:
+        is_number = isinstance(named, int) or (named.isascii() and named.isdecimal())
+        server_id = by_name.get(str(named)) if isinstance(named, str) else None
+        if server_id is None and is_number:
+            server_id = int(named)
+        if server_id in ids:
+            chosen.add(server_id)
+        else:
+            unknown.append(str(named))
+    return chosen, tuple(unknown)
+
+
+def _why_left_out(
+    server: ServerDetails, chosen: set[int], matching: set[int], selection: Selection
+) -> str:
+    if server.id not in chosen:
+        return "not named in the event"
+    if server.id not in matching:
+        return f"does not match the label selector {selection.label_selector!r}"
+    if server.labels.get(LABEL_ENABLED) == "false":
+        return f"its label {LABEL_ENABLED} is false"
+    return ""
+
+
+def _handed_out(document: RunDocument, selected: list[ServerDetails]) -> RunDocument:
     batch = selected[:BATCH]
     document = replace(
         document,
-        batch=tuple(asdict(_handed_out(server)) for server in batch),
+        batch=tuple(asdict(_with_labels(server)) for server in batch),
         after_id=batch[-1].id if batch else document.after_id,
         remaining=len(selected) - len(batch),
         attempts=0,
@@ -84,31 +116,7 @@ def _next_batch(
     return document.going("ready" if batch else "done")
 
 
-def _unknown(selection: Selection, listed: list[ServerDetails]) -> list[str | int]:
-    names, ids = {server.name for server in listed}, {server.id for server in listed}
-    return [s for s in selection.servers if s not in names and _as_id(s) not in ids]
-
-
-def _why_left_out(server: ServerDetails, selection: Selection, matching: set[int]) -> str:
-    # A string is a name first: a server may be named 42.
-    if selection.servers and not any(s in (server.name, server.id) for s in selection.servers):
-        by_digits = {_as_id(s) for s in selection.servers if isinstance(s, str)}
-        if server.id not in by_digits:
-            return "not named in the event"
-    if server.id not in matching:
-        return f"does not match the label selector {selection.label_selector!r}"
-    if server.labels.get(LABEL_ENABLED) == "false":
-        return f"its label {LABEL_ENABLED} is false"
-    return ""
-
-
-def _as_id(named: str | int) -> int | None:
-    if isinstance(named, int):
-        return named
-    return int(named) if named.isascii() and named.isdecimal() else None
-
-
-def _handed_out(server: ServerDetails) -> Server:
+def _with_labels(server: ServerDetails) -> Server:
     enabled, retention = server.labels.get(LABEL_ENABLED), server.labels.get(LABEL_RETENTION)
     problem = None
     if enabled not in (None, "true", "false"):
@@ -118,7 +126,7 @@ def _handed_out(server: ServerDetails) -> Server:
             parse_policy(retention)
         except BadPolicy as error:
             problem = f"its label {LABEL_RETENTION}: {error}"
-    return Server(server.id, server.name, retention, problem)
+    return Server(server.id, server.name, retention, problem and cut(problem, PROBLEM_BYTES))
 
 
 def _waiting(document: RunDocument, reason: str, spread: float) -> RunDocument:

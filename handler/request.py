@@ -10,6 +10,8 @@ from document import OnLocked
 from retention import BadPolicy, parse_policy
 
 UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
+# With a full batch beside it, this much of a selection still fits a state.
+MOST_SELECTION_CHARACTERS = 20_000
 RUN_ID = re.compile(r"[A-Za-z0-9-]{1,32}", re.ASCII)
 EXAMPLE = '{"servers": ["sg5"], "dry_run": true}'
 
@@ -77,6 +79,8 @@ def _field(name: str, value: Any) -> Any:
             ok = isinstance(value, bool)
         case "servers":
             ok = isinstance(value, list) and bool(value) and all(map(_is_name_or_id, value))
+            if ok and len(json.dumps(value)) > MOST_SELECTION_CHARACTERS:
+                raise _refused(name, value, "; so many are better chosen by a label_selector")
             value = tuple(dict.fromkeys(value)) if ok else value
         case "on_locked":
             ok = value in ("wait", "skip")
@@ -87,7 +91,7 @@ def _field(name: str, value: Any) -> Any:
         case "scheduled_time":
             return None if value == UNFILLED_TIME else _time(value)
         case _:
-            ok = isinstance(value, str) and bool(value.strip())
+            ok = isinstance(value, str) and 0 < len(value.strip()) <= 4096
     if not ok:
         raise _refused(name, value)
     return value

@@ -1,0 +1,178 @@
+"""The template: every parameter does something, every permission names what it is for."""
+
+from typing import Any
+
+import pytest
+
+from request import Request
+from settings import ApiSettings, RunSettings
+from start_run import first_document
+from tests.aws import FUNCTIONS
+from tests.template import Stack
+
+CHANGED = {
+    "Schedule": "cron(30 4 * * ? *)",
+    "ScheduleTimezone": "Europe/Berlin",
+    "ScheduleState": "DISABLED",
+    "TokenPath": "/elsewhere",
+    "Owner": "somebody",
+    "LabelSelector": "env=prod",
+    "Retention": "last7",
+    "OnLocked": "skip",
+    "LockWaitMinutes": "5",
+    "SnapshotMinutes": "50",
+    "ServersAtATime": "3",
+    "LogRetentionDays": "7",
+    "LogLevel": "DEBUG",
+    "HetznerEndpoint": "http://127.0.0.1:1/v1",
+}
+
+
+def schedule(stack: Stack) -> Any:
+    return stack.resource("StartRun")["Properties"]["Events"]["Nightly"]["Properties"]
+
+
+def run(stack: Stack) -> dict[str, Any]:
+    settings = RunSettings.from_env(stack.environment("StartRun"))
+    return first_document(Request(), "run", "default", settings)
+
+
+def test_every_parameter_is_described_and_has_a_default() -> None:
+    parameters = Stack().template["Parameters"]
+    assert parameters.keys() == CHANGED.keys()
+    for name, parameter in parameters.items():
+        assert parameter["Description"], name
+        assert "Default" in parameter, name
+        if name != "LabelSelector":  # its grammar is Hetzner's to judge
+            limits = {"AllowedPattern", "AllowedValues", "MinValue"}
+            assert limits & parameter.keys(), name
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_every_parameter_changes_what_is_deployed(name: str) -> None:
+    before, after = Stack().resolved(), Stack(**{name: CHANGED[name]}).resolved()
+    assert before != after
+
+
+def test_the_schedule_is_nightly_and_has_its_own_retry_policy() -> None:
+    nightly = schedule(Stack())
+    assert nightly["ScheduleExpression"] == "cron(0 2 * * ? *)"
+    assert nightly["ScheduleExpressionTimezone"] == "UTC"
+    assert nightly["State"] == "ENABLED"
+    assert nightly["OmitName"] is True
+    assert nightly["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
+
+
+def test_the_schedules_parameters_reach_the_schedule() -> None:
+    changed = schedule(Stack(**CHANGED))
+    assert changed["ScheduleExpression"] == "cron(30 4 * * ? *)"
+    assert changed["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert changed["State"] == "DISABLED"
+
+
+def test_the_runs_parameters_reach_the_run() -> None:
+    assert run(Stack())["run"] | {"id": "", "project": ""} == {
+        "id": "",
+        "project": "",
+        "owner": "hetzner-snapshots",
+        "retention": "last3",
+        "on_locked": "wait",
+        "dry_run": False,
+        "prune_only": False,
+        "servers_at_a_time": 100,
+        "lock_wait_minutes": 60,
+        "snapshot_minutes": 180,
+    }
+    changed = run(Stack(**CHANGED))
+    assert changed["selection"]["label_selector"] == "env=prod"
+    assert changed["run"] | {"id": "", "project": ""} == {
+        "id": "",
+        "project": "",
+        "owner": "somebody",
+        "retention": "last7",
+        "on_locked": "skip",
+        "dry_run": False,
+        "prune_only": False,
+        "servers_at_a_time": 3,
+        "lock_wait_minutes": 5,
+        "snapshot_minutes": 50,
+    }
+
+
+def test_the_other_parameters_reach_the_functions_and_the_log_group() -> None:
+    stack = Stack(**CHANGED)
+    assert stack.resource("LogGroup")["Properties"]["RetentionInDays"] == "7"
+    for function in FUNCTIONS:
+        environment = stack.environment(function)
+        assert ApiSettings.from_env(environment) == ApiSettings(
+            "/elsewhere", "http://127.0.0.1:1/v1"
+        )
+        assert environment["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
+
+
+def test_all_functions_write_to_the_one_log_group() -> None:
+    template = Stack().template
+    assert template["Globals"]["Function"]["LoggingConfig"] == {"LogGroup": {"Ref": "LogGroup"}}
+    for function in FUNCTIONS:
+        assert "LoggingConfig" not in template["Resources"][function]["Properties"]
+
+
+def test_no_token_is_in_any_environment() -> None:
+    for function in FUNCTIONS:
+        names = Stack().environment(function).keys()
+        assert not [name for name in names if "TOKEN" in name and name != "TOKEN_PATH"]
+
+
+def statements(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for name, resource in stack.resolved()["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in properties["Policies"]:
+                found += [(name, s) for s in policy["PolicyDocument"]["Statement"]]
+        elif resource["Type"] == "AWS::IAM::Policy":
+            found += [(name, s) for s in properties["PolicyDocument"]["Statement"]]
+    return found
+
+
+def test_no_role_has_a_wildcard_for_action_or_resource() -> None:
+    for role, statement in statements(Stack()):
+        for key in ("Action", "Resource"):
+            values = statement[key] if isinstance(statement[key], list) else [statement[key]]
+            for value in values:
+                assert value != "*" and ":*:" not in value, (role, value)
+                assert key == "Resource" or "*" not in value, (role, value)
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    stack = Stack()
+    roles = [stack.resource(function)["Properties"]["Role"] for function in FUNCTIONS]
+    assert len(set(roles)) == len(FUNCTIONS)
+
+
+def test_only_those_who_talk_to_hetzner_may_read_a_token() -> None:
+    readers = {
+        role for role, statement in statements(Stack()) if statement["Action"] == "ssm:GetParameter"
+    }
+    assert readers == {
+        f"{name}Role" for name in FUNCTIONS if name not in ("StartRun", "SummariseRun")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TOKEN_PATH", "", "TOKEN_PATH is missing"),
+        ("STATE_MACHINE_ARN", "", "STATE_MACHINE_ARN is missing"),
+        ("OWNER", "x" * 64, "longer than the 63 characters"),
+        ("RETENTION", "last0", "RETENTION: 'last0'"),
+        ("ON_LOCKED", "maybe", "ON_LOCKED is 'maybe'; it must be wait or skip"),
+        ("LOCK_WAIT_MINUTES", "soon", "LOCK_WAIT_MINUTES is 'soon'; it must be a whole number"),
+        ("SNAPSHOT_MINUTES", "0", "SNAPSHOT_MINUTES is '0'"),
+        ("SERVERS_AT_A_TIME", "1001", "SERVERS_AT_A_TIME is '1001'"),
+    ],
+)
+def test_a_bad_setting_is_named(name: str, value: str, said: str) -> None:
+    environment = Stack().environment("StartRun") | {name: value}
+    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+        RunSettings.from_env(environment)
