@@ -218,20 +218,22 @@ class Hetzner:
 
     def _list(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
-        page = 1
-        for _ in range(MOST_PAGES):
+        totals = set()
+        for page in range(1, MOST_PAGES + 1):
             answer = self._request(
                 "GET", path, params={**params, "page": page, "per_page": PER_PAGE}
             )
             found |= {item["id"]: item for item in answer[key]}
-            total = answer["meta"]["pagination"]["total_entries"]
-            following = answer["meta"]["pagination"]["next_page"]
-            if following is None and len(found) == total:
-                return list(found.values())
-            if following != page + 1:
+            pagination = answer["meta"]["pagination"]
+            totals.add(pagination["total_entries"])
+            if pagination["next_page"] != page + 1:
                 break
-            page = following
-        raise Incomplete(f"the listing of {key} does not add up: {len(found)} of {total}")
+        # A total that moved between pages means that an entry may have slipped to a page already
+        # read, even if the sum is right.
+        if totals != {len(found)} or pagination["next_page"] is not None:
+            seen = " then ".join(str(total) for total in sorted(totals))
+            raise Incomplete(f"the listing of {key} does not add up: {len(found)} of {seen}")
+        return list(found.values())
 
     def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         client = self._connect()

@@ -1,0 +1,256 @@
+"""The API's edge: each trouble costs exactly one request, and means one thing."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import hetzner as edge
+from document import Run
+from hetzner import (
+    Hetzner,
+    Incomplete,
+    Locked,
+    NotFound,
+    Protected,
+    QuotaReached,
+    Refused,
+    Trouble,
+    Unauthorized,
+    client_for,
+    label_value,
+)
+from job import LABEL_MANAGED_BY, LABEL_SERVER_ID, Job, Server
+from local.simulator import Fault, Project, Simulator, World, faults
+from tests.conftest import TOKEN
+
+RUN = Run(
+    id="night",
+    project="default",
+    owner="me",
+    retention="last3",
+    on_locked="wait",
+    dry_run=False,
+    prune_only=False,
+    servers_at_a_time=100,
+    lock_wait_minutes=60,
+    snapshot_minutes=180,
+)
+
+
+@pytest.fixture
+def hetzner(project: Project, simulator: Simulator) -> Iterator[Hetzner]:
+    client = client_for(TOKEN, simulator.url)
+    yield Hetzner(lambda: client, "/tokens/default")
+    client._client._session.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(seconds: float) -> None:
+        raise AssertionError(f"slept {seconds} s in-process")
+
+    monkeypatch.setattr("hcloud._client.time.sleep", refuse)
+
+
+def create(hetzner: Hetzner, project: Project) -> tuple[int, int]:
+    server = next(iter(project.servers.values()))
+    return hetzner.create_snapshot(Server(server.id, server.name), RUN)
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        faults.status(429, "rate_limit_exceeded"),
+        faults.status(409, "conflict"),
+        faults.status(403, "maintenance"),
+        faults.status(500, "server_error"),
+        faults.status(502, "bad_gateway"),
+        faults.status(503, "unavailable"),
+        faults.status(504, "timeout"),
+        faults.html(500),
+        faults.html(502),
+        faults.html(404),
+        faults.drop(),
+        faults.malformed(),
+        faults.truncated(),
+        faults.error_without_code(500),
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_passing_trouble_is_one_request_and_said_so(
+    hetzner: Hetzner, world: World, project: Project, effect: Any, when: Any
+) -> None:
+    project.add_server("sg5")
+    world.faults.add(Fault(effect, times=None, when=when))
+    with pytest.raises(Trouble):
+        create(hetzner, project)
+    assert len(world.requests) == 1
+    assert len(project.images) == (when == "after")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_answer_slower_than_our_timeout_is_one_request(
+    hetzner: Hetzner, world: World, project: Project, when: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hetzner._connect()._client, "_timeout", (1, 0.2))
+    project.add_server("sg5")
+    world.faults.add(Fault(faults.slow(0.6), times=None, when=when))
+    with pytest.raises(Trouble, match="ReadTimeout"):
+        create(hetzner, project)
+    give_up = time.monotonic() + 5
+    while not world.requests and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert len(world.requests) == 1
+
+
+def test_every_client_has_a_timeout(hetzner: Hetzner) -> None:
+    assert hetzner._connect()._client._timeout == edge.TIMEOUT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (423, "locked", Locked),
+        (423, "protected", Protected),
+        (404, "not_found", NotFound),
+        (403, "resource_limit_exceeded", QuotaReached),
+        (401, "unauthorized", Unauthorized),
+        (401, "token_readonly", Unauthorized),
+        (403, "forbidden", Unauthorized),
+        (422, "invalid_input", Refused),
+        (418, "never_heard_of", Refused),
+    ],
+)
+def test_an_error_is_told_by_its_code_in_one_request(
+    hetzner: Hetzner, world: World, project: Project, status: int, code: str, kind: type[Exception]
+) -> None:
+    project.add_server("sg5")
+    world.faults.add(Fault(faults.status(status, code, "what Hetzner says"), times=None))
+    with pytest.raises(kind) as error:
+        create(hetzner, project)
+    assert type(error.value) is kind
+    assert "what Hetzner says" in str(error.value)
+    assert f"({code}, for Hetzner support: " in str(error.value)
+    assert len(world.requests) == 1
+
+
+def test_a_real_lock_is_one_request(hetzner: Hetzner, world: World, project: Project) -> None:
+    project.lock(project.add_server("sg5"))
+    with pytest.raises(Locked):
+        create(hetzner, project)
+    assert len(world.requests) == 1
+
+
+def test_a_refused_token_is_named_by_its_place_and_never_quoted(
+    hetzner: Hetzner, project: Project
+) -> None:
+    project.revoke_token(TOKEN)
+    with pytest.raises(Unauthorized, match="the token in /tokens/default") as error:
+        hetzner.servers()
+    assert TOKEN not in str(error.value) + repr(error.value) + repr(error.value.__context__)
+
+
+@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 150])
+def test_all_pages_are_listed(hetzner: Hetzner, project: Project, count: int) -> None:
+    for number in range(count):
+        project.add_server(f"server-{number}")
+    assert [server.id for server in hetzner.servers()] == sorted(project.servers)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+@pytest.mark.parametrize(
+    "effect", [faults.drop(), faults.html(502), faults.truncated(), faults.status(429, "x")]
+)
+def test_a_listing_of_which_a_page_fails_gives_nothing(
+    hetzner: Hetzner, world: World, project: Project, page: int, effect: Any
+) -> None:
+    for number in range(120):
+        project.add_server(f"server-{number}")
+    world.faults.add(Fault(effect, nth=page, when="after"))
+    with pytest.raises(edge.HetznerError):
+        hetzner.servers()
+
+
+def test_a_listing_that_changes_between_pages_is_incomplete(
+    hetzner: Hetzner, world: World, project: Project
+) -> None:
+    servers = [project.add_server(f"server-{number}") for number in range(120)]
+    vanish = faults.hook(lambda *_: project.delete_server(servers[0]))
+    world.faults.add(Fault(vanish, nth=2))
+    with pytest.raises(Incomplete, match="does not add up"):
+        hetzner.servers()
+
+
+def test_only_our_snapshots_of_that_server_are_listed(hetzner: Hetzner, project: Project) -> None:
+    server, other = project.add_server("sg5"), project.add_server("other")
+    labels = {LABEL_MANAGED_BY: "me", LABEL_SERVER_ID: str(server.id)}
+    mine = project.add_snapshot(server, labels=labels)
+    project.add_snapshot(server)
+    project.add_snapshot(server, labels=labels | {LABEL_MANAGED_BY: "you"})
+    project.add_snapshot(other, labels=labels | {LABEL_SERVER_ID: str(other.id)})
+    assert [snapshot.id for snapshot in hetzner.snapshots("me", server.id)] == [mine.id]
+
+
+def test_the_clock_and_the_budget_are_the_apis(
+    hetzner: Hetzner, world: World, project: Project
+) -> None:
+    assert hetzner.answered_at is None
+    project.spend_budget(100)
+    hetzner.servers()
+    assert hetzner.answered_at == world.clock.now()
+    assert hetzner.requests_left == 3499
+
+
+def test_an_answer_without_a_readable_date_leaves_the_clock_alone(hetzner: Hetzner) -> None:
+    import requests
+
+    response = requests.Response()
+    hetzner._read_headers(response)
+    response.headers["Date"] = "now"
+    hetzner._read_headers(response)
+    assert hetzner.answered_at is None
+
+
+def test_a_server_without_addresses_is_read(hetzner: Hetzner, project: Project) -> None:
+    project.add_server("bare", ipv4=False, ipv6=False)
+    [server] = hetzner.servers()
+    assert (server.ipv4, server.ipv6) == (None, None)
+    assert (server.type, server.location) == ("cx23", "fsn1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sg5", "sg5"),
+        ("my server!", "my-server"),
+        ("-.x.-", "x"),
+        ("a" * 62 + ".b", "a" * 62),
+        ("!!!", ""),
+    ],
+)
+def test_a_server_name_becomes_a_legal_label(name: str, value: str) -> None:
+    assert label_value(name) == value
+
+
+def test_an_outage_does_not_stop_the_watch() -> None:
+    class Silent:
+        answered_at: datetime | None = None
+        requests_left: int | None = None
+
+    class Answering(Silent):
+        answered_at = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
+
+    job = Job(run=RUN, server=Server(1, "sg5"), status="new").allow(10)
+    for _ in range(9):
+        job = replace(job.after(Silent()), wait_seconds=60)
+    assert job.watch.elapsed_s == 8 * 60
+    job = replace(job.after(Answering()), wait_seconds=60)
+    assert job.watch.elapsed_s == 9 * 60
+    assert not job.overdue
+    job = job.after(Silent())
+    assert job.watch.now == datetime(2026, 11, 21, 2, 1, tzinfo=UTC)
+    assert job.overdue
