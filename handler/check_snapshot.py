@@ -82,7 +82,9 @@ def _available(job: Job, started: datetime | None, finished: datetime | None) ->
     seconds = job.watch.elapsed_s - (job.waited_s or 0)
     if started and finished:
         seconds = int((finished - started).total_seconds())
-    return replace(job, snapshot_s=max(0, seconds)).going("available")
+    job = replace(job, snapshot_s=max(0, seconds))
+    image = job.snapshot.image_id if job.snapshot else "?"
+    return job.going("available", f"snapshot {image}, after {job.snapshot_s} s")
 
 
 def _creating(job: Job, progress: int, spread: Callable[[], float]) -> Job:

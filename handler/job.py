@@ -54,6 +54,15 @@ class Result:
     kept: int | None = None
     pruned: bool = True  # False: what was there to prune was not
 
+    def __str__(self) -> str:
+        """For people: `web-1: available, snapshot 90010, waited 0 s, took 181 s, 2 deleted`."""
+        facts = [self.status]
+        facts += [f"snapshot {self.image_id}"] if self.image_id else []
+        facts += [f"waited {self.waited_s} s"] if self.waited_s is not None else []
+        facts += [f"took {self.snapshot_s} s"] if self.snapshot_s is not None else []
+        facts += [f"{self.deleted} deleted", f"{self.kept} kept"] if self.kept is not None else []
+        return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
+
     def fitted(self) -> "Result":
         """The result in at most RESULT_BYTES of JSON, its texts cut: the log has them whole."""
         bare = replace(self, server=cut(self.server, NAME_BYTES), reason="")

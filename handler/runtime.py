@@ -110,7 +110,7 @@ def output_of(job: Job) -> dict[str, Any]:
     colon = f": {job.reason}" if job.reason else ""
     log = logger.warning if job.status == "failed" else logger.info
     log(
-        f"{job.server.name}: {job.status}{then}{colon}",
+        str(job.result) if job.result else f"{job.server.name}: {job.status}{then}{colon}",
         extra={
             "status": job.status,
             "reason": job.reason,

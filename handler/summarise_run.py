@@ -137,8 +137,7 @@ def _cause(line: str, totals: Totals) -> str:
 def _log(result: Result) -> None:
     bad = result.status == "failed" or not result.pruned
     log = logger.warning if bad else logger.info
-    colon = f": {result.reason}" if result.reason else ""
     log(
-        f"{result.server}: {result.status}{colon}",
+        str(result),
         extra={"server": result.server, "server_id": result.id, "result": asdict(result)},
     )
