@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,15 +19,16 @@ from hetzner import (
     Snapshot,
     Trouble,
     Unauthorized,
+    Unclear,
 )
-from job import LABEL_RUN_ID, Job, StartedSnapshot
+from job import LABEL_MANAGED_BY, LABEL_RUN_ID, Job, StartedSnapshot
 from runtime import hetzner_for, job_from, logger, output_of
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     job = job_from(event)
-    return output_of(create_snapshot(job, hetzner_for(job.run.project), random.random))
+    return output_of(create_snapshot(job, hetzner_for(job.run.project, context), random.random))
 
 
 def create_snapshot(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
@@ -36,34 +38,42 @@ def create_snapshot(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> 
     try:
         return _look_and_create(job, hetzner, spread)
     except Trouble as trouble:
-        job = _looked(job, hetzner)
+        job = _after_look(job, hetzner)
         return _wait(job, str(trouble), pacing.in_trouble(job.attempts, spread()))
     except NotFound:
-        return _looked(job, hetzner).done("skipped", "the server was deleted during the run")
+        return _after_look(job, hetzner).done("skipped", "the server was deleted during the run.")
     except Unauthorized as error:
-        reason = f"{error}. Check or replace that token. {job.run_again}."
-        return _looked(job, hetzner).done("failed", reason)
+        reason = f"{error}. Check or replace that token, then {job.run_again}."
+        return _after_look(job, hetzner).done("failed", reason)
     except QuotaReached as error:
         reason = (
             f"the account's limit of snapshots is reached: {error}. Delete snapshots that are no "
-            f"longer needed or ask for more on the console's Limits page. {job.run_again}."
+            "longer needed (perhaps of servers that no longer exist) or ask for more on the "
+            f"console's Limits page, then {job.run_again}."
         )
-        return _looked(job, hetzner).done("failed", reason)
+        return _after_look(job, hetzner).done("failed", reason)
     except HetznerError as error:
-        return _looked(job, hetzner).done("failed", f"Hetzner refused: {error}.")
+        return _after_look(job, hetzner).done("failed", f"Hetzner refused: {error}.")
 
 
 def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
     # An earlier attempt may have succeeded without us hearing of it.
-    snapshots = hetzner.snapshots(job.run.owner, job.server.id)
-    actions = hetzner.recent_actions(job.server.id)
-    mine = [s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id]
-    looked = _looked(job, hetzner)
-    if adopted := _adopt(looked, mine, actions, spread):
-        return adopted
-    holder = next((action for action in actions if action.status == "running"), None)
-    if holder:
-        return _locked(looked, f"locked by {holder}", spread)
+    mine = _of_this_run(job, hetzner.snapshots(job.run.owner, job.server.id))
+    if mine and mine[0].status == "available":
+        return _adopt_available(_after_look(job, hetzner), mine[0].id)
+    actions = _actions(job, hetzner, deleted_is_fine=bool(mine))
+    running = [action for action in actions if action.status == "running"]
+    mine = mine or _not_listed_yet(job, hetzner, running)
+    looked = _after_look(job, hetzner)
+    for snapshot in mine:
+        if snapshot.status == "available":
+            return _adopt_available(looked, snapshot.id)
+        action = next((a for a in actions if snapshot.id in a.image_ids), None)
+        # An image that its failed action has left behind will never be available.
+        if not (action and action.status == "error"):
+            return _adopt_creating(looked, snapshot.id, action, spread)
+    if running:
+        return _locked(looked, f"locked by {running[0]}", spread)
     if job.run.dry_run:
         return looked.going("planned", "would be made now")
     if looked.overdue:
@@ -72,64 +82,92 @@ def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) ->
         image_id, action_id = hetzner.create_snapshot(job.server, job.run)
     except Locked as error:
         # It came between the look and the create: the create decides.
-        return _locked(_looked(job, hetzner), str(error), spread)
-    except Trouble as trouble:
+        return _locked(_after_look(job, hetzner), str(error), spread)
+    except Unclear as unclear:
         # Created or not, the next look will tell; that look must not fall to the deadline.
-        looked = replace(_looked(job, hetzner), posted=True)
-        return looked.going(
-            "waiting",
-            f"no clear answer to the create, looking again: {trouble}",
-            pacing.in_trouble(looked.attempts, spread()),
-        )
-    return _creating(_looked(job, hetzner), StartedSnapshot(image_id, action_id), "", 0, spread)
+        looked = replace(_after_look(job, hetzner), maybe_posted=True)
+        seconds = pacing.in_trouble(looked.attempts, spread())
+        return looked.going("waiting", f"no clear answer to the create: {unclear}", seconds)
+    started = StartedSnapshot(image_id, action_id)
+    return _creating(_after_look(job, hetzner), started, "", spread)
 
 
-def _looked(job: Job, hetzner: Hetzner) -> Job:
-    """The job after this look; the first one sets the deadline for locks and outages."""
+def _after_look(job: Job, hetzner: Hetzner) -> Job:
+    """The state's input after this look; the first look sets the deadline for locks and outages."""
     looked = job.after(hetzner)
     return looked if looked.give_up_s is not None else looked.allow(job.run.lock_wait_minutes)
 
 
-def _adopt(
-    job: Job, mine: list[Snapshot], actions: list[Action], spread: Callable[[], float]
-) -> Job | None:
-    """The job with the snapshot that this run has already, if it has one."""
-    good = [snapshot for snapshot in mine if snapshot.status in ("available", "creating")]
+def _of_this_run(job: Job, snapshots: list[Snapshot]) -> list[Snapshot]:
+    """This run's snapshots, the one to adopt first. More than one should never be."""
+    mine = [s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id]
+    usable = [snapshot for snapshot in mine if snapshot.status in ("available", "creating")]
     for snapshot in mine:
-        if snapshot not in good[:1]:
+        if snapshot not in usable[:1]:
             logger.warning(
                 f"{job.server.name}: snapshot {snapshot.id} of this run is {snapshot.status} and "
                 "not used; look at it in the Hetzner console and delete it if nobody needs it",
                 extra={"image_id": snapshot.id},
             )
-    if not good:
-        return None
-    snapshot = good[0]
-    action_id = next((a.id for a in actions if snapshot.id in a.image_ids), None)
-    started = StartedSnapshot(snapshot.id, action_id)
-    if snapshot.status == "creating" and not job.run.dry_run:
-        return _creating(job, started, "found, started by an earlier attempt", 0, spread)
-    job = replace(job, snapshot=started, waited_s=job.watch.elapsed_s)
+    return usable
+
+
+def _actions(job: Job, hetzner: Hetzner, deleted_is_fine: bool) -> list[Action]:
+    try:
+        return hetzner.recent_actions(job.server.id)
+    except NotFound:
+        # A snapshot outlives its server.
+        if deleted_is_fine:
+            return []
+        raise
+
+
+def _not_listed_yet(job: Job, hetzner: Hetzner, running: list[Action]) -> list[Snapshot]:
+    """What a running create_image makes, if it is this run's and the listing lags behind."""
+    for action in running:
+        for image_id in action.image_ids:
+            with suppress(NotFound):
+                snapshot = hetzner.snapshot(image_id)
+                if (
+                    snapshot.labels.get(LABEL_MANAGED_BY) == job.run.owner
+                    and snapshot.server_id == job.server.id
+                ):
+                    return _of_this_run(job, [snapshot])
+    return []
+
+
+def _adopt_available(job: Job, image_id: int) -> Job:
+    waited_s = job.watch.elapsed_s if job.waited_s is None else job.waited_s
+    job = replace(job, snapshot=StartedSnapshot(image_id, available=True), waited_s=waited_s)
     status = "planned" if job.run.dry_run else "available"
-    return job.going(status, f"snapshot {snapshot.id} of this run is there already")
+    return job.going(status, f"snapshot {image_id} of this run is there already")
 
 
-def _creating(
-    job: Job, started: StartedSnapshot, reason: str, progress: int, spread: Callable[[], float]
+def _adopt_creating(
+    job: Job, image_id: int, action: Action | None, spread: Callable[[], float]
 ) -> Job:
+    started = StartedSnapshot(image_id, action.id if action else None)
+    reason = f"snapshot {image_id} of this run was started by an earlier attempt"
+    if job.run.dry_run:
+        return replace(job, snapshot=started).going("planned", reason)
+    return _creating(job, started, reason, spread)
+
+
+def _creating(job: Job, started: StartedSnapshot, reason: str, spread: Callable[[], float]) -> Job:
     # Only the first create starts the clock: failed actions share one deadline.
     if not job.failed_actions:
         job = job.allow(job.run.snapshot_minutes)
-    job = replace(job, snapshot=started, posted=True, waited_s=job.watch.elapsed_s)
-    return job.going("creating", reason, pacing.while_creating(0, progress, spread()))
+    job = replace(job, snapshot=started, maybe_posted=True, waited_s=job.watch.elapsed_s)
+    return job.going("creating", reason, pacing.while_creating(0, 0, spread()))
 
 
 def _locked(job: Job, reason: str, spread: Callable[[], float]) -> Job:
+    if job.run.dry_run and job.run.on_locked == "skip":
+        return job.done("planned", f"{reason}; a run would skip it")
     if job.run.dry_run:
-        verb = "wait for it" if job.run.on_locked == "wait" else "skip it"
-        return job.going("planned", f"{reason}; a run would {verb}")
+        return job.going("planned", f"{reason}; a run would wait for it")
     # After a create of our own the holder may be ourselves.
-    if job.run.on_locked == "skip" and not job.posted:
+    if job.run.on_locked == "skip" and not job.maybe_posted:
         return job.done("skipped", reason)
     return _wait(job, reason, pacing.while_locked(job.watch.elapsed_s, spread()))
 
@@ -141,6 +179,6 @@ def _wait(job: Job, reason: str, seconds: int) -> Job:
 
 
 def _give_up(job: Job, reason: str) -> Job:
-    made = "no snapshot confirmed" if job.posted else "no snapshot made"
+    made = "no snapshot confirmed" if job.maybe_posted else "no snapshot made"
     minutes = job.watch.elapsed_s // 60
-    return job.done("failed", f"{made} after {minutes} min: {reason}. {job.run_again}.")
+    return job.done("failed", f"{made} after {minutes} min: {reason}. To retry, {job.run_again}.")

@@ -25,6 +25,7 @@ class Run:
     on_locked: OnLocked
     dry_run: bool
     prune_only: bool
+    max_deletions: int  # of one server in one run
     servers_at_a_time: int
     lock_wait_minutes: int
     snapshot_minutes: int
@@ -34,8 +35,8 @@ class Run:
 class Watch:
     """Time passed since the first look, in Hetzner's clock, carried from state to state.
 
-    Where Hetzner did not answer, the wait that was ordered counts instead: an outage cannot stop
-    the clock, and our own clock's error cannot move a deadline.
+    The wait that was ordered has passed at least: neither an outage nor a clock that stands still
+    can stop the watch, and our own clock's error cannot move a deadline.
     """
 
     now: datetime | None = None
@@ -44,8 +45,8 @@ class Watch:
     def read(self, answered_at: datetime | None, ordered_wait_s: int) -> "Watch":
         assumed = self.now + timedelta(seconds=ordered_wait_s) if self.now else None
         now = answered_at or assumed
-        passed_s = int((now - self.now).total_seconds()) if now and self.now else ordered_wait_s
-        return Watch(now, self.elapsed_s + max(0, passed_s))
+        passed_s = int((now - self.now).total_seconds()) if now and self.now else 0
+        return Watch(now, self.elapsed_s + max(passed_s, ordered_wait_s))
 
 
 class Api(Protocol):

@@ -4,7 +4,8 @@ Every method sends each of its requests once. Nothing here waits or tries again:
 trouble is decided in the states.
 
     HetznerError
-    ├── Trouble       passing: ask again later; a write may or may not have happened
+    ├── Trouble       passing: ask again later; a write has not happened
+    │   ├── Unclear       no clear answer: a write may have happened all the same
     │   └── Incomplete    a listing that does not add up
     ├── Locked        another action holds the server
     ├── Protected     delete protection is on
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, DecimalException
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -26,6 +28,7 @@ import requests
 from hcloud import APIException, Client
 
 from document import Run
+from inventory import Price
 from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME, Server
 
 TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
@@ -44,7 +47,11 @@ class HetznerError(Exception):
 
 
 class Trouble(HetznerError):
-    """Passing: ask again later; a write may or may not have happened."""
+    """Passing: ask again later; a write has not happened."""
+
+
+class Unclear(Trouble):
+    """No clear answer: a write may have happened all the same."""
 
 
 class Incomplete(Trouble):
@@ -87,11 +94,13 @@ BY_CODE: dict[str, type[HetznerError]] = {
     "conflict": Trouble,
     "maintenance": Trouble,
     "resource_unavailable": Trouble,
-    "service_error": Trouble,
-    "server_error": Trouble,
-    "bad_gateway": Trouble,
-    "unavailable": Trouble,
-    "timeout": Trouble,
+    "deprecated_api_endpoint": Refused,
+    "invalid_input": Refused,
+    "json_error": Refused,
+    "method_not_allowed": Refused,
+    "uniqueness_error": Refused,
+    "unsupported_error": Refused,
+    # Any other (server_error, unavailable, timeout, one that is new) is Unclear.
 }
 
 
@@ -116,6 +125,16 @@ class Snapshot:
     size_gb: float | None
     protected: bool
     labels: dict[str, str]
+
+    @property
+    def is_available(self) -> bool:
+        return self.status == "available"
+
+    @property
+    def server_id(self) -> int | None:
+        """The server it is of, by our label: that outlives the server."""
+        label = self.labels.get(LABEL_SERVER_ID, "")
+        return int(label) if label.isascii() and label.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +171,20 @@ class Hetzner:
     """One project's API during one invocation.
 
     `connect` gives the client when it is needed and may itself raise Trouble or Unauthorized (the
-    token could not be read); `token_name` is where the token lives, for messages. `answered_at` is
+    token could not be read); `token_name` is where the token lives, for messages; once
+    `out_of_time` says so no request is sent, but Trouble raised. `answered_at` is
     the API's clock at its last answer, `requests_left` its rate budget; None before the first one.
     """
 
-    def __init__(self, connect: Callable[[], Client], token_name: str) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        token_name: str,
+        out_of_time: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._connect = connect
         self._token_name = token_name
+        self._out_of_time = out_of_time
         self.answered_at: datetime | None = None
         self.requests_left: int | None = None
 
@@ -170,17 +196,32 @@ class Hetzner:
         # Batches go by id: one out of order would be left out.
         return sorted(servers, key=lambda server: server.id)
 
-    def snapshots(self, owner: str, server_id: int) -> list[Snapshot]:
-        """All snapshots with the owner's and the server's labels, by id. Raises Incomplete."""
-        selector = f"{LABEL_MANAGED_BY}=={owner},{LABEL_SERVER_ID}=={server_id}"
+    def snapshots(self, owner: str, server_id: int | None = None) -> list[Snapshot]:
+        """All snapshots with the owner's label (and the server's), by id. Raises Incomplete."""
+        selector = f"{LABEL_MANAGED_BY}=={owner}"
+        if server_id is not None:
+            selector += f",{LABEL_SERVER_ID}=={server_id}"
         params = {"type": "snapshot", "label_selector": selector, "sort": "id:asc"}
         with well_formed():
             snapshots = [_snapshot(item) for item in self._list("/images", "images", params)]
+        # What is deleted is chosen from this list: it must not be wider than asked for.
+        if any(
+            s.labels.get(LABEL_MANAGED_BY) != owner or server_id not in (None, s.server_id)
+            for s in snapshots
+        ):
+            raise Incomplete("the listing of images holds others than those asked for")
         return sorted(snapshots, key=lambda snapshot: snapshot.id)
 
     def snapshot(self, image_id: int) -> Snapshot:
         with well_formed():
             return _snapshot(self._request("GET", f"/images/{image_id}")["image"])
+
+    def price(self) -> Price:
+        """What Hetzner charges for snapshots now, net."""
+        with well_formed():
+            pricing = self._request("GET", "/pricing")["pricing"]
+            net = pricing["image"]["price_per_gb_month"]["net"]
+            return Price(Decimal(net), str(pricing["currency"]))
 
     def recent_actions(self, server_id: int) -> list[Action]:
         """The server's 50 newest actions, newest first, the running ones among them."""
@@ -196,7 +237,7 @@ class Hetzner:
     def create_snapshot(self, server: Server, run: Run) -> tuple[int, int]:
         """Starts a snapshot with our labels; gives its image id and action id.
 
-        On Trouble it may have started all the same: look before the next try.
+        On Unclear it may have started all the same: look before the next try.
         """
         body = {
             "type": "snapshot",
@@ -236,6 +277,8 @@ class Hetzner:
         return list(found.values())
 
     def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        if self._out_of_time():
+            raise Trouble(f"no time left for {method} {path}")
         client = self._connect()
         try:
             # A redirect would carry the token to wherever it points.
@@ -246,16 +289,16 @@ class Hetzner:
         except APIException as error:
             raise self._in_our_words(error) from None
         except requests.RequestException as error:
-            raise Trouble(f"no answer from Hetzner: {type(error).__name__}") from None
+            raise Unclear(f"no answer from Hetzner: {type(error).__name__}") from None
         except (KeyError, TypeError, AttributeError) as error:
             # An error object without code or message, or no object at all.
-            raise Trouble(f"an answer that is not Hetzner's: {error!r}") from None
+            raise Unclear(f"an answer that is not Hetzner's: {error!r}") from None
         return answer
 
     def _in_our_words(self, error: APIException) -> HetznerError:
         if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
-            return Trouble(f"HTTP {error.code}", "no error object", error.correlation_id)
-        kind = BY_CODE.get(error.code, Refused)
+            return Unclear(f"HTTP {error.code}", "no error object", error.correlation_id)
+        kind = BY_CODE.get(error.code, Unclear)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
         return kind(f"{said}{error.message}", error.code, error.correlation_id)
 
@@ -271,11 +314,11 @@ class Hetzner:
 
 @contextmanager
 def well_formed() -> Iterator[None]:
-    """Turns an answer of the wrong shape into Trouble: something else answered for Hetzner."""
+    """Turns an answer of the wrong shape into Unclear: something else answered for Hetzner."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Trouble(f"an answer that is not Hetzner's: {error!r}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, DecimalException) as error:
+        raise Unclear(f"an answer that is not Hetzner's: {error!r}") from None
 
 
 def label_value(text: str) -> str:
@@ -308,7 +351,7 @@ def _snapshot(item: dict[str, Any]) -> Snapshot:
         status=str(item["status"]),
         description=str(item["description"]),
         created=_time(item["created"]),
-        size_gb=item["image_size"],
+        size_gb=None if item["image_size"] is None else float(item["image_size"]),
         protected=bool(item["protection"]["delete"]),
         labels=dict(item["labels"]),
     )

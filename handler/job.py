@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from document import Document
+from document import Document, Run
 
 LABEL_ENABLED = "hetzner-snapshots/enabled"
 LABEL_MANAGED_BY = "hetzner-snapshots/managed-by"
@@ -34,6 +34,7 @@ class StartedSnapshot:
 
     image_id: int
     action_id: int | None = None
+    available: bool = False  # at the last look
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,11 @@ class Job(Document):
     """
 
     server: Server
-    posted: bool = False  # a create_image was sent whose effect may be ours
+    maybe_posted: bool = False  # a create_image of ours may have taken effect
     failed_actions: int = 0
     waited_s: int | None = None  # until the create, once there was one
     snapshot_s: int | None = None
+    doomed: tuple[int, ...] = ()  # what this run deletes, decided once
     deleted: int = 0
     snapshot: StartedSnapshot | None = None
     result: Result | None = None
@@ -92,6 +94,7 @@ class Job(Document):
         parts |= {
             "server": Server(**parts["server"]),
             "snapshot": StartedSnapshot(**snapshot) if snapshot else None,
+            "doomed": tuple(parts.get("doomed", ())),
             "result": None,
         }
         return cls(**parts)
@@ -105,6 +108,9 @@ class Job(Document):
         pruned: bool = True,
     ) -> Self:
         """The job at its end, with its result."""
+        if self.maybe_posted and not self.snapshot and status in ("failed", "skipped"):
+            # First, because a long reason is cut at its end.
+            reason = f"a snapshot may have been started all the same; {reason}"
         result = Result(
             server=self.server.name,
             id=self.server.id,
@@ -121,7 +127,12 @@ class Job(Document):
 
     @property
     def run_again(self) -> str:
-        return f'Run again with {{"run_id": "{self.run.id}"}}'
+        return run_again(self.run)
+
+
+def run_again(run: Run) -> str:
+    """What to do to make what a run is still missing."""
+    return f'run again with {{"run_id": "{run.id}", "project": "{run.project}"}}'
 
 
 def cut(text: str, size: int) -> str:

@@ -1,6 +1,7 @@
 """ListServers: hand out the next batch of servers, from a complete listing or not at all."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,14 +15,18 @@ from retention import BadPolicy, parse_policy
 from run import BATCH, RunDocument, Selection
 from runtime import hetzner_for, logger
 
-PROBLEM_BYTES = 150  # of each of a batch's servers; the log has it whole
+ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+# Of each of a batch's servers; the log has them whole.
+NAME_BYTES, PROBLEM_BYTES = 150, 150
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
-    return list_servers(document, hetzner_for(document.run.project), random.random).to_dict()
+    return list_servers(
+        document, hetzner_for(document.run.project, context), random.random
+    ).to_dict()
 
 
 def list_servers(
@@ -66,6 +71,10 @@ def list_servers(
     if first:
         left_out = len(listed) - len(selected)
         document = replace(document, totals=replace(document.totals, left_out=left_out))
+    elif (gone := document.remaining - len(selected)) > 0:
+        logger.warning(f"{gone} servers were deleted or unselected before their turn: skipped")
+        skipped = document.totals.skipped + gone
+        document = replace(document, totals=replace(document.totals, skipped=skipped))
     return _handed_out(document, selected)
 
 
@@ -80,7 +89,7 @@ def _chosen(selection: Selection, listed: list[ServerDetails]) -> tuple[set[int]
     by_name = {server.name: server.id for server in listed}
     chosen, unknown = set(), []
     for named in selection.servers:
-        is_number = isinstance(named, int) or (named.isascii() and named.isdecimal())
+        is_number = isinstance(named, int) or bool(ID.fullmatch(named))
         server_id = by_name.get(str(named)) if isinstance(named, str) else None
         if server_id is None and is_number:
             server_id = int(named)
@@ -108,6 +117,7 @@ def _handed_out(document: RunDocument, selected: list[ServerDetails]) -> RunDocu
     document = replace(
         document,
         batch=tuple(asdict(_with_labels(server)) for server in batch),
+        handed_out=tuple(server.id for server in batch),
         after_id=batch[-1].id if batch else document.after_id,
         remaining=len(selected) - len(batch),
         attempts=0,
@@ -126,7 +136,8 @@ def _with_labels(server: ServerDetails) -> Server:
             parse_policy(retention)
         except BadPolicy as error:
             problem = f"its label {LABEL_RETENTION}: {error}"
-    return Server(server.id, server.name, retention, problem and cut(problem, PROBLEM_BYTES))
+    problem = problem and cut(problem, PROBLEM_BYTES)
+    return Server(server.id, cut(server.name, NAME_BYTES), retention, problem)
 
 
 def _waiting(document: RunDocument, reason: str, spread: float) -> RunDocument:

@@ -9,14 +9,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
-from hetzner import Hetzner, HetznerError, NotFound, Protected, Snapshot, Trouble
-from job import Job
+from hetzner import Hetzner, HetznerError, Locked, NotFound, Protected, Snapshot, Trouble
+from job import LABEL_RUN_ID, Job
 from retention import Decision, parse_policy, plan
 from runtime import hetzner_for, job_from, logger, output_of
 
 PRUNE_MINUTES = 60
 MISSING_MINUTES = 10
-DELETES_AT_A_TIME = 4  # with the listing, all timing out, they fit the function's timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class PlannedSnapshot:
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     job = job_from(event)
-    return output_of(prune_snapshots(job, hetzner_for(job.run.project), random.random))
+    return output_of(prune_snapshots(job, hetzner_for(job.run.project, context), random.random))
 
 
 def prune_snapshots(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
@@ -52,24 +51,35 @@ def _prune(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
     snapshots = hetzner.snapshots(job.run.owner, job.server.id)
     job = job.after(hetzner)
     if job.snapshot and not job.run.dry_run:
-        new = next((s for s in snapshots if s.id == job.snapshot.image_id), None)
+        image_id = job.snapshot.image_id
+        new = next((snapshot for snapshot in snapshots if snapshot.id == image_id), None)
+        available = new is not None and new.is_available
+        job = replace(job, snapshot=replace(job.snapshot, available=available))
         if new is None:
-            return _missing(job, job.snapshot.image_id, hetzner, spread)
-        if new.status == "creating":
-            reason = f"snapshot {new.id} is still creating, though its action is done"
-            return _wait(job, reason, pacing.in_trouble(job.attempts, spread()))
-        if new.status != "available":
-            return job.done("failed", f"snapshot {new.id} turned {new.status}. {job.run_again}.")
+            return _missing(job, image_id, hetzner, spread)
+        if not new.is_available:
+            return _not_available(job, new, spread)
     if job.server.problem:
         return _not_pruned(job, job.server.problem)
     decisions = _decide(job, snapshots)
     for decision in decisions:
         _log(job, decision)
+    if not job.doomed:
+        # Decided once: a delete whose answer was lost must not make room for another one.
+        job = replace(job, doomed=tuple(d.snapshot.id for d in decisions if not d.keep))
+    notes = _notes(job, snapshots, decisions)
     kept = sum(d.keep and d.snapshot.status == "available" for d in decisions)
-    doomed = [decision.snapshot.id for decision in decisions if not decision.keep]
     if job.run.dry_run:
-        return replace(job, deleted=len(doomed)).done("planned", job.reason, kept=kept)
-    return _delete(job, doomed, kept, hetzner, spread)
+        return replace(job, deleted=len(job.doomed)).done("planned", notes, kept=kept)
+    listed = {snapshot.id for snapshot in snapshots}
+    doomed = [d.snapshot.id for d in decisions if not d.keep and d.snapshot.id in job.doomed]
+    deleted, troubles, refusals = _delete(job, doomed, hetzner)
+    job = replace(job, deleted=deleted + len(set(job.doomed) - listed))
+    if troubles:
+        return _wait(job, "; ".join(troubles), pacing.in_trouble(job.attempts, spread()))
+    if refusals:
+        return _not_pruned(job, "; ".join(refusals))
+    return job.done("pruned" if job.run.prune_only else "available", notes, kept=kept)
 
 
 def _missing(job: Job, image_id: int, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
@@ -81,44 +91,77 @@ def _missing(job: Job, image_id: int, hetzner: Hetzner, spread: Callable[[], flo
     try:
         image = hetzner.snapshot(image_id)
     except NotFound:
-        return job.done("failed", f"snapshot {image_id} vanished. {job.run_again}.")
-    if image.status != "available":
-        return job.done("failed", f"snapshot {image_id} is {image.status}. {job.run_again}.")
+        return job.done("failed", f"snapshot {image_id} vanished. To retry, {job.run_again}.")
+    if not image.is_available:
+        return _not_available(job, image, spread)
     return _not_pruned(job, f"{reason}; were its labels taken off?")
 
 
+def _not_available(job: Job, new: Snapshot, spread: Callable[[], float]) -> Job:
+    """The action was done, the snapshot is not: nothing is deleted, and perhaps nothing made."""
+    reason = f"snapshot {new.id} is {new.status}, though its action succeeded"
+    if new.status == "creating" and not job.overdue:
+        return _wait(job, reason, pacing.in_trouble(job.attempts, spread()))
+    return job.done("failed", f"{reason}. To look again, {job.run_again}.")
+
+
 def _decide(job: Job, snapshots: list[Snapshot]) -> list[Decision]:
-    policy = parse_policy(job.server.retention or job.run.retention)
-    planned = job.run.dry_run and not job.run.prune_only and job.snapshot is None
+    now = job.watch.now or datetime.now(UTC)
+    mine = job.snapshot.image_id if job.snapshot else None
     # A dry run plans as if the new snapshot were there.
-    new = [PlannedSnapshot(created=job.watch.now or datetime.now(UTC))] if planned else []
-    return plan(policy, [*snapshots, *new])
+    planned = job.run.dry_run and not job.run.prune_only
+    planned = planned and not any(s.id == mine and s.is_available for s in snapshots)
+    new = [PlannedSnapshot(created=now)] if planned else []
+    policy = parse_policy(job.server.retention or job.run.retention)
+    most = job.run.max_deletions
+    decisions = plan(policy, [*snapshots, *new], now=now, most_deletions=most)
+    # What a run resumed late has made or found is not what it may delete.
+    return [
+        replace(d, kind="exempt", reason="this run's")
+        if d.snapshot.id == mine and not d.keep
+        else d
+        for d in decisions
+    ]
 
 
-def _delete(
-    job: Job, doomed: list[int], kept: int, hetzner: Hetzner, spread: Callable[[], float]
-) -> Job:
-    troubles, refusals = [], []
-    for image_id in doomed[:DELETES_AT_A_TIME]:
+def _delete(job: Job, doomed: list[int], hetzner: Hetzner) -> tuple[int, list[str], list[str]]:
+    """How many went, what to try again, what Hetzner refused. One that fails stops no other."""
+    deleted, troubles, refusals = 0, [], []
+    for image_id in doomed:
         try:
             hetzner.delete_snapshot(image_id)
-            job = replace(job, deleted=job.deleted + 1)
+            deleted += 1
         except NotFound:
             logger.info(f"{job.server.name}: snapshot {image_id} was gone already")
-        except Trouble as trouble:
+            deleted += 1
+        except (Trouble, Locked) as trouble:
             troubles.append(f"snapshot {image_id} not deleted: {trouble}")
         except Protected:
-            logger.info(f"{job.server.name}: snapshot {image_id} is protected now and stays")
-            kept += 1
+            logger.warning(f"{job.server.name}: snapshot {image_id} is protected now and stays")
         except HetznerError as error:
             refusals.append(f"snapshot {image_id} not deleted: {error}")
-    if troubles:
-        return _wait(job, "; ".join(troubles), pacing.in_trouble(job.attempts, spread()))
-    if refusals:
-        return _not_pruned(job, "; ".join(refusals))
-    if len(doomed) > DELETES_AT_A_TIME:
-        return job.going("pruning", f"{len(doomed) - DELETES_AT_A_TIME} more to delete")
-    return job.done("pruned" if job.run.prune_only else "available", kept=kept)
+    return deleted, troubles, refusals
+
+
+def _notes(job: Job, snapshots: list[Snapshot], decisions: list[Decision]) -> str:
+    """What a person should know though nothing failed."""
+    mine = job.snapshot.image_id if job.snapshot else None
+    unavailable = [str(s.id) for s in snapshots if s.status == "unavailable"]
+    twins = [
+        str(s.id) for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id and s.id != mine
+    ]
+    protected = sum(decision.kind == "protected" for decision in decisions)
+    postponed = sum(
+        d.kind == "postponed" or not (d.keep or d.snapshot.id in job.doomed) for d in decisions
+    )
+    notes = [job.reason] if job.run.dry_run else []
+    notes += [f"unavailable, of no use: snapshot {', '.join(unavailable)}"] if unavailable else []
+    notes += [f"also of this run: snapshot {', '.join(twins)}"] if twins else []
+    notes += [f"{protected} stay only because they are protected"] if protected else []
+    if postponed:
+        limit = f"at most {job.run.max_deletions} in one run"
+        notes.append(f"{postponed} more to delete next time ({limit})")
+    return "; ".join(notes)
 
 
 def _wait(job: Job, reason: str, seconds: int) -> Job:

@@ -22,27 +22,29 @@ class EventRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A checked event. None and empty mean: not said, the deployed setting counts."""
+    """A checked event. None and empty mean: not said; the resumed run or the deploy counts."""
 
     project: str | None = None
     servers: tuple[str | int, ...] = ()
     label_selector: str | None = None
-    dry_run: bool = False
-    prune_only: bool = False
+    dry_run: bool | None = None
+    prune_only: bool | None = None
     on_locked: OnLocked | None = None
     retention: str | None = None
+    max_deletions: int | None = None
     run_id: str | None = None
     scheduled_time: datetime | None = None
 
 
 FIELDS = {
     "project": "the name of one project",
-    "servers": "a list of server names (strings) or ids (numbers), at least one",
+    "servers": "a list of server names (strings) or ids (numbers) of one project, at least one",
     "label_selector": "a Hetzner label selector",
     "dry_run": "true or false",
     "prune_only": "true or false",
     "on_locked": '"wait" or "skip"',
-    "retention": 'a retention policy such as "last3"',
+    "retention": 'a retention policy such as "daily7-weekly4"',
+    "max_deletions": "a whole number from 1 to 1000",
     "run_id": "1 to 32 letters, digits and dashes",
     "scheduled_time": "a time such as 2026-11-21T02:00:00Z",
 }
@@ -82,6 +84,8 @@ def _field(name: str, value: Any) -> Any:
             if ok and len(json.dumps(value)) > MOST_SELECTION_CHARACTERS:
                 raise _refused(name, value, "; so many are better chosen by a label_selector")
             value = tuple(dict.fromkeys(value)) if ok else value
+        case "max_deletions":
+            ok = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
         case "on_locked":
             ok = value in ("wait", "skip")
         case "run_id":

@@ -80,6 +80,7 @@ class RunDocument(Document):
     selection: Selection
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
+    handed_out: tuple[int, ...] = ()  # the batch's servers, by id
     batch: tuple[dict[str, Any], ...] = ()  # servers; after the Map the results of its children
     totals: Totals = Totals()
 
@@ -89,6 +90,7 @@ class RunDocument(Document):
         selection, totals = parts["selection"], parts.get("totals") or {}
         parts |= {
             "selection": Selection(tuple(selection["servers"]), selection["label_selector"]),
+            "handed_out": tuple(parts.get("handed_out") or ()),
             "batch": tuple(parts.get("batch") or ()),
             "totals": Totals(**{**totals, "attention": tuple(totals.get("attention", ()))}),
         }

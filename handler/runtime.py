@@ -9,6 +9,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 TOKEN_CACHE_SECONDS = 300
+# A read of the token, a request that times out, and something to spare.
+ONE_REQUEST_MS = 40_000
 # One try each: what to do about trouble is decided in the states.
 AWS_CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
 FINAL_SSM_ERRORS = ("ParameterNotFound", "AccessDeniedException", "InvalidKeyId")
@@ -56,12 +59,19 @@ def _parameters() -> SSMProvider:
     return SSMProvider(boto3_client=ssm())
 
 
-def hetzner_for(project: str) -> Hetzner:
-    """The project's API for this invocation. The token is read with the first request."""
+def hetzner_for(project: str, context: LambdaContext) -> Hetzner:
+    """The project's API for this invocation. The token is read with the first request.
+
+    No request starts that could outlive the invocation: what has been done must still be said.
+    """
     settings = api_settings()
     parameter = f"{settings.token_path}/{project}"
 
-    return Hetzner(lambda: hcloud_client(_token(parameter), settings.hetzner_endpoint), parameter)
+    return Hetzner(
+        lambda: hcloud_client(_token(parameter), settings.hetzner_endpoint),
+        parameter,
+        lambda: context.get_remaining_time_in_millis() < ONE_REQUEST_MS,
+    )
 
 
 def put_parameter_command(parameter: str) -> str:

@@ -36,6 +36,7 @@ class RunSettings:
     on_locked: OnLocked
     lock_wait_minutes: int
     snapshot_minutes: int
+    max_deletions: int
     servers_at_a_time: int
 
     @classmethod
@@ -44,9 +45,8 @@ class RunSettings:
         on_locked = _text(environ, "ON_LOCKED")
         if on_locked not in ("wait", "skip"):
             raise BadSetting(f"ON_LOCKED is {on_locked!r}; it must be wait or skip")
-        retention = _text(environ, "RETENTION")
         try:
-            parse_policy(retention)
+            retention = str(parse_policy(_text(environ, "RETENTION")))
         except ValueError as error:
             raise BadSetting(f"RETENTION: {error}") from None
         return cls(
@@ -58,6 +58,7 @@ class RunSettings:
             on_locked=cast(OnLocked, on_locked),
             lock_wait_minutes=_number(environ, "LOCK_WAIT_MINUTES", 1440),
             snapshot_minutes=_number(environ, "SNAPSHOT_MINUTES", 1440),
+            max_deletions=_number(environ, "MAX_DELETIONS", 1000),
             servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
         )
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # With run id (32), hash (8), request id (8) and separators it fits an execution's name (80).
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
-MOST_PROJECT_PAGES = 100
 
 
 class NoProjects(Exception):
@@ -78,27 +77,45 @@ def start_run(
             f"There is no Hetzner API token under {settings.token_path}. Make one with read and "
             f"write permission in the Hetzner console and store it with: {command}"
         )
-    if request.run_id:
-        refuse_if_running(step_functions, settings.state_machine_arn, run_id, chosen, request_id)
+    if request.servers and len(chosen) > 1:
+        raise EventRefused(
+            f"The field servers needs the field project beside it, there are several: "
+            f"{', '.join(chosen)}. Nothing was started."
+        )
+    arn = settings.state_machine_arn
+    resumed = {
+        project: earlier_execution(step_functions, arn, run_id, project, request_id)
+        for project in chosen
+        if request.run_id
+    }
+    warnings = list(projects.warnings)
     started = []
     for project in chosen:
-        document = first_document(request, run_id, project, settings)
+        earlier = None
+        if execution_arn := resumed.get(project):
+            earlier = execution_input(step_functions, execution_arn)
+        elif request.run_id:
+            warnings.append(f"{project}: no earlier execution of run {run_id}, so it starts anew")
+        document = first_document(request, run_id, project, settings, earlier)
         name = execution_name(document, request_id if request.run_id else None)
         try:
-            started.append(start_execution(step_functions, settings, name, document))
+            started.append(start_execution(step_functions, arn, name, document))
         except Exception as error:  # the other projects are started all the same
             logger.exception(f"{project}: not started", extra={"project": project})
             unusable.append(f"{project}: {type(error).__name__}: {error}")
-    for warning in projects.warnings:
+    for warning in warnings:
         logger.warning(warning)
     if unusable:
         names = ", ".join(s["project"] for s in started) or "none"
         raise NotAllStarted(f"{'; '.join(unusable)}. Started in run {run_id}: {names}.")
-    return {"run_id": run_id, "executions": started, "warnings": list(projects.warnings)}
+    return {"run_id": run_id, "executions": started, "warnings": warnings}
 
 
 def new_run_id(request: Request, request_id: str, now: datetime) -> str:
-    """The schedule's time; by hand the day and the request, which stay when Lambda tries again."""
+    """The schedule's time; by hand the day and the request.
+
+    When Lambda tries an invocation again both are the same, but for the day at midnight.
+    """
     if request.scheduled_time:
         return request.scheduled_time.strftime("%Y%m%dT%H%M%SZ")
     return f"{now:%Y%m%d}-{re.sub('[^A-Za-z0-9]', '', request_id)[:12]}"
@@ -128,33 +145,49 @@ def find_projects(ssm: "SSMClient", token_path: str) -> Projects:
 
 def _parameters(ssm: "SSMClient", token_path: str) -> Iterator[Any]:
     pages = ssm.get_paginator("get_parameters_by_path").paginate(
-        Path=token_path,
-        Recursive=True,
-        WithDecryption=False,
-        PaginationConfig={"MaxItems": MOST_PROJECT_PAGES * 10},
+        Path=token_path, Recursive=True, WithDecryption=False
     )
     for page in pages:
         yield from page["Parameters"]
 
 
 def first_document(
-    request: Request, run_id: str, project: str, settings: RunSettings
+    request: Request,
+    run_id: str,
+    project: str,
+    settings: RunSettings,
+    earlier: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The execution's input: the same for the same request, so that a repeat starts nothing."""
+    """The execution's input: as deployed, or as in the run that is resumed, and what is asked.
+
+    The same for the same request, so that a repeat starts nothing.
+    """
     run = Run(
         id=run_id,
         project=project,
         owner=settings.owner,
-        retention=request.retention or settings.retention,
-        on_locked=request.on_locked or settings.on_locked,
-        dry_run=request.dry_run,
-        prune_only=request.prune_only,
+        retention=settings.retention,
+        on_locked=settings.on_locked,
+        dry_run=False,
+        prune_only=False,
+        max_deletions=settings.max_deletions,
         servers_at_a_time=settings.servers_at_a_time,
         lock_wait_minutes=settings.lock_wait_minutes,
         snapshot_minutes=settings.snapshot_minutes,
     )
-    selector = settings.label_selector if request.label_selector is None else request.label_selector
-    selection = Selection(request.servers, selector)
+    selection = Selection((), settings.label_selector)
+    if earlier:
+        run = replace(run, **{k: v for k, v in earlier["run"].items() if hasattr(run, k)})
+        selection = Selection(
+            tuple(earlier["selection"]["servers"]), earlier["selection"]["label_selector"]
+        )
+    fields = ("retention", "on_locked", "dry_run", "prune_only", "max_deletions")
+    asked = {name: getattr(request, name) for name in fields}
+    run = replace(run, **{name: value for name, value in asked.items() if value is not None})
+    if request.servers:
+        selection = replace(selection, servers=request.servers)
+    if request.label_selector is not None:
+        selection = replace(selection, label_selector=request.label_selector)
     return RunDocument(run=run, selection=selection, status="new").to_dict()
 
 
@@ -167,34 +200,44 @@ def execution_name(document: dict[str, Any], request_id: str | None) -> str:
     return "_".join(parts)
 
 
-def refuse_if_running(
-    step_functions: "SFNClient",
-    state_machine_arn: str,
-    run_id: str,
-    projects: tuple[str, ...],
-    request_id: str,
-) -> None:
-    """Raises EventRefused if another request's execution of this run is still going on."""
+def earlier_execution(
+    step_functions: "SFNClient", state_machine_arn: str, run_id: str, project: str, request_id: str
+) -> str | None:
+    """The newest execution of this run, by ARN; Step Functions knows those of the last 90 days.
+
+    Raises EventRefused if it is still going on.
+    """
     pages = step_functions.get_paginator("list_executions").paginate(
-        stateMachineArn=state_machine_arn, statusFilter="RUNNING"
+        stateMachineArn=state_machine_arn
     )
     ours = "_" + request_id.replace("-", "")[:8]
+    found = None
     for page in pages:
         for execution in page["executions"]:
-            same_run = any(execution["name"].startswith(f"{run_id}_{p}_") for p in projects)
             # Lambda tries a failed delivery again: what this request started itself may run.
-            if same_run and not execution["name"].endswith(ours):
+            name = execution["name"]
+            if not name.startswith(f"{run_id}_{project}_") or name.endswith(ours):
+                continue
+            if execution["status"] == "RUNNING":
                 raise EventRefused(
                     f"The field run_id is {json.dumps(run_id)}, and that run is still running: "
                     f"{console_link(execution['executionArn'])}. Wait until it has ended, or stop "
                     "it first. Nothing was started."
                 )
+            found = found or execution["executionArn"]
+    return found
+
+
+def execution_input(step_functions: "SFNClient", execution_arn: str) -> dict[str, Any]:
+    execution = step_functions.describe_execution(executionArn=execution_arn)
+    document: dict[str, Any] = json.loads(execution["input"])
+    return document
 
 
 def start_execution(
-    step_functions: "SFNClient", settings: RunSettings, name: str, document: dict[str, Any]
+    step_functions: "SFNClient", state_machine_arn: str, name: str, document: dict[str, Any]
 ) -> dict[str, Any]:
-    arn = settings.state_machine_arn
+    arn = state_machine_arn
     try:
         arn = step_functions.start_execution(
             stateMachineArn=arn, name=name, input=json.dumps(document)

@@ -1,15 +1,17 @@
 """SummariseRun: fold a batch's results into the run's totals; after the last, give the verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from document import Run
-from job import Result
+from hetzner import Hetzner, HetznerError
+from inventory import Inventory, take_inventory
+from job import Result, run_again
 from run import RunDocument, Totals
-from runtime import logger
+from runtime import hetzner_for, logger
 
 CAUSE_CHARACTERS = 4000
 
@@ -18,11 +20,13 @@ CAUSE_CHARACTERS = 4000
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
-    error = event.get("error") or {}
-    return summarise_run(document, str(error.get("Error", "")))
+    error = str((event.get("error") or {}).get("Error", ""))
+    return summarise_run(document, error, lambda: hetzner_for(document.run.project, context))
 
 
-def summarise_run(document: RunDocument, error: str) -> dict[str, Any]:
+def summarise_run(
+    document: RunDocument, error: str, connect: Callable[[], Hetzner]
+) -> dict[str, Any]:
     """The document without the batch: status more, or the verdict with summary and error.
 
     `error` is the name of what the listing or the Map ended with, if it did not end by itself.
@@ -30,44 +34,81 @@ def summarise_run(document: RunDocument, error: str) -> dict[str, Any]:
     results = list(_results(document, error))
     for result in results:
         _log(result)
-    document = replace(document, totals=document.totals.plus(results), batch=())
-    unlisted = _why_unlisted(document, error, had_batch=bool(results))
+    unlisted = _why_unlisted(document, error)
+    totals = document.totals.plus(results)
+    document = replace(document, totals=totals, batch=(), handed_out=())
     if document.remaining and not unlisted:
         return document.going("more").to_dict()
-    return _end(document, unlisted)
+    inventory = None if unlisted else _inventory(document.run, connect)
+    return _end(document, unlisted, inventory)
 
 
 def _results(document: RunDocument, error: str) -> Iterator[Result]:
-    again = f'Run again with {{"run_id": "{document.run.id}"}}.'
+    """One result for each server handed out, whatever the Map has given back."""
+    run = document.run
+    may = "" if run.dry_run or run.prune_only else "; a snapshot may have been started"
+    unheard = dict.fromkeys(document.handed_out)
     for item in document.batch:
+        if not isinstance(item, dict) or item.get("id") not in unheard:
+            continue
+        del unheard[item["id"]]
         if "name" in item:  # a server that the broken-off Map left without a result
-            reason = f"the run broke off ({error}). {again}"
+            reason = f"the run broke off ({error}){may}. To retry, {run_again(run)}."
             yield Result(item["name"], item["id"], "failed", reason).fitted()
         elif "was" in item:
-            yield _broken_off(item, document.run, again).fitted()
+            yield _broken_off(item, run, may).fitted()
         else:
             yield Result(**item)
+    for server_id in unheard:
+        reason = f"its branch ended without a result{may}. To retry, {run_again(run)}."
+        yield Result(f"server {server_id}", server_id, "failed", reason).fitted()
 
 
-def _broken_off(item: dict[str, Any], run: Run, again: str) -> Result:
+def _broken_off(item: dict[str, Any], run: Run, may: str) -> Result:
     """A child that ended in ServerFailed: a bug or a broken configuration, not Hetzner."""
     server, server_id, error = item["server"], item["id"], item["error"]
-    image_id = item["snapshot"]["image_id"] if item["snapshot"] else None
-    if image_id and item["was"] in ("available", "pruning") and not run.dry_run:
+    snapshot = item["snapshot"] or {}
+    image_id = snapshot.get("image_id")
+    if snapshot.get("available") and not run.dry_run:
         reason = f"made, not pruned: a function broke off ({error}), see its log lines"
         return Result(server, server_id, "available", reason, image_id, pruned=False)
-    started = f"; snapshot {image_id} was started" if image_id else ""
-    reason = f"a function broke off ({error}), see its log lines{started}. {again}"
-    return Result(server, server_id, "failed", reason, image_id)
+    started = f"; snapshot {image_id} was started" if image_id else may
+    reason = f"a function broke off ({error}), see its log lines{started}. To retry, "
+    return Result(server, server_id, "failed", f"{reason}{run_again(run)}.", image_id)
 
 
-def _why_unlisted(document: RunDocument, error: str, had_batch: bool) -> str:
+def _why_unlisted(document: RunDocument, error: str) -> str:
     if document.status == "failed":
         return document.reason
-    return f"ListServers broke off ({error}), see its log lines" if error and not had_batch else ""
+    if error and not document.handed_out:
+        return f"ListServers broke off ({error}), see its log lines"
+    return ""
 
 
-def _end(document: RunDocument, unlisted: str) -> dict[str, Any]:
+def _inventory(run: Run, connect: Callable[[], Hetzner]) -> Inventory | None:
+    """What snapshots there are now; the verdict neither waits for it nor depends on it."""
+    try:
+        hetzner = connect()
+        snapshots = hetzner.snapshots(run.owner)
+        server_ids = {server.id for server in hetzner.servers()}
+        inventory = take_inventory(snapshots, server_ids, hetzner.price())
+    except HetznerError as error:
+        logger.warning(f"The snapshots could not be counted: {error}")
+        return None
+    except Exception:
+        logger.exception("The snapshots could not be counted")
+        return None
+    for snapshot in snapshots:
+        if snapshot.server_id not in server_ids:
+            logger.info(
+                f"snapshot {snapshot.id} of {snapshot.created:%Y-%m-%d} ({snapshot.description}) "
+                "is of a server that no longer exists; it is never deleted by itself",
+                extra={"orphan": snapshot.id},
+            )
+    return inventory
+
+
+def _end(document: RunDocument, unlisted: str, inventory: Inventory | None) -> dict[str, Any]:
     totals = document.totals
     if unlisted and document.remaining:
         unheard = f"{document.remaining} more servers: {unlisted}"
@@ -78,9 +119,12 @@ def _end(document: RunDocument, unlisted: str) -> dict[str, Any]:
         )
     verdict = verdict_of(totals, unlisted)
     line = summary_line(verdict, totals, document.run, unlisted)
+    line += f"; {inventory}" if inventory else ""
+    facts = {"verdict": verdict, "line": line, **asdict(totals)}
+    facts["inventory"] = inventory and asdict(inventory)
     document = replace(document, totals=totals, remaining=0).going(verdict, unlisted)
     log = logger.info if verdict == "Completed" else logger.error
-    log(line, extra={"summary": {"verdict": verdict, "line": line, **asdict(totals)}})
+    log(line, extra={"summary": facts})
     return document.to_dict() | {
         "verdict": verdict,
         "summary": line,
@@ -106,10 +150,10 @@ def summary_line(verdict: str, totals: Totals, run: Run, unlisted: str) -> str:
     good = totals.available + totals.planned + totals.pruned
     counts = [
         f"{good} of {everyone} server{'s' if everyone > 1 else ''}",
-        *_some(totals.failed, "failed"),
-        *_some(totals.not_pruned, "made but not pruned"),
         *_some(totals.skipped, "skipped"),
         *_some(totals.left_out, "left out"),
+        *_some(totals.failed, "failed"),
+        *_some(totals.not_pruned, "made but not pruned"),
     ]
     parts = [f"{verdict}: {', '.join(counts)}"]
     if run.dry_run:

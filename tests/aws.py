@@ -52,7 +52,12 @@ class Context:
     function_name: str
     aws_request_id: str
     memory_limit_in_mb: int = 256
+    remaining_ms: int = 120_000
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
+
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_ms
 
 
 @dataclass

@@ -20,6 +20,7 @@ from hetzner import (
     Refused,
     Trouble,
     Unauthorized,
+    Unclear,
     client_for,
     label_value,
 )
@@ -35,6 +36,7 @@ RUN = Run(
     on_locked="wait",
     dry_run=False,
     prune_only=False,
+    max_deletions=5,
     servers_at_a_time=100,
     lock_wait_minutes=60,
     snapshot_minutes=180,
@@ -122,7 +124,9 @@ def test_every_client_has_a_timeout(hetzner: Hetzner) -> None:
         (401, "token_readonly", Unauthorized),
         (403, "forbidden", Unauthorized),
         (422, "invalid_input", Refused),
-        (418, "never_heard_of", Refused),
+        (405, "method_not_allowed", Refused),
+        (500, "internal_error", Unclear),
+        (418, "never_heard_of", Unclear),
     ],
 )
 def test_an_error_is_told_by_its_code_in_one_request(

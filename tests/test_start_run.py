@@ -143,7 +143,7 @@ def test_an_empty_event_asks_for_everything_as_deployed(aws: Aws) -> None:
     answer = aws.invoke("StartRun", {})
     document = first_input(answer)
     assert document["selection"] == {"servers": [], "label_selector": ""}
-    assert document["run"]["retention"] == "last3"
+    assert document["run"]["retention"] == "daily3"
     assert document["run"]["dry_run"] is False
     aws.finish(answer)
 
@@ -265,10 +265,10 @@ def test_one_project_that_cannot_be_started_leaves_the_others_alone(
     aws.store_token("another", "x" * 64)
     real = start_run.start_execution
 
-    def fail_first(client: Any, settings: Any, name: str, document: Any) -> Any:
+    def fail_first(client: Any, arn: str, name: str, document: Any) -> Any:
         if document["run"]["project"] == "another":
             raise TimeoutError("Step Functions does not answer")
-        return real(client, settings, name, document)
+        return real(client, arn, name, document)
 
     monkeypatch.setattr(start_run, "start_execution", fail_first)
     with pytest.raises(NotAllStarted, match=r"another: TimeoutError.*Started in run .*: default"):

@@ -1,48 +1,21 @@
 """Whole runs: the real definition and functions against the simulated Hetzner, in virtual time."""
 
 import json
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 
-from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
-from local.simulator import Fault, Image, Project, Server, World
+from job import LABEL_MANAGED_BY, LABEL_SERVER_NAME
+from local.simulator import Fault, Project, World
 from local.simulator.faults import drop, hook, html, status
 from tests.aws import Aws, LambdaDied
 from tests.conftest import TOKEN
+from tests.snapshots import available, ours, writes
 from tests.template import REGION, Stack
 
 CREATE = r"/servers/\d+/actions/create_image"
-
-
-def available(project: Project, run_id: str | None = None) -> Counter[str]:
-    """How many available snapshots of ours each server has, by name, of one run or all."""
-    return Counter(
-        image.labels[LABEL_SERVER_NAME]
-        for image in project.images.values()
-        if image.status == "available"
-        and LABEL_MANAGED_BY in image.labels
-        and run_id in (None, image.labels[LABEL_RUN_ID])
-    )
-
-
-def ours(project: Project, server: Server, days_ago: int, **more: Any) -> Image:
-    """A snapshot as an earlier night left it."""
-    created = project.world.clock.now() - timedelta(days=days_ago)
-    labels = {
-        LABEL_MANAGED_BY: "hetzner-snapshots",
-        LABEL_RUN_ID: f"{created:%Y%m%dT%H%M%SZ}",
-        LABEL_SERVER_ID: str(server.id),
-        LABEL_SERVER_NAME: server.name,
-    }
-    return project.add_snapshot(server, created=created, labels=labels, **more)
-
-
-def writes(world: World) -> list[str]:
-    return [f"{r.method} {r.path}" for r in world.requests if r.method != "GET"]
 
 
 def test_every_server_gets_one_snapshot(aws: Aws, project: Project) -> None:
@@ -90,7 +63,7 @@ def test_a_server_locked_past_the_deadline_fails_alone_and_says_who_holds_it(
     reason = night.results["locked"]["reason"]
     assert reason.startswith("no snapshot made after 60 min: locked by rebuild_server")
     assert f"action {action.id}" in reason
-    assert f'Run again with {{"run_id": "{night.run_id}"}}' in reason
+    assert f'run again with {{"run_id": "{night.run_id}", "project": "default"}}' in reason
     assert "locked: no snapshot made" in night.executions["default"]["cause"]
 
 
@@ -280,7 +253,7 @@ def test_a_dry_run_writes_nothing_and_plans_as_if_the_new_snapshot_were_there(
     assert f"sg5: would delete snapshot {old[0].id} of 2026-11-17 02:00Z" in aws.messages()
     assert "sg5: would keep the new snapshot" in aws.messages()
     assert "a run would wait for it" in night.results["locked"]["reason"]
-    assert night.summary().endswith("dry run: nothing made or deleted, 2 would be deleted")
+    assert "; dry run: nothing made or deleted, 2 would be deleted; " in night.summary()
 
 
 def test_a_dry_run_needs_no_more_than_a_read_only_token(
@@ -293,77 +266,6 @@ def test_a_dry_run_needs_no_more_than_a_read_only_token(
     night = aws.run({})
     assert night.verdict() == "Failed"
     assert "/hetzner-snapshots/tokens/default" in night.results["sg5"]["reason"]
-
-
-def test_a_run_that_only_prunes_makes_nothing(aws: Aws, world: World, project: Project) -> None:
-    server = project.add_server("sg5")
-    old = [ours(project, server, days) for days in (4, 3, 2, 1)]
-    night = aws.run({"prune_only": True, "retention": "last2"})
-    assert night.verdict() == "Completed"
-    assert project.images.keys() == {image.id for image in old[2:]}
-    assert night.results["sg5"]["status"] == "pruned"
-    assert night.results["sg5"]["deleted"] == 2
-
-
-def test_planning_a_run_that_only_prunes_writes_nothing(
-    aws: Aws, world: World, project: Project
-) -> None:
-    server = project.add_server("sg5")
-    for days in (4, 3, 2, 1):
-        ours(project, server, days)
-    night = aws.run({"prune_only": True, "dry_run": True})
-    assert night.results["sg5"]["deleted"] == 1
-    assert writes(world) == []
-
-
-def test_pruning_touches_only_our_unprotected_available_snapshots_of_that_server(
-    aws: Aws, world: World, project: Project
-) -> None:
-    server, other = project.add_server("sg5"), project.add_server("other")
-    manual = project.add_snapshot(server, created=world.clock.now() - timedelta(days=900))
-    foreign = ours(project, server, 800)
-    foreign.labels[LABEL_MANAGED_BY] = "another-stack"
-    protected = ours(project, server, 700, protected=True)
-    failed = ours(project, server, 600, status="unavailable")
-    others = ours(project, other, 500)
-    doomed = ours(project, server, 400)
-    aws.run({"servers": ["sg5"], "retention": "last1"})
-    left = project.images.keys()
-    assert {i.id for i in (manual, foreign, protected, failed, others)} <= left
-    assert doomed.id not in left
-
-
-def test_nothing_is_deleted_when_the_listing_breaks_off(
-    aws: Aws, world: World, project: Project
-) -> None:
-    server = project.add_server("sg5")
-    old = {ours(project, server, days).id for days in range(1, 61)}
-    # The first listing is CreateSnapshot's; pruning never gets its second page.
-    world.faults.add(
-        Fault(
-            status(500, "server_error"),
-            method="GET",
-            path="/images",
-            nth=4,
-            times=None,
-        )
-    )
-    night = aws.run({})
-    assert night.verdict() == "PartiallyFailed"
-    assert old <= project.images.keys()
-    assert night.results["sg5"]["status"] == "available"
-    assert night.results["sg5"]["reason"].startswith("made, not pruned: ")
-
-
-def test_more_old_snapshots_than_fit_one_invocation_are_all_pruned(
-    aws: Aws, project: Project
-) -> None:
-    server = project.add_server("sg5")
-    for days in range(1, 12):
-        ours(project, server, days)
-    night = aws.run({})
-    assert night.results["sg5"]["deleted"] == 9
-    assert available(project) == {"sg5": 3}
 
 
 def test_two_projects_and_one_bad_token(aws: Aws, world: World, project: Project) -> None:
@@ -406,7 +308,7 @@ def test_a_server_deleted_in_the_middle_is_skipped(
 def test_a_project_without_servers_is_completed_and_says_so(aws: Aws, project: Project) -> None:
     night = aws.run({})
     assert night.verdict() == "Completed"
-    assert night.summary() == "Completed: the project default has no servers"
+    assert night.summary().startswith("Completed: the project default has no servers; ")
 
 
 @pytest.mark.parametrize(
@@ -442,21 +344,6 @@ def test_servers_are_chosen_by_name_id_selector_and_their_own_label(
     assert available(project) == {"by-id": 1, "42": 1}
     assert "3 left out" in night.summary()
     assert "left out, its label hetzner-snapshots/enabled is false" in aws.messages()
-
-
-def test_a_bad_label_costs_that_server_its_pruning_and_nothing_else(
-    aws: Aws, project: Project
-) -> None:
-    server = project.add_server("sg5", labels={"hetzner-snapshots/retention": "lots"})
-    own = project.add_server("own", labels={"hetzner-snapshots/retention": "last1"})
-    old = [ours(project, server, days).id for days in range(1, 6)]
-    ours(project, own, 1)
-    night = aws.run({})
-    assert night.verdict() == "PartiallyFailed"
-    assert available(project, night.run_id) == {"sg5": 1, "own": 1}
-    assert available(project)["own"] == 1
-    assert set(old) <= project.images.keys()
-    assert "its label hetzner-snapshots/retention: 'lots'" in night.results["sg5"]["reason"]
 
 
 def test_more_than_one_batch_is_run_to_the_last_server(
@@ -541,7 +428,7 @@ def test_a_snapshot_that_never_ends_fails_at_its_deadline(aws: Aws, project: Pro
     project.snapshot_seconds[server.id] = 10 * 86400
     night = aws.run({})
     assert night.verdict() == "Failed"
-    assert "is not available after 180 min" in night.results["sg5"]["reason"]
+    assert "not available after 180 min" in night.results["sg5"]["reason"]
     assert sum(aws.waits) < 190 * 60
 
 
@@ -551,8 +438,8 @@ def test_requests_are_made_in_the_state_machine_only_as_often_as_it_waits(
     server = project.add_server("sg5")
     project.snapshot_seconds[server.id] = 150
     aws.run({})
-    # list, look (2), create, polls, list
-    assert len(world.requests) == 5 + len(aws.waits)
+    # list, look (2), create, polls, list; and for the summary snapshots, servers and price
+    assert len(world.requests) == 8 + len(aws.waits)
 
 
 def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: Aws) -> None:
@@ -561,6 +448,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         Owner="somebody",
         LabelSelector="env=prod",
         Retention="last1",
+        MaxDeletions="2",
         OnLocked="skip",
         LockWaitMinutes="7",
         SnapshotMinutes="8",
@@ -582,6 +470,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "on_locked": "skip",
         "dry_run": False,
         "prune_only": False,
+        "max_deletions": 2,
         "servers_at_a_time": 9,
         "lock_wait_minutes": 7,
         "snapshot_minutes": 8,
@@ -600,3 +489,164 @@ def test_no_state_machine_is_left_running(aws: Aws, project: Project) -> None:
         stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING"
     )
     assert running["executions"] == []
+
+
+def test_resuming_takes_the_servers_and_the_policy_of_the_run_it_resumes(
+    aws: Aws, world: World, project: Project
+) -> None:
+    locked, other = project.add_server("locked"), project.add_server("other")
+    old = {ours(project, other, days).id for days in range(1, 6)}
+    action = project.lock(locked, seconds=None)
+    first = aws.run({"servers": ["locked"], "retention": "last30"})
+    action.ends_at = world.clock.now()
+    again = aws.run({"run_id": first.run_id, "project": "default"})
+    assert again.verdict() == "Completed"
+    assert available(project, first.run_id) == {"locked": 1}
+    assert old <= project.images.keys()
+    assert "no earlier execution" not in str(again.answer["warnings"])
+
+
+def test_resuming_a_dry_run_stays_dry_unless_asked_otherwise(
+    aws: Aws, world: World, project: Project
+) -> None:
+    project.add_server("sg5")
+    first = aws.run({"dry_run": True})
+    aws.run({"run_id": first.run_id})
+    assert writes(world) == []
+    aws.run({"run_id": first.run_id, "dry_run": False})
+    assert available(project, first.run_id) == {"sg5": 1}
+
+
+def test_a_run_id_nobody_knows_starts_anew_and_says_so(aws: Aws, project: Project) -> None:
+    project.add_server("sg5")
+    night = aws.run({"run_id": "never-heard-of"})
+    assert "no earlier execution of run never-heard-of" in night.answer["warnings"][0]
+    assert available(project, "never-heard-of") == {"sg5": 1}
+
+
+@pytest.mark.parametrize("lost", ["left out", None])
+def test_a_branch_that_ends_without_a_result_is_a_failure(
+    aws: Aws, project: Project, lost: str | None
+) -> None:
+    names = [project.add_server(name).name for name in ("sg5", "other")]
+
+    def lose(function: str, event: Any) -> None:
+        if function == "SummariseRun":
+            kept = [result for result in event["batch"] if result["server"] != "sg5"]
+            event["batch"] = kept if lost else [None, *kept]
+
+    aws.before = lose
+    night = aws.run({})
+    assert night.verdict() == "PartiallyFailed"
+    assert "1 failed" in night.summary()
+    assert "its branch ended without a result" in night.executions["default"]["cause"]
+    assert available(project) == dict.fromkeys(names, 1)
+
+
+def test_a_snapshot_that_is_there_is_adopted_whatever_the_actions_say(
+    aws: Aws, world: World, project: Project
+) -> None:
+    project.add_server("sg5")
+    first = aws.run({})
+    world.faults.add(Fault(html(502), path=r"/servers/\d+/actions", times=None))
+    assert aws.run({"run_id": first.run_id}).verdict() == "Completed"
+    assert len(project.images) == 1
+
+
+def test_a_snapshot_outlives_a_server_that_was_deleted_after_a_lost_answer(
+    aws: Aws, world: World, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    project.snapshot_seconds[server.id] = 1
+    world.faults.add(Fault(drop(), method="POST", path=CREATE, when="after"))
+
+    def delete(*_: Any) -> None:
+        if server.id in project.servers and project.images:
+            project.delete_server(server)
+
+    world.faults.add(Fault(hook(delete), path="/images", nth=2))
+    night = aws.run({})
+    assert night.results["sg5"]["status"] == "available"
+    assert night.results["sg5"]["image_id"] in project.images
+
+
+def test_a_failure_after_an_unclear_create_says_that_a_snapshot_may_be_there(
+    aws: Aws, world: World, project: Project
+) -> None:
+    project.add_server("sg5")
+    revoke = hook(lambda *_: project.revoke_token(TOKEN))
+    world.faults.add(Fault(revoke, method="POST", path=CREATE, when="after"))
+    world.faults.add(Fault(drop(), method="POST", path=CREATE, when="after"))
+    night = aws.run({})
+    assert night.verdict() == "Failed"
+    assert "a snapshot may have been started all the same" in night.results["sg5"]["reason"]
+
+
+def test_a_clear_no_to_the_create_leaves_skipping_as_it_was(
+    aws: Aws, world: World, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    limited = status(429, "rate_limit_exceeded")
+    world.faults.add(Fault(hook(lambda *_: project.lock(server, seconds=None)), method="POST"))
+    world.faults.add(Fault(limited, method="POST"))
+    night = aws.run({"on_locked": "skip"})
+    assert night.results["sg5"]["status"] == "skipped"
+    assert night.results["sg5"]["reason"].startswith("locked by change_type")
+
+
+def test_an_image_left_behind_by_its_failed_action_is_not_waited_for(
+    aws: Aws, project: Project, world: World
+) -> None:
+    server = project.add_server("sg5")
+    project.next_action_fails(server, image="unavailable")
+
+    def linger(*_: Any) -> None:
+        for image in project.images.values():
+            if image.status == "unavailable":
+                image.status = "creating"
+
+    world.faults.add(Fault(hook(linger), method="GET", path="/images", times=None))
+    night = aws.run({})
+    assert night.verdict() == "Completed"
+    assert available(project) == {"sg5": 1}
+    assert "also of this run: snapshot" in night.results["sg5"]["reason"]
+
+
+def test_a_server_that_leaves_the_selection_before_its_turn_is_counted(
+    aws: Aws, world: World, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("list_servers.BATCH", 1)
+    project.add_server("first")
+    second = project.add_server("second")
+    relabel = hook(lambda *_: second.labels.update({"hetzner-snapshots/enabled": "false"}))
+    world.faults.add(Fault(relabel, method="POST"))
+    night = aws.run({})
+    assert night.verdict() == "Completed"
+    assert night.summary().startswith("Completed: 1 of 2 servers, 1 skipped;")
+
+
+def test_servers_of_several_projects_must_say_which(aws: Aws, world: World) -> None:
+    aws.store_token("second", "s" * 64)
+    with pytest.raises(Exception, match="needs the field project beside it") as refusal:
+        aws.invoke("StartRun", {"servers": ["sg5"]})
+    assert type(refusal.value).__name__ == "EventRefused"
+    assert world.requests == []
+
+
+def test_a_throttled_function_costs_no_server_its_snapshot(aws: Aws, project: Project) -> None:
+    project.add_server("sg5")
+    throttled = []
+
+    class TooMany(Exception):
+        pass
+
+    TooMany.__name__ = "Lambda.TooManyRequestsException"
+
+    def throttle(function: str, _: Any) -> None:
+        if function == "CreateSnapshot" and len(throttled) < 10:
+            throttled.append(function)
+            raise TooMany
+
+    aws.before = throttle
+    assert aws.run({}).verdict() == "Completed"
+    assert available(project) == {"sg5": 1}

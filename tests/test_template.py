@@ -18,6 +18,7 @@ CHANGED = {
     "Owner": "somebody",
     "LabelSelector": "env=prod",
     "Retention": "last7",
+    "MaxDeletions": "2",
     "OnLocked": "skip",
     "LockWaitMinutes": "5",
     "SnapshotMinutes": "50",
@@ -75,10 +76,11 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "id": "",
         "project": "",
         "owner": "hetzner-snapshots",
-        "retention": "last3",
+        "retention": "daily3",
         "on_locked": "wait",
         "dry_run": False,
         "prune_only": False,
+        "max_deletions": 5,
         "servers_at_a_time": 100,
         "lock_wait_minutes": 60,
         "snapshot_minutes": 180,
@@ -93,6 +95,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "on_locked": "skip",
         "dry_run": False,
         "prune_only": False,
+        "max_deletions": 2,
         "servers_at_a_time": 3,
         "lock_wait_minutes": 5,
         "snapshot_minutes": 50,
@@ -154,9 +157,7 @@ def test_only_those_who_talk_to_hetzner_may_read_a_token() -> None:
     readers = {
         role for role, statement in statements(Stack()) if statement["Action"] == "ssm:GetParameter"
     }
-    assert readers == {
-        f"{name}Role" for name in FUNCTIONS if name not in ("StartRun", "SummariseRun")
-    }
+    assert readers == {f"{name}Role" for name in FUNCTIONS if name != "StartRun"}
 
 
 @pytest.mark.parametrize(
