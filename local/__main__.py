@@ -1,0 +1,75 @@
+"""The local cloud's commands, called by make: run, up, invoke, logs, down.
+
+Exit code: 0 if all went well (for a run: Completed), 1 if it did not, 2 if what was asked for
+cannot be done, 128 + the signal's number if it was interrupted.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+# The functions' own check of an event, so that one they would refuse starts nothing.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "handler"))
+
+from local.aws import DeployFailed
+from local.commands import Commands
+from local.environment import forget_the_rest
+from local.options import Options, Unusable, event_path, flag
+from local.run import Interrupted, Refused
+from local.service import Crashed
+from local.show import plain_console
+from local.standing import Standing
+
+
+def main(arguments: list[str]) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    console = plain_console()
+    environ = dict(os.environ)
+    forget_the_rest()
+    try:
+        return _run(arguments, environ, console)
+    except (Unusable, Refused) as refusal:
+        console.print(str(refusal), style="red", soft_wrap=True)
+        return 2
+    except (Crashed, DeployFailed, BotoCoreError, ClientError) as error:
+        console.print(str(error), style="red", soft_wrap=True)
+        return 1
+    except Interrupted as interruption:
+        console.print(f"Interrupted ({signal.Signals(interruption.number).name}).")
+        return 128 + interruption.number
+
+
+def _run(arguments: list[str], environ: dict[str, str], console: Console) -> int:
+    build = Path(environ.get("CLOUD_DIR") or "build")
+    if arguments[:1] == ["hold"]:
+        Standing(Path(arguments[1])).hold(Options(**json.load(sys.stdin)))
+        return 0
+    commands = Commands(console, build)
+    yes, real = flag(environ, "YES"), flag(environ, "REAL")
+    actions: dict[str, Callable[[], int]] = {
+        "run": lambda: commands.run(event_path(environ), Options.from_env(environ), yes),
+        "up": lambda: commands.up(Options.from_env(environ)),
+        "invoke": lambda: commands.invoke(event_path(environ), real, yes),
+        "logs": commands.logs,
+        "down": commands.down,
+    }
+    return actions[arguments[0]]()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # One is enough: what ends now must not be interrupted halfway.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

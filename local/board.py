@@ -1,0 +1,118 @@
+"""Folds log lines into what is known of a run: a row per server, results, verdicts. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
+WORST_FIRST: tuple[Verdict, ...] = ("Failed", "PartiallyFailed", "Completed")
+# A server in one of these has nothing more to come.
+ENDED = {"planned", "pruned", "skipped", "failed", "left_out"}
+RESULT_FIELDS = ("status", "reason", "waited_s", "snapshot_s", "image_id", "deleted", "kept")
+
+
+@dataclass(slots=True)
+class Row:
+    project: str
+    server: str
+    status: str = ""
+    reason: str = ""
+    waited_s: float = 0
+    elapsed_s: float = 0
+    # When the line with these numbers came, in the watcher's own seconds.
+    seen: float = 0
+    ended: bool = False
+
+    def change(self, status: str, reason: str, seen: float) -> bool:
+        """True if anything of it is new."""
+        # Available a second time: from the pruning, the last step.
+        self.ended = status in ENDED or status == self.status == "available"
+        new = (status, reason) != (self.status, self.reason)
+        self.status, self.reason, self.seen = status, reason, seen
+        return new
+
+
+@dataclass(slots=True)
+class Board:
+    """`projects`: every project that was started, whether or not a line of it ever comes."""
+
+    run_id: str
+    projects: list[str]
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, line: Mapping[str, Any], seen: float = 0) -> Row | None:
+        """Takes one log line; returns the row it changed, None if it changed none."""
+        project = line.get("project")
+        if line.get("run_id") != self.run_id or not isinstance(project, str):
+            return None
+        if isinstance(summary := line.get("summary"), Mapping):
+            self.summaries[project] = dict(summary)
+            return None
+        result = line.get("result")
+        if isinstance(result, Mapping):
+            self.results[project, str(result.get("server"))] = dict(result)
+            line = result
+        if not line.get("status") or not line.get("server"):
+            return None
+        key = (project, str(line["server"]))
+        row = self.rows.setdefault(key, Row(*key))
+        row.waited_s = line.get("waited_s") or row.waited_s
+        row.elapsed_s = line.get("elapsed_s") or row.elapsed_s
+        changed = row.change(str(line["status"]), str(line.get("reason") or ""), seen)
+        row.ended = row.ended or line is result
+        return row if changed else None
+
+    def complete(self) -> bool:
+        return all(project in self.summaries for project in self.projects)
+
+    def verdict(self) -> Verdict:
+        """The worst over the projects; one that has no summary has failed."""
+        found = {self.summaries.get(name, {}).get("verdict") for name in self.projects}
+        if not found or not found <= set(WORST_FIRST):
+            return "Failed"
+        return next(verdict for verdict in WORST_FIRST if verdict in found)
+
+    def record(self) -> dict[str, Any]:
+        """What build/run.json holds."""
+        return {
+            "run_id": self.run_id,
+            "verdict": self.verdict(),
+            "projects": {name: self._project(name) for name in self.projects},
+            "servers": [self._server(key) for key in self._reported()],
+        }
+
+    def _project(self, name: str) -> dict[str, str]:
+        summary = self.summaries.get(name)
+        if summary is None:
+            return {"verdict": "Failed", "line": "No summary of the run came; its log says more."}
+        return {"verdict": str(summary.get("verdict")), "line": str(summary.get("line", ""))}
+
+    def _reported(self) -> Iterable[tuple[str, str]]:
+        unreported = (key for key, row in self.rows.items() if row.status != "left_out")
+        return sorted({*self.results, *unreported})
+
+    def _server(self, key: tuple[str, str]) -> dict[str, Any]:
+        project, server = key
+        found: Mapping[str, Any] = self.results.get(key) or {}
+        if not found:
+            row = self.rows[key]
+            found = {"status": row.status, "reason": row.reason, "waited_s": row.waited_s}
+        return {
+            "server": server,
+            "project": project,
+            **{name: found.get(name) for name in RESULT_FIELDS},
+        }
+
+
+def parse(message: str) -> dict[str, Any] | None:
+    """A log line of ours; None for the platform's own and for anything else."""
+    if not message.startswith("{"):
+        return None
+    try:
+        line = json.loads(message)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) else None

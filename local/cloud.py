@@ -1,0 +1,108 @@
+"""A cloud of our own: the local AWS and, unless told otherwise, a Hetzner simulator."""
+
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.environment import LOOPBACK
+from local.options import Api, Options
+from local.service import Service, remove, take_port
+
+FLEET = "default"
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Where it is; no secrets."""
+
+    aws: str
+    api: Api
+    endpoint: str
+    wait_scale: float
+    folder: str
+
+
+class Servers:
+    """The processes of a cloud. All methods raise Crashed if one of them fails."""
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+        self._simulator_port = 0
+        self._started: list[Service] = []
+
+    def choose_endpoint(self) -> str:
+        """Raises Unusable if the simulator's port is taken."""
+        if self._options.endpoint:
+            return self._options.endpoint
+        self._simulator_port = take_port(self._options.simulator_port, "SIMULATOR_PORT")
+        return f"http://{LOOPBACK}:{self._simulator_port}/v1"
+
+    def start_aws(self) -> str:
+        """Raises Unusable if its port is taken."""
+        port = take_port(self._options.aws_port, "AWS_PORT")
+        aws = Service(
+            "The local AWS",
+            "local.ministack",
+            [str(port), str(self._options.wait_scale), str(self._folder)],
+            self._folder / "aws.log",
+        )
+        self._started.append(aws)
+        url = f"http://{LOOPBACK}:{port}"
+        aws.wait_until(lambda: _answers(f"{url}/_ministack/health"))
+        return url
+
+    def start_simulator(self) -> None:
+        """Its time begins; does nothing if there is another API."""
+        if self._options.endpoint:
+            return
+        ready_file = self._folder / "simulator.json"
+        simulator = Service(
+            "The Hetzner simulator",
+            "local.simulator",
+            [
+                *("--port", str(self._simulator_port)),
+                *("--scale", f"{1 / self._options.wait_scale:g}"),
+                *("--fleet", FLEET, "--seed", str(SEED), "--ready-file", str(ready_file)),
+            ],
+            self._folder / "simulator.log",
+            SIMULATOR_TOKEN=self._options.token,
+        )
+        self._started.append(simulator)
+        simulator.wait_until(ready_file.exists)
+
+    def check(self) -> None:
+        for service in self._started:
+            service.check()
+
+    def stop(self) -> None:
+        for service in self._started:
+            service.stop()
+
+
+@contextmanager
+def running(options: Options) -> Iterator[tuple[Cloud, Servers]]:
+    """A cloud whose simulator is still to be started, so that its time does not pass while
+    something is deployed. Nothing is left of it afterwards. Raises Unusable or Crashed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="hetzner-snapshots-"))
+    servers = Servers(options, folder)
+    try:
+        endpoint = servers.choose_endpoint()
+        aws = servers.start_aws()
+        yield Cloud(aws, options.api, endpoint, options.wait_scale, str(folder)), servers
+    finally:
+        servers.stop()
+        remove(folder)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

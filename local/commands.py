@@ -1,0 +1,200 @@
+"""What `make run`, `up`, `invoke`, `logs` and `down` do."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from local.aws import LogTail, deploy, outputs, store_token
+from local.board import Board, parse
+from local.cloud import Cloud, running
+from local.options import Options, Unusable
+from local.run import Interrupted, load_event, start, watch, write_record
+from local.show import Show
+from local.standing import Standing
+
+Check = Callable[[], None]
+NOTHING_UP = "No local cloud is up. `make up` starts one; `make run` does everything at once."
+
+
+class Commands:
+    def __init__(self, console: Console, build: Path) -> None:
+        self._console = console
+        self._record = build / "run.json"
+        self._standing = Standing(build)
+
+    def run(self, event_file: Path, options: Options, yes: bool) -> int:
+        event = self._event(event_file)
+        self._say_notices(options)
+        refuse_unasked(options.api, event, yes)
+        if self._standing.find():
+            self._say("The cloud of `make up` is left alone: this run gets one of its own.")
+        try:
+            with ExitStack() as stack:
+                with self._step("Starting the local AWS"):
+                    cloud, servers = stack.enter_context(running(options))
+                self._deploy(cloud, options.token)
+                servers.start_simulator()
+                return self.run_on(cloud, event, yes, servers.check)
+        finally:
+            self._say("The local cloud is down again, nothing of it is left.")
+
+    def up(self, options: Options) -> int:
+        self._say_notices(options)
+        if cloud := self._standing.find():
+            self._say(f"The local cloud is up already: {describe(cloud)}.")
+            self._say("`make invoke` starts a run on it; `make down` stops it.")
+            return 0
+        with self._step("Starting the local cloud"):
+            cloud = self._standing.start(options)
+        try:
+            self._deploy(cloud, options.token)
+        except BaseException:
+            self._standing.stop()
+            self._say("The local cloud is down again, nothing of it is left.")
+            raise
+        self._say(f"Up: {describe(cloud)}.")
+        self._say("Next: make invoke EVENT=events/dry-run.json, make logs, make down.")
+        return 0
+
+    def invoke(self, event_file: Path, real: bool, yes: bool) -> int:
+        event = self._event(event_file)
+        cloud = self._cloud()
+        if real and cloud.api != "real":
+            raise Unusable(
+                f"The cloud that is up uses {cloud.endpoint}, not the real Hetzner API. "
+                "`make down`, then `make up REAL=1`."
+            )
+        refuse_unasked(cloud.api, event, yes)
+        try:
+            return self.run_on(cloud, event, yes)
+        except Interrupted:
+            self._say("The cloud is still up, and a run that has begun goes on in it.")
+            raise
+
+    def logs(self) -> int:
+        cloud = self._cloud()
+        group = outputs(cloud.aws)["LogGroupName"]
+        for line in LogTail(cloud.aws, group, since=0).lines():
+            self._say(readable(line))
+        return 0
+
+    def down(self) -> int:
+        self._say("Down." if self._standing.stop() else "No local cloud is up.")
+        return 0
+
+    def _event(self, path: Path) -> dict[str, Any]:
+        # The record of an earlier run must not pass for this one's.
+        self._record.unlink(missing_ok=True)
+        return load_event(path)
+
+    def _cloud(self) -> Cloud:
+        if cloud := self._standing.find():
+            return cloud
+        ended = self._standing.last_words()
+        raise Unusable(
+            f"{NOTHING_UP}\nThe last one ended by itself:\n{ended}" if ended else NOTHING_UP
+        )
+
+    def _deploy(self, cloud: Cloud, token: str) -> None:
+        store_token(cloud.aws, token)
+        with self._step("Deploying template.yaml with sam deploy"):
+            # Nothing runs but what a person starts.
+            deploy(
+                cloud.aws,
+                Path(cloud.folder),
+                {"HetznerEndpoint": cloud.endpoint, "ScheduleState": "DISABLED"},
+            )
+
+    def run_on(
+        self, cloud: Cloud, event: dict[str, Any], yes: bool, check: Check = lambda: None
+    ) -> int:
+        if cloud.api == "real" and not event.get("dry_run"):
+            if event.get("prune_only"):
+                self._say("Pruning alone cannot be shown beforehand.")
+            else:
+                self._say(f"First what it would do on {cloud.endpoint}:")
+                plan = self._watch(cloud, {**event, "dry_run": True}, check)
+                if plan.verdict() == "Failed":
+                    return 1
+            if not yes and not self.agreed(f"Do this on {cloud.endpoint}, for real?"):
+                self._say("Nothing was done.")
+                return 1
+        board = self._watch(cloud, event, check)
+        verdict = write_record(board, self._record)
+        self._say(f"All of it is in {self._record}.")
+        return 0 if verdict == "Completed" else 1
+
+    def _watch(self, cloud: Cloud, event: dict[str, Any], check: Check) -> Board:
+        found = outputs(cloud.aws)
+        began = time.time()
+        answer = start(cloud, found["StartRunFunction"], event)
+        if all(execution["started"] for execution in answer["executions"]):
+            self._say(f"Run {answer['run_id']} has started.")
+        else:
+            began = 0
+            self._say(f"Run {answer['run_id']} was started before; this is what is known of it.")
+        tail = LogTail(cloud.aws, found["LogGroupName"], began)
+        for warning in answer.get("warnings", []):
+            self._say(f"Warning: {warning}")
+        show = Show(self._console, 1 / cloud.wait_scale)
+        try:
+            board = watch(cloud, answer, tail, show, check)
+        except BaseException:
+            if cloud.api != "simulator" and not event.get("dry_run"):
+                self._say(
+                    "What has begun at Hetzner goes on there. To take this run up again, use the "
+                    f'event {{"run_id": "{answer["run_id"]}"}}.'
+                )
+            raise
+        show.summary(board)
+        return board
+
+    def agreed(self, question: str) -> bool:
+        self._console.print(f"\n{question} [y/N] ", end="")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+    def _say_notices(self, options: Options) -> None:
+        for notice in options.notices:
+            self._say(notice)
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        self._console.print(f"{what} ... ", end="")
+        try:
+            yield
+        except BaseException:
+            self._console.print()
+            raise
+        self._console.print(f"{time.monotonic() - began:.1f} s")
+
+
+def refuse_unasked(api: str, event: dict[str, Any], yes: bool) -> None:
+    """Raises Unusable if the real API would have to be asked about and nobody is there."""
+    if api == "real" and not event.get("dry_run") and not yes and not sys.stdin.isatty():
+        raise Unusable(
+            "This would change servers' snapshots on the real Hetzner API, and there is no "
+            "terminal to ask on. Say YES=1 if you mean it, or EVENT=events/dry-run.json."
+        )
+
+
+def describe(cloud: Cloud) -> str:
+    scale = "" if cloud.wait_scale == 1 else f", waits last {cloud.wait_scale:.3g} of their time"
+    return f"AWS at {cloud.aws}, Hetzner API at {cloud.endpoint}{scale}"
+
+
+def readable(message: str) -> str:
+    line = parse(message)
+    if line is None:
+        return message.rstrip()
+    about = "/".join(str(line[name]) for name in ("project", "server") if line.get(name))
+    parts = (str(line.get(name, "")) for name in ("timestamp", "level"))
+    return " ".join(filter(None, [*parts, about, str(line.get("message", message))]))

@@ -1,0 +1,111 @@
+"""One run on a cloud that is up: started, watched, recorded."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from local.aws import LogTail, connection
+from local.board import Board, Verdict, parse
+from local.cloud import Cloud
+from local.options import Unusable
+from local.show import Show
+from request import EventRefused, parse_event
+
+POLL_SECONDS = 0.25
+# What a run could take on the API's clock, its longest waits one after the other.
+LONGEST_RUN_SECONDS = 24 * 3600
+# For the work itself, which no scale shortens.
+LONGEST_WORK_SECONDS = 900
+# A summary is logged before its execution ends; its line may come later.
+LATE_LINES_SECONDS = 10
+
+
+class Refused(Exception):
+    """StartRun does not take the event, or cannot start a run; the text is its own."""
+
+
+class Interrupted(BaseException):
+    """A signal that asks us to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def load_event(path: Path) -> dict[str, Any]:
+    """Raises Unusable if that file holds no JSON, Refused if StartRun would refuse it."""
+    try:
+        event = json.loads(path.read_text())
+    except OSError as error:
+        here = " ".join(sorted(str(each) for each in Path("events").glob("*.json")))
+        raise Unusable(f"EVENT={path}: {error.strerror}. In events/: {here}") from None
+    except ValueError as error:
+        raise Unusable(f"EVENT={path} is not JSON: {error}.") from None
+    try:
+        parse_event(event)
+    except EventRefused as refusal:
+        raise Refused(str(refusal)) from None
+    return dict(event)
+
+
+def start(cloud: Cloud, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """StartRun's answer. Raises Refused."""
+    answer = boto3.client("lambda", **connection(cloud.aws)).invoke(
+        FunctionName=function, Payload=json.dumps(event)
+    )
+    payload = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        raise Refused(str(payload.get("errorMessage", payload)))
+    return dict(payload)
+
+
+def watch(
+    cloud: Cloud,
+    answer: Mapping[str, Any],
+    tail: LogTail,
+    show: Show,
+    check: Callable[[], None] = lambda: None,
+) -> Board:
+    """Follows what StartRun started until it has ended, or is overdue.
+
+    `tail` begins before the start, and not earlier: a resumed run has older lines.
+    `check` is called between the looks and may raise.
+    """
+    running = {item["execution_arn"] for item in answer["executions"]}
+    board = Board(answer["run_id"], [item["project"] for item in answer["executions"]])
+    step_functions = boto3.client("stepfunctions", **connection(cloud.aws))
+    deadline = time.monotonic() + LONGEST_RUN_SECONDS * cloud.wait_scale + LONGEST_WORK_SECONDS
+    with show.run(board):
+        while time.monotonic() < deadline:
+            check()
+            for line in filter(None, map(parse, tail.lines())):
+                if row := board.add(line, time.monotonic()):
+                    show.changed(row)
+            if running:
+                running -= {arn for arn in running if _ended(step_functions, arn)}
+                if not running:
+                    deadline = min(deadline, time.monotonic() + LATE_LINES_SECONDS)
+            elif board.complete():
+                break
+            time.sleep(POLL_SECONDS)
+    return board
+
+
+def _ended(step_functions: Any, arn: str) -> bool:
+    try:
+        return bool(step_functions.describe_execution(executionArn=arn)["status"] != "RUNNING")
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+            return True
+        raise
+
+
+def write_record(board: Board, path: Path) -> Verdict:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(board.record(), indent=2) + "\n")
+    return board.verdict()

@@ -1,0 +1,130 @@
+"""What a person sees of a run: a live table, or plain lines where there is no terminal."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from local.board import Board, Row
+
+COLOURS = {
+    "creating": "cyan",
+    "waiting": "yellow",
+    "available": "green",
+    "pruning": "green",
+    "pruned": "green",
+    "planned": "blue",
+    "skipped": "yellow",
+    "failed": "red",
+    "left_out": "dim",
+    "Completed": "bold green",
+    "PartiallyFailed": "bold red",
+    "Failed": "bold red",
+}
+
+
+def plain_console(file: TextIO | None = None) -> Console:
+    """Prints what it is given: names and reasons are others' words, not markup."""
+    return Console(file=file, highlight=False, markup=False, emoji=False)
+
+
+class Show:
+    """`clock_speed`: how many of the API's seconds pass in one of ours."""
+
+    def __init__(self, console: Console, clock_speed: float) -> None:
+        self.console = console
+        self._speed = clock_speed
+        self._live: Live | None = None
+
+    @contextmanager
+    def run(self, board: Board) -> Iterator[None]:
+        if not self.console.is_interactive:
+            yield
+            return
+        with Live(
+            console=self.console, get_renderable=lambda: self._table(board), transient=True
+        ) as self._live:
+            yield
+        self._live = None
+
+    def changed(self, row: Row) -> None:
+        if self._live is None:
+            waited = f" (waited {duration(row.waited_s)})" if row.waited_s else ""
+            reason = f": {row.reason}" if row.reason else ""
+            status = row.status.replace("_", " ")
+            self.console.print(
+                f"{duration(row.elapsed_s):>8}  {row.server:<16} {status}{reason}{waited}",
+                soft_wrap=True,
+            )
+
+    def _table(self, board: Board) -> Table:
+        now = time.monotonic()
+        several = len(board.projects) > 1
+        # A copy: this runs in the display's own thread.
+        rows = sorted(
+            list(board.rows.values()), key=lambda row: (row.ended, row.project, row.server)
+        )
+        space = max(self.console.height - 6, 3)
+        ended = sum(row.ended for row in rows)
+        table = Table(
+            title=f"run {board.run_id}",
+            caption=f"{ended} of {len(rows)} servers done",
+            box=SIMPLE,
+            expand=True,
+        )
+        for name in ("project",) * several + ("server", "state"):
+            table.add_column(name, no_wrap=True)
+        for name in ("waited", "elapsed"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
+        for row in rows[:space]:
+            since = 0.0 if row.ended else (now - row.seen) * self._speed
+            table.add_row(
+                *(row.project,) * several,
+                row.server,
+                Text(row.status.replace("_", " "), COLOURS.get(row.status, "")),
+                duration(row.waited_s + (since if row.status == "waiting" else 0)),
+                duration(row.elapsed_s + since),
+                Text(row.reason),
+            )
+        return table
+
+    def summary(self, board: Board) -> None:
+        print_ = self.console.print
+        record = board.record()
+        print_()
+        for server in record["servers"]:
+            colour = COLOURS.get(server["status"], "")
+            planned = server["status"] == "planned"
+            deleted, kept = ("would delete", "keep") if planned else ("deleted", "kept")
+            facts = [
+                f"image {server['image_id']}" if server["image_id"] else "",
+                f"took {duration(server['snapshot_s'])}" if server["snapshot_s"] else "",
+                f"waited {duration(server['waited_s'])}" if server["waited_s"] else "",
+                f"{deleted} {server['deleted']}" if server["deleted"] else "",
+                f"{kept} {server['kept']}" if server["kept"] else "",
+                server["reason"] or "",
+            ]
+            line = Text(f"{server['server']:<16} ")
+            line.append(f"{server['status']:<10} ", colour)
+            print_(line.append(", ".join(filter(None, facts))), soft_wrap=True)
+        for row in board.rows.values():
+            if row.status == "left_out":
+                print_(Text(f"{row.server:<16} left out   {row.reason}", "dim"), soft_wrap=True)
+        print_()
+        for name, project in record["projects"].items():
+            where = f"{name}: " if len(record["projects"]) > 1 else ""
+            print_(Text(f"{where}{project['line']}"), soft_wrap=True)
+        print_(Text(record["verdict"], COLOURS[record["verdict"]]), soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,339 @@
+"""The built package, deployed to the local AWS: by hand, by schedule, and taken down again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local.aws import LogTail, connection, deploy, outputs
+from local.board import Board
+from local.cloud import Cloud
+from local.commands import Commands
+from local.environment import clean
+from local.run import watch, write_record
+from local.show import Show, plain_console
+from local.standing import Standing
+
+ROOT = Path(__file__).parent.parent
+TOKEN = "this-token-must-not-be-found-anywhere"
+LABEL = "hetzner-snapshots/"
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+
+def environment(build: Path, **more: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    return {**kept, "CLOUD_DIR": str(build), "SIMULATOR_TOKEN": TOKEN, **more}
+
+
+def cli(build: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        env=environment(build, **more),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+
+
+@dataclass
+class Up:
+    """A cloud that `make up` left running, and all that was printed about it."""
+
+    build: Path
+    cloud: Cloud
+    said: str
+
+    def make(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        done = cli(self.build, *arguments, **more)
+        self.said += done.stdout
+        return done
+
+    def event(self, **event: Any) -> str:
+        path = self.build / "event.json"
+        path.write_text(json.dumps(event))
+        return str(path)
+
+    def record(self) -> dict[str, Any]:
+        return dict(json.loads((self.build / "run.json").read_text()))
+
+    def hetzner(self) -> dict[str, Any]:
+        address = self.cloud.endpoint.removesuffix("/v1") + "/_sim/state"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return dict(json.load(answer)["projects"]["default"])
+
+    def snapshots(self, run_id: str) -> dict[str, list[dict[str, Any]]]:
+        """The available snapshots of a run, by server."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for image in self.hetzner()["images"]:
+            labels = image["labels"]
+            if labels.get(LABEL + "run-id") == run_id and image["status"] == "available":
+                found.setdefault(image["created_from"]["name"], []).append(image)
+        return found
+
+    def log(self) -> str:
+        group = outputs(self.cloud.aws)["LogGroupName"]
+        return "\n".join(LogTail(self.cloud.aws, group, since=0).lines())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nobodys_environment() -> Iterator[None]:
+    """boto3 here must not meet somebody's profile either."""
+    with pytest.MonkeyPatch.context() as patch:
+        cleaned = clean(os.environ)
+        for name in set(os.environ) - set(cleaned):
+            patch.delenv(name)
+        for name, value in cleaned.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    build = tmp_path_factory.mktemp("cloud")
+    plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    subprocess.run(["make", "build"], cwd=ROOT, env=plain, check=True, timeout=200)
+    started = cli(build, "up")
+    try:
+        cloud = Standing(build).find()
+        assert started.returncode == 0 and cloud, started.stdout
+        yield Up(build, cloud, started.stdout)
+    finally:
+        done = cli(build, "down")
+    assert done.stdout == "Down.\n"
+    assert not Path(cloud.folder).exists()
+    assert not listening(session_members(cloud.folder))
+
+
+def assert_one_snapshot_each(up: Up, record: dict[str, Any]) -> None:
+    selected = {
+        server["name"]
+        for server in up.hetzner()["servers"]
+        if server["labels"].get(LABEL + "enabled") != "false"
+    }
+    made = up.snapshots(record["run_id"])
+    assert {name: len(images) for name, images in made.items()} == dict.fromkeys(selected, 1)
+    assert {row["server"]: row["image_id"] for row in record["servers"]} == {
+        name: images[0]["id"] for name, images in made.items()
+    }
+
+
+def test_a_run_by_hand_makes_one_snapshot_of_each_selected_server(up: Up) -> None:
+    done = up.make("invoke", EVENT="events/all.json")
+    assert done.returncode == 0, done.stdout
+    record = up.record()
+    assert record["verdict"] == record["projects"]["default"]["verdict"] == "Completed"
+    assert {row["status"] for row in record["servers"]} == {"available"}
+    assert_one_snapshot_each(up, record)
+    for row in record["servers"]:
+        kept = [
+            image
+            for image in up.hetzner()["images"]
+            if image["labels"].get(LABEL + "server-name") == row["server"]
+            and image["status"] == "available"
+        ]
+        assert len(kept) == row["kept"]
+        assert row["server"] in done.stdout
+    assert "scratch-1        left out" in done.stdout
+    assert record["projects"]["default"]["line"] in done.stdout
+
+
+def test_resuming_a_finished_run_makes_nothing_new(up: Up) -> None:
+    up.make("invoke", EVENT=up.event(servers=["web-1", "db-1"]))
+    before, run_id = up.hetzner()["images"], up.record()["run_id"]
+    done = up.make("invoke", EVENT=up.event(servers=["web-1", "db-1"], run_id=run_id))
+    assert done.returncode == 0, done.stdout
+    assert up.record()["run_id"] == run_id
+    assert up.hetzner()["images"] == before
+
+
+def test_a_dry_run_leaves_the_servers_and_snapshots_alone(up: Up) -> None:
+    before = up.hetzner()
+    done = up.make("invoke", EVENT="events/dry-run.json")
+    assert done.returncode == 0, done.stdout
+    assert {row["status"] for row in up.record()["servers"]} == {"planned"}
+    after = up.hetzner()
+    assert (after["images"], after["actions"]) == (before["images"], before["actions"])
+
+
+def test_what_start_run_refuses_is_said_plainly_and_leaves_no_record(up: Up) -> None:
+    done = up.make("invoke", EVENT=up.event(project="nope"))
+    assert done.returncode == 2
+    assert '"nope"' in done.stdout and "Traceback" not in done.stdout
+    assert not (up.build / "run.json").exists()
+
+
+def test_a_run_that_does_not_complete_exits_with_an_error(up: Up) -> None:
+    done = up.make("invoke", EVENT=up.event(servers=["nobody"]))
+    assert done.returncode == 1
+    assert up.record()["verdict"] == "Failed"
+    assert "nobody" in up.record()["projects"]["default"]["line"]
+
+
+@pytest.mark.parametrize(("answer", "made"), [("n\n", 0), ("y\n", 1)])
+def test_on_the_real_api_the_plan_comes_first_and_then_a_question(
+    up: Up, monkeypatch: pytest.MonkeyPatch, answer: str, made: int
+) -> None:
+    asked = []
+    monkeypatch.setattr(Commands, "agreed", lambda *_: asked.append(1) or answer == "y\n")
+    with (up.build / "said.txt").open("w") as said:
+        commands = Commands(plain_console(said), up.build)
+        real = replace(up.cloud, api="real")
+        images = len(up.hetzner()["images"])
+        code = commands.run_on(real, {"servers": ["git-1"]}, yes=False)
+    text = (up.build / "said.txt").read_text()
+    assert text.index("First what it would do") < text.index("planned")
+    assert (len(asked), code) == (1, 1 - made)
+    assert len(up.hetzner()["images"]) == images + made
+
+
+def test_the_same_schedule_time_twice_is_one_run(up: Up) -> None:
+    first = up.make("invoke", EVENT="events/scheduled.json")
+    images, record = up.hetzner()["images"], up.record()
+    second = up.make("invoke", EVENT="events/scheduled.json")
+    assert (first.returncode, second.returncode) == (0, 0), second.stdout
+    assert "was started before" in second.stdout
+    assert up.hetzner()["images"] == images
+    assert up.record() == record
+
+
+def test_another_hetzner_api_is_used_as_given_and_nothing_is_asked(up: Up) -> None:
+    images = len(up.hetzner()["images"])
+    done = up.make(
+        "run",
+        EVENT=up.event(servers=["mail-1"]),
+        HCLOUD_ENDPOINT=up.cloud.endpoint,
+        HCLOUD_TOKEN=TOKEN,
+        WAIT_SCALE=str(up.cloud.wait_scale),
+    )
+    assert done.returncode == 0, done.stdout
+    assert "left alone: this run gets one of its own" in done.stdout
+    assert "nothing of it is left" in done.stdout
+    assert [row["server"] for row in up.record()["servers"]] == ["mail-1"]
+    assert len(up.hetzner()["images"]) == images + 1
+    assert Standing(up.build).find() == up.cloud
+
+
+def test_starting_it_twice_says_so_and_changes_nothing(up: Up) -> None:
+    again = up.make("up")
+    assert again.returncode == 0
+    assert f"up already: AWS at {up.cloud.aws}" in again.stdout
+    assert Standing(up.build).find() == up.cloud
+
+
+def test_a_run_of_its_own_can_be_interrupted_and_leaves_nothing(up: Up) -> None:
+    command = [sys.executable, "-u", "-m", "local", "run"]
+    with subprocess.Popen(
+        command, env=environment(up.build), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout
+        said = ""
+        for said_line in run.stdout:
+            said += said_line
+            if said_line.startswith("Starting the local AWS"):
+                run.send_signal(signal.SIGINT)
+        run.wait(timeout=20)
+    assert run.returncode == 128 + signal.SIGINT
+    assert "left alone" in said and "nothing of it is left" in said and "SIGINT" in said
+    assert Standing(up.build).find() == up.cloud
+
+
+def test_it_listens_on_loopback_only(up: Up) -> None:
+    if not Path("/proc/net/tcp").exists():
+        pytest.skip("reads /proc")
+    addresses = listening(session_members(up.cloud.folder))
+    assert len(addresses) >= 2
+    assert set(addresses) == {"0100007F"}
+
+
+def test_the_schedule_fires_by_itself(up: Up) -> None:
+    began = time.time()
+    tail = LogTail(up.cloud.aws, outputs(up.cloud.aws)["LogGroupName"], began)
+    parameters = {"HetznerEndpoint": up.cloud.endpoint, "Schedule": "rate(1 minute)"}
+    deployed = deploy(
+        up.cloud.aws, Path(up.cloud.folder), {**parameters, "ScheduleState": "ENABLED"}
+    )
+    step_functions = boto3.client("stepfunctions", **connection(up.cloud.aws))
+    fired: list[Any] = []
+    deadline = time.monotonic() + 120
+    while not fired and time.monotonic() < deadline:
+        time.sleep(0.5)
+        executions = step_functions.list_executions(stateMachineArn=deployed["SnapshotRunArn"])
+        fired = [
+            execution
+            for execution in executions["executions"]
+            if execution["startDate"].timestamp() > began
+        ]
+    assert len(fired) == 1
+    run_id = fired[0]["name"].split("_")[0]
+    answer = {
+        "run_id": run_id,
+        "executions": [{"project": "default", "execution_arn": fired[0]["executionArn"]}],
+    }
+    with (up.build / "scheduled.txt").open("w") as said:
+        board: Board = watch(up.cloud, answer, tail, Show(plain_console(said), 60))
+    write_record(board, up.build / "run.json")
+    assert board.verdict() == "Completed"
+    assert_one_snapshot_each(up, up.record())
+
+
+def test_the_token_is_nowhere_but_in_the_local_ssm(up: Up) -> None:
+    step_functions = boto3.client("stepfunctions", **connection(up.cloud.aws))
+    machine = outputs(up.cloud.aws)["SnapshotRunArn"]
+    told = [up.said, up.log(), up.make("logs").stdout]
+    for execution in step_functions.list_executions(stateMachineArn=machine)["executions"]:
+        arn = execution["executionArn"]
+        pages = step_functions.get_paginator("get_execution_history").paginate(executionArn=arn)
+        told += [json.dumps(page, default=str) for page in pages]
+    files = [*up.build.rglob("*"), *Path(up.cloud.folder).rglob("*"), *(ROOT / "build").rglob("*")]
+    told += [path.read_text(errors="replace") for path in files if path.is_file()]
+    assert sum(map(len, told)) > 100_000
+    assert not [text for text in told if TOKEN in text]
+    stored = boto3.client("ssm", **connection(up.cloud.aws)).get_parameter(
+        Name="/hetzner-snapshots/tokens/default"
+    )["Parameter"]
+    assert stored["Type"] == "SecureString"
+    assert TOKEN not in json.dumps(stored, default=str)
+
+
+def session_members(folder: str) -> set[int]:
+    """The processes that were started for the cloud in that folder."""
+    members = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.encode() in (entry / "cmdline").read_bytes():
+                members.add(int(entry.name))
+        except OSError:
+            continue
+    return members
+
+
+def listening(processes: set[int]) -> list[str]:
+    """The addresses, as /proc has them, at which these processes listen."""
+    sockets = set()
+    for process in processes:
+        for descriptor in Path(f"/proc/{process}/fd").glob("*"):
+            try:
+                sockets.add(str(descriptor.readlink()))
+            except OSError:
+                continue
+    found = []
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = row.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.append(fields[1].split(":")[0])
+    return found

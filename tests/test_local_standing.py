@@ -1,0 +1,133 @@
+"""The cloud of `make up` outlives its starter, and leaves nothing behind however it ends."""
+
+import importlib.metadata
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cloud import Cloud
+from local.ministack import FUNCTIONS_AT_ONCE, limit_functions
+from local.options import Options
+from local.service import Crashed
+from local.standing import Standing
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def standing(tmp_path: Path) -> Iterator[Standing]:
+    standing = Standing(tmp_path)
+    yield standing
+    standing.stop()
+
+
+def started(standing: Standing) -> Cloud:
+    return standing.start(Options.from_env({}))
+
+
+def holder(standing: Standing) -> int:
+    return int((standing.build / "cloud.lock").read_text())
+
+
+def becomes_true(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def processes(text: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if text.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def gone(cloud: Cloud) -> bool:
+    return not Path(cloud.folder).exists() and not processes(cloud.folder)
+
+
+def test_it_is_found_while_it_is_up_and_not_afterwards(standing: Standing) -> None:
+    cloud = started(standing)
+    assert standing.find() == cloud
+    assert standing.stop() is True
+    assert standing.find() is None
+    assert gone(cloud)
+    assert standing.stop() is False
+    assert {path.name for path in standing.build.iterdir()} <= {"cloud.lock"}
+
+
+def test_after_a_crash_of_its_holder_everything_goes_and_the_state_is_cleared(
+    standing: Standing,
+) -> None:
+    cloud = started(standing)
+    os.kill(holder(standing), signal.SIGKILL)
+    assert becomes_true(lambda: gone(cloud))
+    assert (standing.build / "cloud.json").exists()
+    assert standing.find() is None
+    assert not (standing.build / "cloud.json").exists()
+    assert started(standing).folder != cloud.folder
+
+
+def test_when_a_part_of_it_dies_the_rest_goes_too_and_says_why(standing: Standing) -> None:
+    cloud = started(standing)
+    (simulator,) = processes(f"{cloud.folder}/simulator.json")
+    os.kill(simulator, signal.SIGKILL)
+    assert becomes_true(lambda: standing.find() is None)
+    assert becomes_true(lambda: gone(cloud))
+    assert "simulator ended by itself" in standing.last_words()
+
+
+def test_what_keeps_it_from_starting_is_said(standing: Standing) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        with pytest.raises(Crashed, match=f"Port {port} cannot be used"):
+            standing.start(Options.from_env({"AWS_PORT": str(port)}))
+    assert standing.find() is None
+
+
+def test_only_so_many_functions_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lambda_svc = pytest.importorskip("ministack.services.lambda_svc")
+    running, most, lock = 0, 0, threading.Lock()
+
+    def execute(*arguments: Any) -> Any:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+        return arguments
+
+    monkeypatch.setattr(lambda_svc, "_execute_function_warm", execute)
+    limit_functions()
+    threads = [
+        threading.Thread(target=lambda_svc._execute_function_warm, args=({}, {}, "id"))
+        for _ in range(3 * FUNCTIONS_AT_ONCE)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert most == FUNCTIONS_AT_ONCE
+
+
+def test_the_private_part_it_relies_on_belongs_to_the_pinned_version() -> None:
+    pinned = re.search(r"^ministack==(\S+)", (ROOT / "requirements/dev.in").read_text(), re.M)
+    assert pinned and pinned[1] == importlib.metadata.version("ministack")
+    assert pinned[1] in str(limit_functions.__doc__)
