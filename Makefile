@@ -20,7 +20,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke logs down build test check format-check lint types template \
+.PHONY: help run up invoke logs down plan build test check format-check lint types template \
 	fmt lock clean setup
 
 help:
@@ -48,6 +48,9 @@ logs: setup ## what the functions on that cloud have logged
 
 down: setup ## stop that cloud
 	@$(PY) -m local down
+
+plan: .venv/complete ## what a retention policy keeps, POLICY=daily7-weekly4
+	@$(PY) -m local.plan
 
 ##
 ## Work on it:
@@ -104,6 +107,8 @@ clean: ## remove what was built; the environments stay (rm -rf .venv .venv-sam)
 ##   AWS_PORT=N           port of the local AWS; a free one (run, up)
 ##   SIMULATOR_PORT=N     port of the simulator; a free one (run, up)
 ##   CLOUD_DIR=DIR        where run.json and the state of `make up` are kept; build
+##   POLICY=daily3        the policy that `make plan` shows, for a year of nights or
+##   SNAPSHOTS=FILE       a JSON list of creation times; FORMAT=json for programs
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments
 
 # From here on: how things are made. Each step leaves a file behind and is done again

@@ -111,13 +111,14 @@ class Job(Document):
         if self.maybe_posted and not self.snapshot and status in ("failed", "skipped"):
             # First, because a long reason is cut at its end.
             reason = f"a snapshot may have been started all the same; {reason}"
+        waited_s = self.watch.elapsed_s if self.waited_s is None else self.waited_s
         result = Result(
             server=self.server.name,
             id=self.server.id,
             status=status,
             reason=reason,
             image_id=self.snapshot.image_id if self.snapshot else None,
-            waited_s=self.waited_s if self.waited_s is not None else self.watch.elapsed_s,
+            waited_s=None if status == "planned" else waited_s,
             snapshot_s=self.snapshot_s,
             deleted=self.deleted,
             kept=kept,

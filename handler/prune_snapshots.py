@@ -157,7 +157,7 @@ def _notes(job: Job, snapshots: list[Snapshot], decisions: list[Decision]) -> st
     notes = [job.reason] if job.run.dry_run else []
     notes += [f"unavailable, of no use: snapshot {', '.join(unavailable)}"] if unavailable else []
     notes += [f"also of this run: snapshot {', '.join(twins)}"] if twins else []
-    notes += [f"{protected} stay only because they are protected"] if protected else []
+    notes += [f"{protected} kept only by delete protection"] if protected else []
     if postponed:
         limit = f"at most {job.run.max_deletions} in one run"
         notes.append(f"{postponed} more to delete next time ({limit})")

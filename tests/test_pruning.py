@@ -223,7 +223,7 @@ def test_protected_ones_stay_and_are_reported(aws: Aws, project: Project) -> Non
     assert night.verdict() == "Completed"
     assert set(protected) <= project.images.keys()
     assert plain not in project.images
-    assert night.results["sg5"]["reason"] == "2 stay only because they are protected"
+    assert night.results["sg5"]["reason"] == "2 kept only by delete protection"
 
 
 def test_one_protected_between_listing_and_delete_stays(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -842,13 +843,13 @@ def test_the_default_fleet_has_what_a_night_can_bring(world: World) -> None:
     project = add_default_fleet(world)
     servers = {server.name: server for server in project.servers.values()}
     holders = {project.servers[id_].name: a.command for id_, a in project.lock_holders().items()}
-    assert holders == {"shop-1": "change_type", "git-1": "create_image"}
+    assert holders == {"sg5": "change_type", "git-1": "create_image"}
 
     action, _ = project.create_image(servers["build-1"])
     world.clock.advance(120)
     assert project.actions[action.id].status == "error"
-    assert list(project.lock_holders()) == [servers["shop-1"].id]
-    world.clock.advance(240)
+    assert list(project.lock_holders()) == [servers["sg5"].id]
+    world.clock.advance(780)
     assert project.lock_holders() == {}
 
     ours = [image for image in project.images.values() if image.labels.get(MANAGED_BY)]
@@ -880,7 +881,7 @@ def test_a_scaled_clock_runs_by_itself() -> None:
 def start(ready: Path, *options: str, parent: str = "") -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "local.simulator", "--ready-file", str(ready), *options]
     if parent:  # A shell in between, which ends on its own.
-        command = ["sh", "-c", f"{' '.join(command)} & {parent}"]
+        command = ["sh", "-c", f"{shlex.join(command)} & {parent}"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 

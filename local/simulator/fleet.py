@@ -19,12 +19,12 @@ def add_default_fleet(world: World) -> Project:
     database = add("db-1", {"env": "production", "role": "db"}, server_type="ccx13")
     add("mail-1", {"env": "production", "role": "mail"}, ipv6=False, location="nbg1")
     add("worker-1", {"env": "production", "role": "worker"}, ipv4=False, server_type="cax11")
-    resized = add("shop-1", {"env": "production", "role": "web"}, server_type="cx43")
+    resized = add("sg5", {"env": "production", "role": "web"}, server_type="cx43")
     copied = add("git-1", {"env": "production", "role": "git"}, location="hel1")
     flaky = add("build-1", {"env": "staging", "role": "build"}, location="hel1")
     add("scratch-1", {"env": "staging", f"{LABEL}/enabled": "false"}, status="off")
 
-    project.lock(resized, command="change_type", seconds=360)
+    project.lock(resized, command="change_type", seconds=900)
     project.snapshot_seconds[copied.id] = [120.0]
     project.create_image(copied, description="by hand, before the upgrade")
     project.next_action_fails(flaky)
