@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
+from document import format_time
 from hetzner import Hetzner, HetznerError, Locked, NotFound, Protected, Snapshot, Trouble
 from job import LABEL_RUN_ID, Job
 from retention import Decision, parse_policy, plan
@@ -187,6 +188,7 @@ def _log(job: Job, decision: Decision) -> None:
         extra={
             "decision": {
                 "image_id": snapshot.id or None,
+                "created": format_time(snapshot.created),
                 "keep": decision.keep,
                 "reason": decision.reason,
             }

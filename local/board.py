@@ -42,6 +42,8 @@ class Board:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # By image; None is the snapshot that a dry run only plans.
+    decisions: dict[tuple[str, str], dict[int | None, dict[str, Any]]] = field(default_factory=dict)
 
     def add(self, line: Mapping[str, Any], seen: float = 0) -> Row | None:
         """Takes one log line; returns the row it changed, None if it changed none."""
@@ -50,6 +52,11 @@ class Board:
             return None
         if isinstance(summary := line.get("summary"), Mapping):
             self.summaries[project] = dict(summary)
+            return None
+        decision = line.get("decision")
+        if isinstance(decision, Mapping):
+            decided = self.decisions.setdefault((project, str(line.get("server"))), {})
+            decided[decision.get("image_id")] = dict(decision)
             return None
         result = line.get("result")
         if isinstance(result, Mapping):
@@ -100,11 +107,14 @@ class Board:
         if not found:
             row = self.rows[key]
             found = {"status": row.status, "reason": row.reason, "waited_s": row.waited_s}
-        return {
+        about = {
             "server": server,
             "project": project,
             **{name: found.get(name) for name in RESULT_FIELDS},
         }
+        # What a dry run is asked for.
+        plan = {"plan": list(self.decisions.get(key, {}).values())}
+        return about | plan if found.get("status") == "planned" else about
 
 
 def parse(message: str) -> dict[str, Any] | None:

@@ -1,9 +1,9 @@
 """What a person sees of a run: a live table, or plain lines where there is no terminal."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -114,14 +114,25 @@ class Show:
             line = Text(f"{server['server']:<16} ")
             line.append(f"{server['status']:<10} ", colour)
             print_(line.append(", ".join(filter(None, facts))), soft_wrap=True)
+            for decision in server.get("plan", ()):
+                print_(_decided(decision), soft_wrap=True)
         for row in board.rows.values():
             if row.status == "left_out":
                 print_(Text(f"{row.server:<16} left out   {row.reason}", "dim"), soft_wrap=True)
         print_()
         for name, project in record["projects"].items():
             where = f"{name}: " if len(record["projects"]) > 1 else ""
-            print_(Text(f"{where}{project['line']}"), soft_wrap=True)
-        print_(Text(record["verdict"], COLOURS[record["verdict"]]), soft_wrap=True)
+            print_(Text(f"{where}{project['line']}", COLOURS[project["verdict"]]), soft_wrap=True)
+        if len(record["projects"]) > 1:
+            print_(Text(record["verdict"], COLOURS[record["verdict"]]), soft_wrap=True)
+
+
+def _decided(decision: Mapping[str, Any]) -> Text:
+    """A line of a dry run's plan: what would become of a snapshot, and why."""
+    verb, colour = ("keep", "") if decision.get("keep") else ("delete", "red")
+    image = decision.get("image_id") or "the new one"
+    line = Text(f"{'':<17}").append(f"{verb:<10} ", colour)
+    return line.append(f"{image:<12} {decision.get('created')}  {decision.get('reason')}")
 
 
 def duration(seconds: float) -> str:

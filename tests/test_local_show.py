@@ -40,8 +40,28 @@ def test_without_a_terminal_each_change_is_a_line_and_nothing_is_taken_for_marku
         "old              left out   its label says so",
         "",
         "Completed: 1 of 2 servers, 1 left out",
-        "Completed",
     ]
+
+
+def test_a_dry_runs_plan_is_shown_snapshot_by_snapshot() -> None:
+    made = {"image_id": None, "created": "2026-11-21T02:00:00Z", "keep": True, "reason": "daily 1"}
+    gone = {"image_id": 9001, "created": "2026-11-01T02:00:00Z", "keep": False, "reason": "none"}
+    board = Board("r1", ["default"])
+    for line in (
+        {"server": "web", "decision": made},
+        {"server": "web", "decision": gone},
+        {"result": {"server": "web", "status": "planned", "deleted": 1, "kept": 1}},
+        {"summary": {"verdict": "Completed", "line": "Completed: 1 of 1 server"}},
+    ):
+        board.add({"run_id": "r1", "project": "default", **line})
+    text = io.StringIO()
+    Show(plain_console(text), clock_speed=60).summary(board)
+    assert text.getvalue().splitlines()[1:4] == [
+        "web              planned    would delete 1, keep 1",
+        "                 keep       the new one  2026-11-21T02:00:00Z  daily 1",
+        "                 delete     9001         2026-11-01T02:00:00Z  none",
+    ]
+    assert board.record()["servers"][0]["plan"] == [made, gone]
 
 
 def test_on_a_terminal_there_is_one_table_with_a_row_for_each_server() -> None:
