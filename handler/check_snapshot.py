@@ -97,5 +97,6 @@ def _wait(job: Job, reason: str, seconds: int) -> Job:
 
 def _give_up(job: Job, reason: str) -> Job:
     image_id = job.snapshot.image_id if job.snapshot else 0
-    may = f"Snapshot {image_id} may still become available; to take it over, {job.run_again}."
-    return job.done("failed", f"{reason} {may}")
+    may = f"snapshot {image_id} may still become available; to take it over, {job.run_again}"
+    # First, because a long reason is cut at its end.
+    return job.done("failed", f"{may}: {reason}")

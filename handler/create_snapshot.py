@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,6 +24,9 @@ from hetzner import (
 )
 from job import LABEL_MANAGED_BY, LABEL_RUN_ID, Job, StartedSnapshot
 from runtime import hetzner_for, job_from, logger, output_of
+
+# Longer than a snapshot could stay unlisted, shorter than the time between two nights.
+LISTED_WITHIN = timedelta(hours=1)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -62,8 +66,7 @@ def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) ->
     if mine and mine[0].status == "available":
         return _adopt_available(_after_look(job, hetzner), mine[0].id)
     actions = _actions(job, hetzner, deleted_is_fine=bool(mine))
-    running = [action for action in actions if action.status == "running"]
-    mine = mine or _not_listed_yet(job, hetzner, running)
+    mine = mine or _not_listed_yet(job, hetzner, actions)
     looked = _after_look(job, hetzner)
     for snapshot in mine:
         if snapshot.status == "available":
@@ -72,8 +75,8 @@ def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) ->
         # An image that its failed action has left behind will never be available.
         if not (action and action.status == "error"):
             return _adopt_creating(looked, snapshot.id, action, spread)
-    if running:
-        return _locked(looked, f"locked by {running[0]}", spread)
+    if holder := next((action for action in actions if action.status == "running"), None):
+        return _locked(looked, f"locked by {holder}", spread)
     if job.run.dry_run:
         return looked.going("planned", "would be made now")
     if looked.overdue:
@@ -81,7 +84,9 @@ def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) ->
     try:
         image_id, action_id = hetzner.create_snapshot(job.server, job.run)
     except Locked as error:
-        # It came between the look and the create: the create decides.
+        # It came between the look and the create: the create decides, the next look tells who.
+        if looked.attempts == 1:
+            return _wait(looked, str(error), pacing.while_locked(0, spread()))
         return _locked(_after_look(job, hetzner), str(error), spread)
     except Unclear as unclear:
         # Created or not, the next look will tell; that look must not fall to the deadline.
@@ -122,17 +127,17 @@ def _actions(job: Job, hetzner: Hetzner, deleted_is_fine: bool) -> list[Action]:
         raise
 
 
-def _not_listed_yet(job: Job, hetzner: Hetzner, running: list[Action]) -> list[Snapshot]:
-    """What a running create_image makes, if it is this run's and the listing lags behind."""
-    for action in running:
-        for image_id in action.image_ids:
-            with suppress(NotFound):
-                snapshot = hetzner.snapshot(image_id)
-                if (
-                    snapshot.labels.get(LABEL_MANAGED_BY) == job.run.owner
-                    and snapshot.server_id == job.server.id
-                ):
-                    return _of_this_run(job, [snapshot])
+def _not_listed_yet(job: Job, hetzner: Hetzner, actions: list[Action]) -> list[Snapshot]:
+    """This run's snapshot where the listing lags behind: what the newest create_image made."""
+    for action in actions:
+        recent = hetzner.answered_at and hetzner.answered_at - action.started < LISTED_WITHIN
+        if action.command == "create_image" and action.status != "error" and recent:
+            for image_id in action.image_ids:
+                with suppress(NotFound):
+                    snapshot = hetzner.snapshot(image_id)
+                    is_ours = snapshot.labels.get(LABEL_MANAGED_BY) == job.run.owner
+                    if is_ours and snapshot.server_id == job.server.id:
+                        return _of_this_run(job, [snapshot])
     return []
 
 

@@ -51,6 +51,8 @@ def prune_snapshots(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> 
 def _prune(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
     snapshots = hetzner.snapshots(job.run.owner, job.server.id)
     job = job.after(hetzner)
+    for twin in _twins(job, snapshots):
+        logger.warning(f"{job.server.name}: snapshot {twin} is of this run too; delete one by hand")
     if job.snapshot and not job.run.dry_run:
         image_id = job.snapshot.image_id
         new = next((snapshot for snapshot in snapshots if snapshot.id == image_id), None)
@@ -146,11 +148,8 @@ def _delete(job: Job, doomed: list[int], hetzner: Hetzner) -> tuple[int, list[st
 
 def _notes(job: Job, snapshots: list[Snapshot], decisions: list[Decision]) -> str:
     """What a person should know though nothing failed."""
-    mine = job.snapshot.image_id if job.snapshot else None
     unavailable = [str(s.id) for s in snapshots if s.status == "unavailable"]
-    twins = [
-        str(s.id) for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id and s.id != mine
-    ]
+    twins = _twins(job, snapshots)
     protected = sum(decision.kind == "protected" for decision in decisions)
     postponed = sum(
         d.kind == "postponed" or not (d.keep or d.snapshot.id in job.doomed) for d in decisions
@@ -163,6 +162,16 @@ def _notes(job: Job, snapshots: list[Snapshot], decisions: list[Decision]) -> st
         limit = f"at most {job.run.max_deletions} in one run"
         notes.append(f"{postponed} more to delete next time ({limit})")
     return "; ".join(notes)
+
+
+def _twins(job: Job, snapshots: list[Snapshot]) -> list[str]:
+    """Other snapshots of this run: there should be none, and none is deleted for it."""
+    mine = job.snapshot.image_id if job.snapshot else None
+    return [
+        str(snapshot.id)
+        for snapshot in snapshots
+        if mine and snapshot.labels.get(LABEL_RUN_ID) == job.run.id and snapshot.id != mine
+    ]
 
 
 def _wait(job: Job, reason: str, seconds: int) -> Job:
