@@ -26,6 +26,15 @@ def test_every_promise_not_to_delete_names_a_test_that_exists() -> None:
             assert f"def {name}(" in tests, name
 
 
+def test_every_line_of_what_happens_when_is_a_test_that_exists() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    lines = re.findall(r"^\| (?!…|-).*\|$", section("What happens when …"), re.MULTILINE)
+    assert len(lines) >= 20
+    for line in lines[1:]:
+        [name] = re.findall(r"`(test_\w+)` \|$", line)
+        assert f"def {name}(" in tests, name
+
+
 def test_every_parameter_and_its_default_are_listed() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section("Settings"), re.MULTILINE)
     parameters = read_template()["Parameters"]

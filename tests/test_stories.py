@@ -1,6 +1,7 @@
 """Whole runs: the real definition and functions against the simulated Hetzner, in virtual time."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -650,3 +651,33 @@ def test_a_throttled_function_costs_no_server_its_snapshot(aws: Aws, project: Pr
     aws.before = throttle
     assert aws.run({}).verdict() == "Completed"
     assert available(project) == {"sg5": 1}
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["/servers", r"/servers/\d+/actions", CREATE, r"/actions/\d+", r"/images/\d+"],
+    ids=["listing", "looking", "creating", "checking", "pruning"],
+)
+@pytest.mark.parametrize("effect", [drop(), html(503)], ids=["no answer", "503"])
+def test_an_outage_of_twenty_minutes_ends_completed(
+    aws: Aws, world: World, project: Project, first: str, effect: Any
+) -> None:
+    server = project.add_server("sg5")
+    old = ours(project, server, 9)
+    project.snapshot_seconds[server.id] = 120
+    began: list[Any] = []
+
+    def outage(call: Any) -> Any:
+        if not began and re.fullmatch("/v1" + first, call.request.path):
+            began.append(world.clock.now())
+        if began and world.clock.now() < began[0] + timedelta(minutes=20):
+            return effect(call)
+        return None
+
+    world.faults.add(Fault(outage, times=None))
+    night = aws.run({"retention": "last1"})
+    assert began
+    assert night.verdict() == "Completed"
+    assert available(project) == {"sg5": 1}
+    assert old.id not in project.images
+    assert world.clock.now() >= began[0] + timedelta(minutes=20)
