@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -118,13 +118,17 @@ def _decide(job: Job, snapshots: list[Snapshot]) -> list[Decision]:
     policy = parse_policy(job.server.retention or job.run.retention)
     most = job.run.max_deletions
     decisions = plan(policy, [*snapshots, *new], now=now, most_deletions=most)
-    # What a run resumed late has made or found is not what it may delete.
-    return [
-        replace(d, kind="exempt", reason="this run's")
-        if d.snapshot.id == mine and not d.keep
-        else d
-        for d in decisions
-    ]
+    return [decision if decision.keep else _spared(job, decision, now) for decision in decisions]
+
+
+def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
+    """Kept all the same: what runs that are going on now have made, this one first of all."""
+    snapshot = decision.snapshot
+    if isinstance(snapshot, Snapshot) and snapshot.labels.get(LABEL_RUN_ID) == job.run.id:
+        return replace(decision, kind="exempt", reason="this run's")
+    if snapshot.created >= now - timedelta(seconds=job.watch.elapsed_s):
+        return replace(decision, kind="exempt", reason="made by another run meanwhile")
+    return decision
 
 
 def _delete(job: Job, doomed: list[int], hetzner: Hetzner) -> tuple[int, list[str], list[str]]:

@@ -114,13 +114,10 @@ class Commands:
         self, cloud: Cloud, event: dict[str, Any], yes: bool, check: Check = lambda: None
     ) -> int:
         if cloud.api == "real" and not event.get("dry_run"):
-            if event.get("prune_only"):
-                self._say("Pruning alone cannot be shown beforehand.")
-            else:
-                self._say(f"First what it would do on {cloud.endpoint}:")
-                plan = self._watch(cloud, {**event, "dry_run": True}, check)
-                if plan.verdict() == "Failed":
-                    return 1
+            self._say(f"First what it would do on {cloud.endpoint}:")
+            plan = self._watch(cloud, {**event, "dry_run": True}, check)
+            if plan.verdict() == "Failed":
+                return 1
             if not yes and not self.agreed(f"Do this on {cloud.endpoint}, for real?"):
                 self._say("Nothing was done.")
                 return 1

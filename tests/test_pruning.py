@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from job import LABEL_MANAGED_BY, LABEL_SERVER_ID
+from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop, hook, html, malformed, status, truncated
 from tests.aws import Aws
@@ -416,3 +416,45 @@ def test_a_delete_that_meets_a_lock_is_tried_again(
     world.faults.add(Fault(status(423, "locked"), method="DELETE", times=2))
     assert aws.run({"retention": "last1"}).verdict() == "Completed"
     assert old not in project.images
+
+
+def test_a_run_never_prunes_what_another_one_makes_meanwhile(
+    aws: Aws, world: World, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    project.snapshot_seconds[server.id] = 300
+    meanwhile: list[int] = []
+
+    def another_run(*_: Any) -> None:
+        if not meanwhile:
+            made = ours(project, server, 0)
+            made.created = world.clock.now() - timedelta(seconds=1)
+            meanwhile.append(made.id)
+
+    world.faults.add(Fault(hook(another_run), method="GET", path=r"/actions/\d+"))
+    # Ours is taken for the newer one, so that last1 would delete the other.
+    world.faults.add(
+        Fault(hook(lambda *_: _make_newest(project, meanwhile)), method="GET", path=IMAGES, nth=2)
+    )
+    night = aws.run({"retention": "last1"})
+    assert night.verdict() == "Completed"
+    assert meanwhile[0] in project.images
+    assert "made by another run meanwhile" in aws.messages()
+
+
+def _make_newest(project: Project, others: list[int]) -> None:
+    for image in project.images.values():
+        if image.id not in others:
+            image.created = project.world.clock.now()
+
+
+def test_a_twin_of_this_runs_snapshot_is_reported_and_never_deleted(
+    aws: Aws, world: World, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    first = aws.run({})
+    twin = ours(project, server, 0)
+    twin.labels[LABEL_RUN_ID] = first.run_id
+    night = aws.run({"run_id": first.run_id, "retention": "last1"})
+    assert len(project.images) == 2
+    assert f"also of this run: snapshot {twin.id}" in night.results["sg5"]["reason"]
