@@ -55,7 +55,6 @@ class Context:
     remaining_ms: int = 120_000
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
 
-
     def get_remaining_time_in_millis(self) -> int:
         return self.remaining_ms
 
