@@ -70,6 +70,9 @@ def _prune(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
     if not job.doomed:
         # Decided once: a delete whose answer was lost must not make room for another one.
         job = replace(job, doomed=tuple(d.snapshot.id for d in decisions if not d.keep))
+        if not job.run.dry_run and any(d.kind == "postponed" for d in decisions):
+            # Nor must a function that dies: what was decided is kept before anything is deleted.
+            return job.going("pruning", f"deletes {len(job.doomed)} for now")
     notes = _notes(job, snapshots, decisions)
     kept = sum(d.keep and d.snapshot.status == "available" for d in decisions)
     if job.run.dry_run:

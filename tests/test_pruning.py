@@ -9,7 +9,7 @@ import pytest
 from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop, hook, html, malformed, status, truncated
-from tests.aws import Aws
+from tests.aws import Aws, LambdaDied
 from tests.snapshots import available, ours, writes
 
 IMAGES = "/images"
@@ -458,3 +458,23 @@ def test_a_twin_of_this_runs_snapshot_is_reported_and_never_deleted(
     night = aws.run({"run_id": first.run_id, "retention": "last1"})
     assert len(project.images) == 2
     assert f"also of this run: snapshot {twin.id}" in night.results["sg5"]["reason"]
+
+
+def test_a_function_that_dies_after_its_deletes_makes_no_room_for_more(
+    aws: Aws, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    old = [ours(project, server, days).id for days in range(1, 21)]
+    died: list[str] = []
+
+    def die(function: str, _: Any, output: Any) -> None:
+        if function == "PruneSnapshots" and output["deleted"] and len(died) < 2:
+            died.append(function)
+            raise LambdaDied
+
+    aws.after = die
+    night = aws.run({"retention": "last1"})
+    assert len(died) == 2
+    assert night.verdict() == "Completed"
+    assert set(old) - project.images.keys() == set(old[-5:])
+    assert night.results["sg5"]["deleted"] == 5
