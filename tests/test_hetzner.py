@@ -1,12 +1,14 @@
 """The API's edge: each trouble costs exactly one request, and means one thing."""
 
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from flask import Response
 
 import hetzner as edge
 from document import Run
@@ -258,3 +260,29 @@ def test_an_outage_does_not_stop_the_watch() -> None:
     job = job.after(Silent())
     assert job.watch.now == datetime(2026, 11, 21, 2, 1, tzinfo=UTC)
     assert job.overdue
+
+
+def test_the_token_is_in_no_repr_and_no_exception(
+    hetzner: Hetzner, world: World, project: Project
+) -> None:
+    project.add_server("sg5")
+    shown = [repr(hetzner), repr(hetzner._connect()), str(vars(hetzner))]
+    for effect in (faults.drop(), faults.html(502), faults.malformed(), faults.status(401, "x")):
+        world.faults.clear()
+        world.faults.add(Fault(effect))
+        with pytest.raises(edge.HetznerError) as error:
+            hetzner.servers()
+        shown += ["".join(traceback.format_exception(error.value)), repr(error.value)]
+    assert TOKEN not in "".join(shown)
+
+
+def test_a_redirect_is_not_followed_with_the_token(
+    hetzner: Hetzner, world: World, simulator: Simulator
+) -> None:
+    def redirect(call: Any) -> Any:
+        return Response(status=302, headers={"Location": f"{simulator.url}/images"})
+
+    world.faults.add(Fault(redirect, path="/servers"))
+    with pytest.raises(Unclear):
+        hetzner.servers()
+    assert [request.path for request in world.requests] == ["/servers"]
