@@ -172,7 +172,8 @@ class Hetzner:
 
     `connect` gives the client when it is needed and may itself raise Trouble or Unauthorized (the
     token could not be read); `token_name` is where the token lives, for messages; once
-    `out_of_time` says so no request is sent, but Trouble raised. `answered_at` is
+    `out_of_time` says so no request is sent, but Trouble raised; `reconnect` gives a client with
+    the token as it is stored now, which may be another. `answered_at` is
     the API's clock at its last answer, `requests_left` its rate budget; None before the first one.
     """
 
@@ -181,10 +182,12 @@ class Hetzner:
         connect: Callable[[], Client],
         token_name: str,
         out_of_time: Callable[[], bool] = lambda: False,
+        reconnect: Callable[[], Client] | None = None,
     ) -> None:
         self._connect = connect
         self._token_name = token_name
         self._out_of_time = out_of_time
+        self._reconnect = reconnect or connect
         self.answered_at: datetime | None = None
         self.requests_left: int | None = None
 
@@ -287,6 +290,8 @@ class Hetzner:
                 **arguments,
             )  # fmt: skip
         except APIException as error:
+            if error.code == "unauthorized" and self._reconnect() is not client:
+                raise Trouble(f"the token in {self._token_name} has been replaced") from None
             raise self._in_our_words(error) from None
         except requests.RequestException as error:
             raise Unclear(f"no answer from Hetzner: {type(error).__name__}") from None

@@ -71,6 +71,7 @@ def hetzner_for(project: str, context: LambdaContext) -> Hetzner:
         lambda: hcloud_client(_token(parameter), settings.hetzner_endpoint),
         parameter,
         lambda: context.get_remaining_time_in_millis() < ONE_REQUEST_MS,
+        lambda: hcloud_client(_token(parameter, anew=True), settings.hetzner_endpoint),
     )
 
 
@@ -82,10 +83,14 @@ def put_parameter_command(parameter: str) -> str:
     )
 
 
-def _token(parameter: str) -> str:
+def _token(parameter: str, anew: bool = False) -> str:
     """The token, without the newline that pasting leaves. Raises Unauthorized or Trouble."""
     try:
-        text = str(_parameters().get(parameter, decrypt=True, max_age=TOKEN_CACHE_SECONDS))
+        text = str(
+            _parameters().get(
+                parameter, decrypt=True, max_age=TOKEN_CACHE_SECONDS, force_fetch=anew
+            )
+        )
     except GetParameterError as error:
         cause = error.__context__
         code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""

@@ -681,3 +681,26 @@ def test_an_outage_of_twenty_minutes_ends_completed(
     assert available(project) == {"sg5": 1}
     assert old.id not in project.images
     assert world.clock.now() >= began[0] + timedelta(minutes=20)
+
+
+def test_a_token_that_is_replaced_in_the_middle_costs_nothing(aws: Aws, project: Project) -> None:
+    project.add_server("sg5")
+    new_token = "n" * 64
+
+    def replace_token(function: str, _: Any, output: Any) -> None:
+        if function == "CreateSnapshot" and output["status"] == "creating":
+            project.add_token(new_token)
+            project.revoke_token(TOKEN)
+            boto3.client("ssm", region_name=REGION).put_parameter(
+                Name="/hetzner-snapshots/tokens/default",
+                Value=new_token,
+                Type="SecureString",
+                Overwrite=True,
+            )
+
+    aws.after = replace_token
+    night = aws.run({})
+    assert night.verdict() == "Completed"
+    assert available(project) == {"sg5": 1}
+    assert "has been replaced" in aws.messages()
+    assert new_token not in json.dumps([aws.logs, night.executions], default=str)
