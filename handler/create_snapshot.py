@@ -43,6 +43,9 @@ def create_snapshot(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> 
         return _look_and_create(job, hetzner, spread)
     except Trouble as trouble:
         job = _after_look(job, hetzner)
+        if job.overdue:
+            # Nothing was seen: an attempt that died may have made one.
+            return _give_up(job, str(trouble), "no snapshot confirmed")
         return _wait(job, str(trouble), pacing.in_trouble(job.attempts, spread()))
     except NotFound:
         return _after_look(job, hetzner).done("skipped", "the server was deleted during the run.")
@@ -183,7 +186,7 @@ def _wait(job: Job, reason: str, seconds: int) -> Job:
     return job.going("waiting", reason, min(seconds, job.left_s))
 
 
-def _give_up(job: Job, reason: str) -> Job:
-    made = "no snapshot confirmed" if job.maybe_posted else "no snapshot made"
+def _give_up(job: Job, reason: str, made: str = "no snapshot made") -> Job:
+    made = "no snapshot confirmed" if job.maybe_posted else made
     minutes = job.watch.elapsed_s // 60
     return job.done("failed", f"{made} after {minutes} min: {reason}. To retry, {job.run_again}.")

@@ -704,3 +704,22 @@ def test_a_token_that_is_replaced_in_the_middle_costs_nothing(aws: Aws, project:
     assert available(project) == {"sg5": 1}
     assert "has been replaced" in aws.messages()
     assert new_token not in json.dumps([aws.logs, night.executions], default=str)
+
+
+def test_only_who_has_looked_says_that_no_snapshot_was_made(
+    aws: Aws, world: World, project: Project
+) -> None:
+    project.add_server("sg5")
+    died: list[str] = []
+
+    def die_and_darken(function: str, _: Any, output: Any) -> None:
+        if function == "CreateSnapshot" and output["status"] == "creating" and not died:
+            died.append(function)
+            world.faults.add(Fault(drop(), times=None))
+            raise LambdaDied
+
+    aws.after = die_and_darken
+    night = aws.run({})
+    assert night.verdict() == "Failed"
+    assert night.results["sg5"]["reason"].startswith("no snapshot confirmed after 60 min")
+    assert available(project) == {"sg5": 1}
