@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 EVENT ?= events/all.json
+RUNS ?= 1000
+SEED ?= 1
 export EVENT
 
 PY := .venv/bin/python
@@ -20,7 +22,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke logs down plan build test check format-check lint types template \
+.PHONY: help run up invoke logs down plan build test chaos mutants check format-check lint types template \
 	fmt lock clean setup
 
 help:
@@ -60,6 +62,12 @@ build: setup .aws-sam/build/template.yaml ## sam build: the package that is depl
 # A file's tests stay together: those on the local stack share one cloud.
 test: build ## all tests, the deployed local stack included
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+chaos: .venv/complete ## random nights on a hostile Hetzner, RUNS=1000 of them from SEED=1
+	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --jobs 2
+
+mutants: .venv/complete ## break the code on purpose, line by line: does a night notice?
+	$(PY) -m tests.mutants --jobs 2
 
 check: format-check lint types template test ## format, lint, types, template, then all tests
 
@@ -109,6 +117,7 @@ clean: ## remove what was built; the environments stay (rm -rf .venv .venv-sam)
 ##   CLOUD_DIR=DIR        where run.json and the state of `make up` are kept; build
 ##   POLICY=daily3        the policy that `make plan` shows, for a year of nights or
 ##   SNAPSHOTS=FILE       a JSON list of creation times; FORMAT=json for programs
+##   RUNS=1000 SEED=1     how many nights of `make chaos`, and the first one's number
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments
 
 # From here on: how things are made. Each step leaves a file behind and is done again
