@@ -1,0 +1,96 @@
+"""Trouble on the AWS side, and beliefs about Hetzner that nobody could verify, switched."""
+
+import json
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from flask import Response
+
+from local.simulator import Fault
+from local.simulator.faults import Call, Effect
+from tests.chaos.cloud import Fate
+from tests.chaos.troubles import Mild, Troubles
+
+if TYPE_CHECKING:
+    from tests.chaos.stage import Stage
+
+TROUBLES = Troubles()
+
+FUNCTIONS = ("ListServers", "CreateSnapshot", "CheckSnapshot", "PruneSnapshots", "SummariseRun")
+
+
+@TROUBLES.one
+def trouble_with_ssm(night: "Stage", rng: random.Random) -> str:
+    code = rng.choice(["ThrottlingException", "InternalServerError", "ParameterNotFound"])
+    before, times = rng.choice([0, 1, 5]), rng.choice([1, 3, 30])
+    night.cloud.ssm_errors += [""] * before + [code] * times
+    return f"SSM {code}, {times} times after {before}"
+
+
+@TROUBLES.one
+def a_missing_parameter(night: "Stage", rng: random.Random) -> str:
+    at = rng.choice([0, 60, 300])
+    night.later(at, lambda: night.cloud.tokens.pop(night.parameter, None))
+    return f"the parameter is gone at {at} s"
+
+
+@TROUBLES.frequent
+def a_lambda_in_trouble(night: "Stage", rng: random.Random) -> str:
+    what = rng.choice(["throttled", "dies", "dies", "dies", "hangs", "unheard", "lost", "bug"])
+    function = rng.choice([*FUNCTIONS, "CreateSnapshot", "PruneSnapshots", "any", "StartRun"])
+    nth, pause = rng.choice([1, 1, 2, 3, 5]), rng.choice([1, 2, 4, 5, 6, 7, 8, 10, 99])
+    times = rng.choice([1, 1, 2, 6])
+    # Each counts for itself from when the one before has struck.
+    fates = [Fate(what, function, nth if n == 0 else 1, pause) for n in range(times)]
+    night.cloud.fates += fates
+    said = f"{function} {what}, invocation {nth} (+{times}), at pause {pause}"
+    return Mild(said) if times <= 2 and what != "bug" else said
+
+
+@TROUBLES.one
+def a_start_that_fails(night: "Stage", rng: random.Random) -> str:
+    project, times = rng.choice(list(night.cloud.tokens)).rsplit("/", 1)[-1], rng.choice([1, 2, 9])
+    night.cloud.start_errors[project] = times
+    return f"StartExecution fails {times} times for {project}"
+
+
+@TROUBLES.frequent
+def a_switched_belief(night: "Stage", rng: random.Random) -> str:
+    kind = rng.choice(["no lock", "invisible", "lagging actions"])
+    seconds = rng.choice([10, 29, 60, 200])
+    if kind == "no lock":
+        night.world.create_image_locks = False
+        night.beliefs.add("create_image does not lock")
+    elif kind == "invisible":
+        night.world.image_visible_after_seconds = seconds
+        if seconds > 30:
+            night.beliefs.add(f"images are invisible for {seconds} s")
+    else:
+        night.world.faults.add(
+            Fault(_lagging(seconds), path=r"/servers/\d+/actions", times=None, when="after")
+        )
+    return f"belief switched: {kind} ({seconds} s)"
+
+
+@TROUBLES.one
+def clocks_that_differ(night: "Stage", rng: random.Random) -> str:
+    night.cloud.skew = timedelta(minutes=rng.choice([-90, -7, 7, 90]))
+    return Mild(f"our clock is off by {night.cloud.skew}")
+
+
+def _lagging(seconds: int) -> Effect:
+    """The list of a server's actions does not have those of the last seconds yet."""
+
+    def effect(call: Call) -> Response | None:
+        if call.response is None or call.response.status_code != 200:
+            return None
+        try:
+            body = json.loads(call.response.get_data())
+        except ValueError:
+            return None  # Another fault has been here already.
+        since = (call.world.clock.now() - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body["actions"] = [a for a in body["actions"] if a["started"] < since]
+        return Response(json.dumps(body), 200, content_type="application/json")
+
+    return effect

@@ -1,0 +1,305 @@
+"""AWS as far as a run meets it: Lambda, StartExecution and SSM, with what goes wrong there."""
+
+import importlib
+import json
+import random
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+from botocore.exceptions import ClientError
+
+import runtime
+from tests.aws import Context
+from tests.chaos.loop import Loop, Task
+from tests.chaos.machine import Failed, Stopped, Walk
+from tests.chaos.wire import ENDPOINT, Wire
+from tests.template import Stack
+
+# What functions may raise: refusals of StartRun, and the bug that a fate put there.
+EXPECTED = ("EventRefused", "NoProjects", "NotAllStarted", "ClientError", "ZeroDivisionError")
+
+
+class Killed(BaseException):
+    """The function's process ends here; nothing of it runs on, no answer is given."""
+
+
+class ExecutionAlreadyExists(Exception):
+    """A standard execution of that name has been started with another input, or has ended."""
+
+
+@dataclass
+class Fate:
+    """What becomes of one invocation: `what` happens at its `pause`-th pause, or at its end.
+
+    throttled (does not begin), dies, hangs (until its timeout), unheard (Step Functions gives up at
+    once while it runs on), lost (it answers, nobody hears it), bug (it raises).
+    """
+
+    what: str
+    function: str
+    nth: int
+    pause: int = 1
+
+
+@dataclass
+class Invocation:
+    function: str
+    event: Any
+    execution: "Execution | None"
+    started: float
+    deadline: float
+    fate: Fate | None
+    output: Any = None
+    heard: bool = False  # Step Functions got the output.
+    logs: list[str] = field(default_factory=list)
+    requests: int = 0
+    pauses: int = 0
+    # Per server, its images as they truly were when this invocation listed them.
+    seen: dict[int, list[Any]] = field(default_factory=dict)
+
+    @property
+    def server_id(self) -> int | None:
+        return self.event["server"]["id"] if "server" in self.event else None
+
+    @property
+    def run_id(self) -> str | None:
+        return self.event["run"]["id"] if "run" in self.event else None
+
+
+@dataclass
+class Execution:
+    name: str
+    input: dict[str, Any]
+    started: float
+    status: str = "RUNNING"
+    output: Any = None
+    error: str = ""
+    cause: str = ""
+    ended: float = 0.0
+    # Per server id: its result when its child ended, and this run's true images then.
+    results: dict[int, Any] = field(default_factory=dict)
+    truths: dict[int, dict[int, str]] = field(default_factory=dict)
+    child_ended: dict[int, float] = field(default_factory=dict)
+
+
+@cache
+def stack() -> Stack:
+    return Stack(HetznerEndpoint=ENDPOINT)
+
+
+@cache
+def definition() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(stack().definition())
+    return document
+
+
+class Cloud:
+    """One account with the stack deployed, tokens stored, and fates waiting to strike."""
+
+    def __init__(self, loop: Loop, wire: Wire, rng: random.Random) -> None:
+        self.loop, self.wire, self.rng = loop, wire, rng
+        self.tokens: dict[str, str] = {}
+        self.fates: list[Fate] = []
+        self.ssm_errors: list[str] = []
+        self.start_errors: dict[str, int] = {}  # Per project, so many StartExecutions fail.
+        self.executions: dict[str, Execution] = {}
+        self.invocations: list[Invocation] = []
+        self.answers: list[Any] = []
+        self.refusals: list[str] = []
+        # What a function raised that was not to be expected.
+        self.surprises: list[str] = []
+        self.skew = timedelta()
+        self.on_child: Any = None
+
+    def deliver(self, event: Any, request_id: str, tries: int = 3) -> Task:
+        """An asynchronous invocation of StartRun: Lambda tries it again, with the same id."""
+
+        def work() -> None:
+            for attempt in range(tries):
+                try:
+                    self.answers.append(self.invoke("StartRun", event, 60, None, request_id))
+                    return
+                except Failed as failed:
+                    self.refusals.append(f"{failed.error}: {failed.cause}")
+                self.loop.sleep(60 * (attempt + 1))
+
+        return self.loop.spawn(work)
+
+    def invoke(
+        self,
+        function: str,
+        event: Any,
+        patience: float,
+        execution: Execution | None,
+        request_id: str = "",
+    ) -> Any:
+        """The function's answer. Raises Failed."""
+        fate = self._fate(function)
+        if fate and fate.what == "throttled":
+            raise Failed("Lambda.TooManyRequestsException", "Rate exceeded")
+        timeout = stack().template["Resources"][function]["Properties"].get("Timeout", 120)
+        now = self.loop.now
+        invocation = Invocation(function, event, execution, now, now + timeout, fate)
+        self.invocations.append(invocation)
+        request_id = request_id or f"{len(self.invocations):08x}-0000-4000-8000-000000000000"
+        task = self.loop.current
+        outer, task.context = task.context, invocation
+        try:
+            if fate and fate.what == "unheard":
+                self.loop.spawn(lambda: self._unheard(invocation, request_id))
+                self.loop.sleep(self.rng.uniform(0.1, 3))
+                raise Failed("Lambda.Unknown", "connection reset")
+            output = self._handled(invocation, request_id)
+            if fate and fate.what == "dies" and fate.pause > invocation.pauses:
+                raise Failed("Runtime.ExitError", "Runtime exited")
+            if fate and fate.what in ("lost", "hangs"):
+                self.loop.sleep(max(0.0, now + patience - self.loop.now))
+                raise Failed("States.Timeout")
+            invocation.heard = True
+            return output
+        finally:
+            task.context = outer
+
+    def pause(self, seconds: float) -> None:
+        """Time passes inside a function; it may not live to see the end of it."""
+        self.loop.sleep(seconds)
+        invocation = self.loop.current.context
+        invocation.pauses += 1
+        fate = invocation.fate
+        strikes = fate is not None and invocation.pauses == fate.pause
+        if fate and strikes and fate.what == "hangs":
+            self.loop.sleep(max(0.0, invocation.deadline - self.loop.now))
+        if self.loop.now >= invocation.deadline:
+            raise Killed("Sandbox.Timedout")
+        if fate and strikes and fate.what == "dies":
+            raise Killed("Runtime.ExitError")
+        if fate and strikes and fate.what == "bug":
+            raise ZeroDivisionError("x" * 100_000)
+
+    def stop(self, execution: Execution) -> None:
+        if execution.status == "RUNNING":
+            execution.status, execution.ended = "ABORTED", self.loop.now
+
+    def now(self) -> datetime:
+        """Our own machines' clock."""
+        return self.loop.clock.now() + self.skew
+
+    def _unheard(self, invocation: Invocation, request_id: str) -> None:
+        try:
+            self._handled(invocation, request_id)
+        except Failed:
+            return  # Nobody hears that either.
+
+    def _handled(self, invocation: Invocation, request_id: str) -> Any:
+        self.loop.sleep(self.rng.uniform(0.01, 0.3))
+        invocation.deadline += self.loop.now - invocation.started
+        if self.rng.random() < 0.3:
+            runtime._parameters.cache_clear()  # A container that has just started.
+        cloud = self
+
+        class Here(Context):
+            def get_remaining_time_in_millis(self) -> int:
+                return int(1000 * (invocation.deadline - cloud.loop.now))
+
+        module = re.sub(r"(?<!^)(?=[A-Z])", "_", invocation.function).lower()
+        event = json.loads(json.dumps(invocation.event))
+        try:
+            output = importlib.import_module(module).handler(
+                event, Here(invocation.function, request_id)
+            )
+            invocation.output = json.loads(json.dumps(output))
+        except Killed as killed:
+            raise Failed(str(killed)) from None
+        except Exception as error:
+            said = {"errorMessage": str(error), "errorType": type(error).__name__}
+            if type(error).__name__ not in EXPECTED:
+                self.surprises.append(f"{invocation.function}: {error!r}")
+            raise Failed(type(error).__name__, json.dumps(said)) from error
+        return invocation.output
+
+    def _fate(self, function: str) -> Fate | None:
+        for fate in self.fates:
+            if fate.function in (function, "any"):
+                fate.nth -= 1
+                if fate.nth == 0:
+                    return fate
+        return None
+
+    # What StartRun and the token's reader find in place of boto3's clients.
+
+    @property
+    def exceptions(self) -> Any:
+        return SimpleNamespace(ExecutionAlreadyExists=ExecutionAlreadyExists)
+
+    def get_parameter(self, Name: str, WithDecryption: bool) -> dict[str, Any]:
+        self.pause(0.01)
+        if self.ssm_errors and (code := self.ssm_errors.pop(0)):
+            _aws_error("GetParameter", code)
+        if Name not in self.tokens:
+            _aws_error("GetParameter", "ParameterNotFound")
+        return {"Parameter": {"Value": self.tokens[Name]}}
+
+    def get_paginator(self, name: str) -> Any:
+        self.pause(0.02)
+        if name == "get_parameters_by_path":
+            found = [{"Name": n, "Type": "SecureString"} for n in sorted(self.tokens)]
+            pages: list[Any] = [{"Parameters": found}]
+        else:
+            newest_first = [
+                {"name": e.name, "status": e.status, "executionArn": _arn(e.name)}
+                for e in reversed(self.executions.values())
+            ]
+            pages = [{"executions": newest_first}]
+        return SimpleNamespace(paginate=lambda **_: pages)
+
+    def describe_execution(self, executionArn: str) -> dict[str, Any]:
+        execution = self.executions[executionArn.rsplit(":", 1)[-1]]
+        return {"input": json.dumps(execution.input)}
+
+    def start_execution(self, stateMachineArn: str, name: str, input: str) -> dict[str, Any]:
+        self.pause(0.02)
+        assert re.fullmatch(r"[0-9A-Za-z_-]{1,80}", name), name
+        document = json.loads(input)
+        project = document["run"]["project"]
+        if self.start_errors.get(project, 0) > 0:
+            self.start_errors[project] -= 1
+            _aws_error("StartExecution", "ThrottlingException")
+        if earlier := self.executions.get(name):
+            if earlier.status == "RUNNING" and earlier.input == document:
+                return {"executionArn": _arn(name)}
+            raise ExecutionAlreadyExists
+        execution = self.executions[name] = Execution(name, document, self.loop.now)
+        self.loop.spawn(lambda: self._run(execution), after=0.05)
+        return {"executionArn": _arn(name)}
+
+    def _run(self, execution: Execution) -> None:
+        self.loop.current.context = None
+        walk = Walk(
+            self.loop,
+            self.rng,
+            invoke=lambda f, event, patience: self.invoke(f, event, patience, execution),
+            is_stopped=lambda: execution.status == "ABORTED",
+            on_item=lambda item, result: self.on_child(execution, item, result),
+        )
+        status = "ABORTED"
+        try:
+            execution.output = walk.run(definition(), execution.input)
+            status = "SUCCEEDED"
+        except Failed as failed:
+            status, execution.error, execution.cause = "FAILED", failed.error, failed.cause
+        except Stopped:
+            return
+        if execution.status == "RUNNING":
+            execution.status, execution.ended = status, self.loop.now
+
+
+def _aws_error(operation: str, code: str) -> NoReturn:
+    raise ClientError({"Error": {"Code": code, "Message": code}}, operation)
+
+
+def _arn(name: str) -> str:
+    return f"arn:aws:states:eu-central-1:123456789012:execution:SnapshotRun:{name}"

@@ -1,0 +1,207 @@
+"""What must hold after a night, whatever happened in it: each yields what is wrong.
+
+What was made and deleted, and at what pace; verdicts.py has what was said of it.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from hetzner import PER_PAGE
+from job import LABEL_RUN_ID, LABEL_SERVER_ID
+from retention import BadPolicy, parse_policy, plan
+from tests.chaos.cloud import Invocation
+from tests.chaos.stage import START, Stage
+from tests.chaos.truth import Deletion, is_ours
+from tests.chaos.verdicts import untrue
+
+ONE_MORE_LOOK_SECONDS = 216
+
+
+def broken(night: Stage) -> list[str]:
+    """What does not hold; empty if all is well."""
+    found = [
+        *night.cloud.surprises,
+        *_one_snapshot(night),
+        *_writes_not_asked_for(night),
+        *_deletions(night),
+        *_others(night),
+        *_secrets(night),
+        *_pace(night),
+    ]
+    for execution in night.cloud.executions.values():
+        found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
+    return found
+
+
+def _one_snapshot(night: Stage) -> Iterator[str]:
+    """At most one per server and run that did not fail."""
+    good = Counter(
+        (image.labels[LABEL_RUN_ID], int(image.labels[LABEL_SERVER_ID]))
+        for image in night.truth.created.values()
+        if is_ours(image)
+        and image.id not in night.truth.meddled
+        and image.status != "unavailable"
+        # One that another run has pruned may have been made again by a late retry.
+        and image.id in night.project.images
+        and image.id not in night.truth.before
+    )
+    for (run_id, server_id), count in good.items():
+        if count < 2:
+            continue
+        twins = [
+            i.id
+            for i in night.truth.created.values()
+            if i.labels.get(LABEL_RUN_ID) == run_id and i.labels[LABEL_SERVER_ID] == str(server_id)
+        ]
+        if not night.beliefs:
+            yield f"{count} snapshots of server {server_id} in run {run_id}: {twins}"
+        elif not _reported(night, run_id, server_id, twins):
+            yield f"{count} snapshots of server {server_id} in run {run_id}, not reported: {twins}"
+
+
+def _writes_not_asked_for(night: Stage) -> Iterator[str]:
+    for execution in night.cloud.executions.values():
+        run = execution.input["run"]
+        others = [e for e in night.cloud.executions.values() if e.input["run"]["id"] == run["id"]]
+        if all(e.input["run"]["dry_run"] or e.input["run"]["prune_only"] for e in others):
+            for image in night.truth.created.values():
+                if image.labels.get(LABEL_RUN_ID) == run["id"]:
+                    yield f"{execution.name} made {image.id} and should make none"
+    for record in night.world.requests:
+        if record.method == "DELETE" and record.status == 423:
+            tried = night.project.images.get(int(record.path.rsplit("/", 1)[-1]))
+            if tried and tried.protected and tried.id not in night.truth.meddled:
+                yield f"tried to delete {tried.id}, which is protected"
+
+
+def _reported(night: Stage, run_id: str, server_id: int, twins: list[int]) -> bool:
+    text = "\n".join(line for i in night.cloud.invocations for line in i.logs)
+    blind = any(
+        execution.results.get(server_id, {}).get("pruned") is False
+        for execution in night.cloud.executions.values()
+        if execution.input["run"]["id"] == run_id
+    )
+    # Nobody could look any more: that a create had no clear answer is all there is to tell.
+    if blind and "no clear answer to the create" in text:
+        return True
+    hints = ("no snapshot confirmed", "may have been started", "may still become available")
+    return any(hint in text for hint in hints) or any(
+        re.search(rf"snapshot {twin} of this run is \w+ and not used", text)
+        or re.search(rf"also of this run: snapshot [0-9, ]*\b{twin}\b", text)
+        or f"snapshot {twin} is of this run too" in text
+        for twin in twins
+    )
+
+
+def _deletions(night: Stage) -> Iterator[str]:
+    per_run: Counter[tuple[str, int]] = Counter()
+    for deletion in night.truth.deletions:
+        image, by = deletion.image, deletion.by
+        what = f"deleted {image.id} ({image.status}, {image.created})"
+        if by is None or by.function != "PruneSnapshots" or by.execution is None:
+            yield f"{what} outside PruneSnapshots"
+            continue
+        run, server_id = by.event["run"], by.event["server"]["id"]
+        if run["dry_run"]:
+            yield f"{what} in a dry run"
+        if not is_ours(image, server_id):
+            yield f"{what}, which is not ours or not of server {server_id}"
+            continue
+        per_run[(by.execution.name, server_id)] += 1
+        if image.labels[LABEL_RUN_ID] == run["id"]:
+            yield f"{what} of server {server_id}, which is of this run itself"
+        if not night.beliefs and _unfinished(night, deletion, server_id):
+            yield f"{what} of server {server_id}, which another run is not done with"
+        if not _allowed(night, deletion, by):
+            yield f"{what} of server {server_id}, which no plan allows"
+        if not (run["prune_only"] or _is_made(night, by)):
+            yield f"{what} of server {server_id} before this run's snapshot was available"
+    for (name, server_id), count in per_run.items():
+        most = night.cloud.executions[name].input["run"]["max_deletions"]
+        if count > most:
+            yield f"{name}: {count} deletions of server {server_id}, {most} are allowed"
+
+
+def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
+    """Whether it was made after the deleting run began, by one that was not done with it.
+
+    A run cannot tell whether what was there when it began is some other run's unfinished work.
+    """
+    by = deletion.by and deletion.by.execution
+    if by is None or deletion.image.created < START + timedelta(seconds=by.started):
+        return False
+    return any(
+        execution.input["run"]["id"] == deletion.image.labels[LABEL_RUN_ID]
+        and execution.started < deletion.at < execution.child_ended.get(server_id, 0)
+        for execution in night.cloud.executions.values()
+    )
+
+
+def _allowed(night: Stage, deletion: Deletion, by: Invocation) -> bool:
+    """Whether the pure plan lets it go, on the state when it was listed or when it went."""
+    server_id = by.event["server"]["id"]
+    now = night.world.clock.now() - timedelta(seconds=night.loop.now - deletion.at)
+    for label in night.truth.policies.get(server_id, {None}):
+        try:
+            policy = parse_policy(label or by.event["run"]["retention"])
+        except BadPolicy:
+            continue
+        for state in (deletion.state, by.seen.get(server_id, [])):
+            # The API's times are whole seconds.
+            whole = [replace(i, created=i.created.replace(microsecond=0)) for i in state]
+            for decision in plan(policy, whole, now=now):
+                if decision.snapshot.id == deletion.image.id and not decision.keep:
+                    return True
+    return False
+
+
+def _is_made(night: Stage, by: Invocation) -> bool:
+    run_id, server_id = by.event["run"]["id"], by.event["server"]["id"]
+    return any(
+        image.labels.get(LABEL_RUN_ID) == run_id and image.status == "available"
+        for image in by.seen.get(server_id, [])
+    )
+
+
+def _others(night: Stage) -> Iterator[str]:
+    """What is not ours is as it was; of ours only what was deleted above is gone."""
+    gone = {deletion.image.id for deletion in night.truth.deletions}
+    for image in night.truth.before.values():
+        if image.id in gone or image.id in night.truth.meddled:
+            continue
+        now = night.project.images.get(image.id)
+        if now is None or now.labels != image.labels or now.protected != image.protected:
+            yield f"image {image.id} was changed without a trace"
+
+
+def _secrets(night: Stage) -> Iterator[str]:
+    said = [line for i in night.cloud.invocations for line in i.logs]
+    said += [json.dumps([i.event, i.output]) for i in night.cloud.invocations]
+    said += [json.dumps([e.output, e.error, e.cause]) for e in night.cloud.executions.values()]
+    said += night.cloud.refusals
+    text = "\n".join(said)
+    if night.token in text or night.next_token in text:
+        yield "a token was told"
+
+
+def _pace(night: Stage) -> Iterator[str]:
+    """No wait beyond a deadline, no hurry, no more requests than there is use for."""
+    for invocation in night.cloud.invocations:
+        document = invocation.output
+        pages = 1 + len(night.truth.created | night.truth.before) // (
+            night.wire.per_page or PER_PAGE
+        )
+        most = 9 + 4 * pages + len(night.truth.before)
+        if invocation.requests > most:
+            yield f"{invocation.function}: {invocation.requests} requests, at most {most}"
+        if not document or "watch" not in document or not document.get("wait_seconds"):
+            continue
+        ends = document["watch"]["elapsed_s"] + document["wait_seconds"]
+        # After a create that may have happened, or has failed, one more look comes all the same.
+        slack = ONE_MORE_LOOK_SECONDS if document["status"] == "waiting" else 0
+        if document["give_up_s"] is not None and ends > document["give_up_s"] + slack:
+            yield f"{invocation.function} waits until {ends} s, {document['give_up_s']} are allowed"

@@ -1,0 +1,147 @@
+"""A night drawn from a seed, and played: fleet, old snapshots, events, troubles."""
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from job import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_RETENTION
+from local.simulator import Server
+from tests.chaos import bad_answers, bad_aws, bad_luck
+from tests.chaos.stage import FIRST_REQUEST, START, Stage
+from tests.chaos.troubles import Mild, Trouble
+
+# Drawn by their place in this list: its order is part of every seed.
+TROUBLES: list[Trouble] = [*bad_answers.TROUBLES, *bad_luck.TROUBLES, *bad_aws.TROUBLES]
+POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
+STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]
+
+
+@dataclass(frozen=True)
+class Less:
+    """What is left out of a night, to find the smallest one that still fails."""
+
+    troubles: frozenset[int] = frozenset()
+    servers: frozenset[int] = frozenset()
+
+
+class Night(Stage):
+    """Everything that happens is drawn from the seed; each part from a stream of its own."""
+
+    def __init__(self, seed: int, less: Less | None = None, troubles: int | None = None) -> None:
+        super().__init__(seed)
+        self.less = less or Less()
+        self._fleet()
+        self.event = self._event(self.stream("event"))
+        self.story = self.stream("story").choice(STORIES)
+        self.mild = True
+        self.troubles: list[str] = []
+        self._troubles(troubles)
+        self._deliveries()
+
+    def _fleet(self) -> None:
+        count = self.stream("size").choice([1, 1, 2, 2, 3, 4, 6, 9, 12])
+        for number in range(count):
+            rng = self.stream(f"server {number}")
+            labels = {"env": rng.choice(["prod", "prod", "test"])}
+            if rng.random() < 0.1:
+                labels[LABEL_ENABLED] = rng.choice(["true", "false", "no"])
+            if rng.random() < 0.2:
+                labels[LABEL_RETENTION] = rng.choice([*POLICIES, "keep-all", "last0"])
+            name = f"s{number}" if rng.random() < 0.9 else f"s{number}-" + "é" * 250
+            ipv4 = rng.random() < 0.9
+            server = self.project.add_server(name, labels, ipv4=ipv4)
+            for _ in range(rng.choice([0, 1, 3, 6, 9])):
+                self._old(server, rng)
+            if number in self.less.servers and len(self.project.servers) > 1:
+                del self.project.servers[server.id]
+        if self.stream("orphans").random() < 0.3:
+            gone = self.project.add_server("gone")
+            self._old(gone, self.stream("orphans"))
+            self.project.delete_server(gone)
+
+    def _old(self, server: Server, rng: random.Random) -> None:
+        days = rng.choice([0.01, 0.04, 0.5, 1, 1, 2, 3, 5, 8, 20, 400, -0.5]) + rng.random() / 10
+        kind = rng.choice(["ours"] * 7 + ["protected", "foreign", "manual", "bad", "backup"])
+        match kind:
+            case "protected":
+                self.old_snapshot(server, days, protected=True)
+            case "foreign":
+                self.old_snapshot(server, days, labels={LABEL_MANAGED_BY: "another-stack"})
+            case "bad":
+                status = rng.choice(["unavailable", "creating"])
+                self.old_snapshot(server, days, status=status)
+            case "manual":
+                created = START - timedelta(days=days)
+                self.project.add_snapshot(server, created=created, labels={"by": "hand"})
+            case "backup":
+                self.project.add_snapshot(server, type="backup")
+            case _:
+                self.old_snapshot(server, days)
+
+    def _event(self, rng: random.Random) -> dict[str, Any]:
+        event: dict[str, Any] = {}
+        if rng.random() < 0.15:
+            named: list[int | str] = [
+                s.id for s in self.project.servers.values() if rng.random() < 0.6
+            ]
+            event |= {"servers": named or [self.any_server(rng).name]}
+        if rng.random() < 0.1:
+            event["label_selector"] = rng.choice(["env=prod", "env in (prod,test)", "env=none"])
+        if rng.random() < 0.2:
+            event["on_locked"] = "skip"
+        if rng.random() < 0.5:
+            event["retention"] = rng.choice(POLICIES)
+        if rng.random() < 0.3:
+            event["max_deletions"] = rng.choice([1, 2, 50])
+        if rng.random() < 0.1:
+            event[rng.choice(["dry_run", "prune_only"])] = True
+        elif rng.random() < 0.6:
+            event["scheduled_time"] = START.strftime("%Y-%m-%dT%H:%M:%SZ")
+        else:
+            event["run_id"] = "by-hand"
+        return event
+
+    def _troubles(self, count: int | None) -> None:
+        rng = self.stream("troubles")
+        drawn = rng.choice([0, 1, 1, 2, 2, 3, 4, 6]) if count is None else count
+        for number in range(drawn):
+            which = rng.choice(TROUBLES)
+            if number not in self.less.troubles:
+                # Its own stream: it stays the same when another one is left out.
+                said = which(self, self.stream(f"trouble {number}"))
+                self.mild = self.mild and isinstance(said, Mild)
+                self.troubles.append(f"{number}. {which.__name__}: {said}")
+
+    def _deliveries(self) -> None:
+        rng = self.stream("deliveries")
+        self.cloud.deliver(self.event, FIRST_REQUEST)
+        apart = rng.choice([0.0, 0.1, 1.0, 40.0, 200.0])
+        match self.story:
+            case "twice" | "thrice":
+                for number in range(1 if self.story == "twice" else 2):
+                    self._again(apart * (number + 1), self.event)
+            case "overlap":
+                self._again(apart, {"run_id": "the-other", "retention": rng.choice(POLICIES)})
+            case "same id":
+                self._again(apart, self.event | {"max_deletions": 3})
+            case "stopped":
+                self.later(rng.choice([1, 40, 100, 200, 400]), self._stop_and_resume)
+            case "again":
+                self.later(rng.choice([900, 4000]), self._resume)
+            case "next":
+                self._again(86_400, {"run_id": "the-next"})
+
+    def _again(self, seconds: float, event: dict[str, Any]) -> None:
+        request_id = f"{len(event):04x}{int(seconds * 10):04x}-0000-4000-8000-000000000000"
+        self.later(seconds, lambda: self.cloud.deliver(event, request_id))
+
+    def _stop_and_resume(self) -> None:
+        for execution in list(self.cloud.executions.values()):
+            self.cloud.stop(execution)
+        self._resume()
+
+    def _resume(self) -> None:
+        for execution in list(self.cloud.executions.values())[:1]:
+            run_id = execution.input["run"]["id"]
+            self._again(self.stream("resume").choice([0, 1, 60]), {"run_id": run_id})

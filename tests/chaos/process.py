@@ -1,0 +1,75 @@
+"""The one process in which all functions run here, with a cloud put around it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from typing import Any, NoReturn
+from unittest.mock import patch
+
+import runtime
+import start_run
+from hetzner import client_for
+from tests.aws import FUNCTIONS
+from tests.chaos.cloud import Cloud, stack
+from tests.chaos.wire import ENDPOINT
+
+
+class _Lines(logging.Handler):
+    """Keeps each line with the invocation that wrote it."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__()
+        self.cloud = cloud
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.cloud.loop.current.context.logs.append(self.format(record))
+
+
+@contextmanager
+def in_place(cloud: Cloud) -> Iterator[None]:
+    """The handlers' process with this cloud around it."""
+
+    def connect(token: str, endpoint: str) -> Any:
+        client = client_for(token, endpoint)
+        client._client._session.mount(ENDPOINT, cloud.wire)
+        return client
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return cloud.now()
+
+    def no_sleep(seconds: float) -> NoReturn:
+        raise AssertionError(f"slept {seconds} s in a function")
+
+    underlying = runtime.logger._logger
+    formatter: Any = runtime.logger.registered_formatter
+    lines = _Lines(cloud)
+    lines.setFormatter(formatter)
+
+    def keep() -> Any:
+        kept = formatter.log_format
+        return lambda: setattr(formatter, "log_format", kept)
+
+    cloud.loop.keep = keep
+    environment = {"AWS_DEFAULT_REGION": "eu-central-1", "POWERTOOLS_SERVICE_NAME": "chaos"}
+    for function in FUNCTIONS:
+        environment |= stack().environment(function)
+    for cached in (runtime.run_settings, runtime.api_settings, runtime._parameters):
+        cached.cache_clear()
+    with (
+        patch.dict("os.environ", environment),
+        patch.object(runtime, "ssm", lambda: cloud),
+        patch.object(start_run, "ssm", lambda: cloud),
+        patch.object(start_run, "step_functions", lambda: cloud),
+        patch.object(start_run, "datetime", Now),
+        patch.object(runtime, "hcloud_client", cache(connect)),
+        patch("hcloud._client.time.sleep", no_sleep),
+        patch.object(underlying, "handlers", [lines]),
+        patch.object(underlying, "propagate", False),
+        patch("random.random", cloud.rng.random),
+    ):
+        yield
+    runtime._parameters.cache_clear()

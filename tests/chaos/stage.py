@@ -1,0 +1,98 @@
+"""A simulated Hetzner, an AWS beside it, and one virtual time for both."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
+from local.simulator import Clock, Image, Project, Server, World
+from tests.chaos.cloud import Cloud, stack
+from tests.chaos.loop import Loop
+from tests.chaos.machine import Failed
+from tests.chaos.process import in_place
+from tests.chaos.truth import OWNER, Truth, watch
+from tests.chaos.wire import Wire
+
+START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
+FIRST_REQUEST = "aaaaaaaa-0000-4000-8000-000000000000"
+
+
+class Stage:
+    """One project, its token stored, the stack deployed; nothing happens yet."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.seed = seed
+        self.world = World(Clock(START), seed)
+        self.loop = Loop(self.world.clock)
+        self.loop.harmless = (Failed,)
+        latency = self.stream("latency")
+        self.wire = Wire(
+            self.world,
+            self.loop,
+            lambda: latency.uniform(0.01, 0.25),
+            lambda seconds: self.cloud.pause(seconds),
+        )
+        self.cloud = Cloud(self.loop, self.wire, self.stream("cloud"))
+        # What we rely on and this world does not keep to.
+        self.beliefs: set[str] = set()
+        # Whether every server must get what it was to get.
+        self.mild = False
+        self.token, self.next_token = f"{seed:09d}old-token" * 3, f"{seed:09d}new-token" * 3
+        self.parameter = f"{stack().parameters['TokenPath']}/default"
+        self.project = self.world.project("default")
+        self.project.add_token(self.token)
+        self.cloud.tokens[self.parameter] = self.token
+        self.truth = Truth(self.project, self.loop)
+        self.truths = {"default": self.truth}
+
+    def stream(self, name: str) -> random.Random:
+        return random.Random(f"{self.seed} {name}")
+
+    def add_project(self, name: str) -> Project:
+        """Another project, with a token of its own."""
+        project = self.world.project(name)
+        token = f"{name}-token" * 5
+        project.add_token(token)
+        self.cloud.tokens[self.parameter.replace("default", name)] = token
+        self.truths[name] = Truth(project, self.loop)
+        return project
+
+    def play(self, *events: dict[str, Any]) -> None:
+        """Deliver these events at once, then all that is arranged, until nobody does anything."""
+        for truth in self.truths.values():
+            truth.begin()
+        watch(self.cloud, self.truths)
+        with in_place(self.cloud):
+            for number, event in enumerate(events):
+                self.cloud.deliver(event, FIRST_REQUEST.replace("aaaaaaaa", f"{number:08x}"))
+            self.loop.run()
+
+    # What troubles use.
+
+    def any_server(self, rng: random.Random) -> Server:
+        return rng.choice(list(self.project._servers.values()))
+
+    def later(self, seconds: float, act: Callable[[], Any], server: Server | None = None) -> None:
+        """Something happens at that time; to a server only if it is still there."""
+
+        def work() -> None:
+            if server is None or server.id in self.project._servers:
+                act()
+
+        self.loop.spawn(work, after=seconds)
+
+    def vanish(self, image_id: int) -> None:
+        """Somebody deletes an image by hand, in the console."""
+        self.truth.meddle(image_id)
+        dict.pop(self.project._images, image_id)
+
+    def old_snapshot(self, server: Server, days: float, **more: Any) -> Image:
+        created = START - timedelta(days=days)
+        labels = {
+            LABEL_MANAGED_BY: OWNER,
+            LABEL_RUN_ID: f"{created:%Y%m%dT%H%M%SZ}",
+            LABEL_SERVER_ID: str(server.id),
+            LABEL_SERVER_NAME: "sg",
+        } | more.pop("labels", {})
+        return self.project.add_snapshot(server, created=created, labels=labels, **more)

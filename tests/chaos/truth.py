@@ -1,0 +1,121 @@
+"""What really happened at Hetzner, kept beside the simulator: not what any answer said."""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import has_request_context, request
+
+from job import LABEL_MANAGED_BY, LABEL_RETENTION, LABEL_RUN_ID, LABEL_SERVER_ID
+from local.simulator import Image, Project
+from tests.chaos.cloud import Cloud, Execution, Invocation
+from tests.chaos.loop import Loop
+
+OWNER = "hetzner-snapshots"
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """An image deleted through the API, and its server's images just before."""
+
+    image: Image
+    at: float
+    state: list[Image]
+    by: Invocation | None
+
+
+@dataclass
+class Truth:
+    """One project's history."""
+
+    project: Project
+    loop: Loop
+    created: dict[int, Image] = field(default_factory=dict)  # In this night.
+    before: dict[int, Image] = field(default_factory=dict)  # As they were before it.
+    deletions: list[Deletion] = field(default_factory=list)
+    # What somebody else did to an image, and when last: no fault of ours.
+    meddled: dict[int, float] = field(default_factory=dict)
+    # Every retention label each server has had in this night.
+    policies: dict[int, set[str | None]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        self.before = {id_: copy(image) for id_, image in self.project.images.items()}
+        self.project._images = Images(self, self.project.images)
+        for server in self.project.servers.values():
+            self.note_labels(server.id)
+
+    def note_labels(self, server_id: int) -> None:
+        label = self.project.servers[server_id].labels.get(LABEL_RETENTION)
+        self.policies.setdefault(server_id, set()).add(label)
+
+    def meddle(self, image_id: int) -> None:
+        self.meddled[image_id] = self.loop.now
+
+    def ours(self, server_id: int) -> list[Image]:
+        """The server's images of ours now, as copies."""
+        return [copy(i) for i in self.project.images.values() if is_ours(i, server_id)]
+
+    def of_run(self, run_id: str, server_id: int) -> dict[int, str]:
+        return {
+            image.id: image.status
+            for image in self.project.images.values()
+            if is_ours(image, server_id) and image.labels[LABEL_RUN_ID] == run_id
+        }
+
+
+class Images(dict[int, Image]):
+    """A project's images; notes what comes and what the API deletes."""
+
+    def __init__(self, truth: Truth, images: Mapping[int, Image]) -> None:
+        super().__init__(images)
+        self.truth = truth
+
+    def __setitem__(self, id_: int, image: Image) -> None:
+        super().__setitem__(id_, image)
+        self.truth.created[id_] = image
+
+    def __delitem__(self, id_: int) -> None:
+        image = self[id_]
+        # Others vanish while a request is served; only the one it names is deleted by it.
+        if has_request_context() and request.method == "DELETE" and _names(request.path, id_):
+            server_id = int(image.labels.get(LABEL_SERVER_ID, "0"))
+            state = [copy(i) for i in self.values() if is_ours(i, server_id)]
+            loop = self.truth.loop
+            by = loop.current.context
+            self.truth.deletions.append(Deletion(copy(image), loop.now, state, by))
+        super().__delitem__(id_)
+
+
+def _names(path: str, id_: int) -> bool:
+    return path.endswith(f"/images/{id_}")
+
+
+def is_ours(image: Image, server_id: int | None = None) -> bool:
+    labels = image.labels
+    return labels.get(LABEL_MANAGED_BY) == OWNER and server_id in (
+        None,
+        int(labels.get(LABEL_SERVER_ID, "0")),
+    )
+
+
+def watch(cloud: Cloud, truths: dict[str, Truth]) -> None:
+    """Note with each look of a function what it should have seen, with each child its truth."""
+
+    def observe(method: str, path: str) -> None:
+        invocation = cloud.loop.current.context
+        invocation.requests += 1
+        server_id = invocation.server_id
+        if method == "GET" and path == "/v1/images" and server_id:
+            truth = truths[invocation.event["run"]["project"]]
+            invocation.seen[server_id] = truth.ours(server_id)
+
+    def child_ended(execution: Execution, server: Any, result: Any) -> None:
+        run = execution.input["run"]
+        server_id = server["id"]
+        execution.results[server_id] = result
+        execution.child_ended[server_id] = cloud.loop.now
+        execution.truths[server_id] = truths[run["project"]].of_run(run["id"], server_id)
+
+    cloud.wire.observe = observe
+    cloud.on_child = child_ended

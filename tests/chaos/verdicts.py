@@ -1,0 +1,124 @@
+"""Whether what a run says of its servers, and of itself, is true."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tests.chaos.cloud import Execution, Invocation
+from tests.chaos.stage import Stage
+
+PRUNE_MINUTES = 60
+# What Step Functions' own retries may add to a child's time: 5 of up to 600 s, and throttling.
+RETRIES_SECONDS = 4 * 3600
+AWS_ERRORS = (
+    "States.Timeout",
+    "Sandbox.Timedout",
+    "Runtime.ExitError",
+    "Lambda.Unknown",
+    "Lambda.TooManyRequestsException",
+    "ZeroDivisionError",
+)
+
+
+def untrue(night: Stage, execution: Execution) -> Iterator[str]:
+    """What an execution, its verdict and its servers' verdicts say that is not so."""
+    if execution.status == "ABORTED":
+        return
+    if execution.status == "RUNNING":
+        yield "still running"
+        return
+    run = execution.input["run"]
+    most = 60 * (2 * run["lock_wait_minutes"] + run["snapshot_minutes"] + PRUNE_MINUTES)
+    if execution.ended - execution.started > most + RETRIES_SECONDS:
+        yield f"took {execution.ended - execution.started:.0f} s"
+    summaries = [
+        i for i in night.cloud.invocations
+        if i.execution is execution and i.function == "SummariseRun" and i.heard
+    ]  # fmt: skip
+    verdict = summaries[-1].output.get("verdict") if summaries else None
+    green, completed = execution.status == "SUCCEEDED", verdict == "Completed"
+    # Without an answer of SummariseRun it is red with the error that kept it from answering.
+    if green != completed and (green or execution.error not in AWS_ERRORS):
+        yield f"{execution.status} ({execution.error}) with verdict {verdict}"
+    if verdict is None:
+        return
+    told = [r for i in summaries[-1:] for r in _results(i)]
+    yield from _verdicts(night, execution, told)
+    yield from _run_verdict(execution, verdict, told)
+
+
+def _results(invocation: Invocation) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in invocation.logs]
+    return [line["result"] for line in lines if "result" in line]
+
+
+def _verdicts(night: Stage, execution: Execution, told: list[dict[str, Any]]) -> Iterator[str]:
+    """Every server handed out has one verdict, and it is true."""
+    run, ids = execution.input["run"], Counter(result["id"] for result in told)
+    if list(ids.values()) != [1] * len(ids):
+        yield f"more than one verdict: {ids}"
+    listed = [
+        i.output["handed_out"] for i in night.cloud.invocations
+        if i.execution is execution and i.function == "ListServers" and i.heard
+        and i.output["status"] == "ready"
+    ]  # fmt: skip
+    if listed and ids.keys() != set(listed[-1]):
+        yield f"verdicts on {sorted(ids)}, selected were {listed[-1]}"
+    for result in told:
+        truth = execution.truths.get(result["id"])
+        if truth is None:
+            yield f"a verdict without a child: {result}"
+            continue
+        if night.mild and not _is_well(night, result):
+            yield f"nothing worse than what it must get over, and yet: {result}"
+        mine = result["image_id"]
+        if result["status"] == "available":
+            if truth.get(mine) != "available" and mine not in night.truth.meddled:
+                yield f"told to be available, is {truth.get(mine)}: {result}"
+            continue
+        if run["dry_run"] or run["prune_only"]:
+            continue
+        there = [i for i, s in truth.items() if s != "unavailable" and i not in night.truth.meddled]
+        reason = result["reason"]
+        if "no snapshot made" not in reason and _told_by_others(night, execution, result["id"]):
+            continue
+        hinted = (
+            mine in there
+            or any(str(i) in reason for i in there)
+            or re.search(r"may have been started|confirmed|may still|was started", reason)
+        )
+        if there and not hinted:
+            yield f"told not to be available, but {truth} is there: {result}"
+
+
+def _is_well(night: Stage, result: dict[str, Any]) -> bool:
+    """Made and pruned as asked, but for a label that a person has to put right."""
+    good = result["status"] != "failed" and result["pruned"]
+    return good or "its label" in result["reason"]
+
+
+def _told_by_others(night: Stage, execution: Execution, server_id: int) -> bool:
+    """Whether the one to speak could not know: another run or attempt of it made the snapshot."""
+    run_id = execution.input["run"]["id"]
+    unheard = any(
+        i.function == "CreateSnapshot" and i.server_id == server_id and i.run_id == run_id
+        for i in night.cloud.invocations
+        if not i.heard
+    )
+    twins = [e for e in night.cloud.executions.values() if e.input["run"]["id"] == run_id]
+    return unheard or len(twins) > 1
+
+
+def _run_verdict(execution: Execution, verdict: str, told: list[dict[str, Any]]) -> Iterator[str]:
+    failed = [r for r in told if r["status"] == "failed"]
+    unpruned = [r for r in told if not r["pruned"]]
+    if verdict == "Completed" and (failed or unpruned):
+        yield f"Completed, but {failed + unpruned}"
+    if told and verdict == "Failed" and len(failed) < len(told):
+        yield f"Failed, but {told}"
+    if told and verdict == "PartiallyFailed" and not (failed or unpruned):
+        yield "PartiallyFailed, but nothing failed"
+    if any(not result["reason"] for result in failed + unpruned):
+        yield "a failure without a reason"

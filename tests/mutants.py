@@ -1,0 +1,240 @@
+"""python -m tests.mutants: does the chaos suite bite?
+
+Each sabotage is one line of the product changed for the worse, in a copy of the repository. The
+random nights must fail on it, or, where none can (what is sabotaged is a second line of defence),
+the named test. Exit 1 if one survives, or no longer fits the code.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("handler", "statemachine", "local", "tests", "events", "template.yaml", "pyproject.toml")
+NIGHTS = 250
+
+
+@dataclass(frozen=True)
+class Mutant:
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str = ""  # In place of the nights.
+
+
+CREATE, CHECK = "handler/create_snapshot.py", "handler/check_snapshot.py"
+PRUNE, HETZNER = "handler/prune_snapshots.py", "handler/hetzner.py"
+SUMMARISE, LIST = "handler/summarise_run.py", "handler/list_servers.py"
+RETENTION, MACHINE = "handler/retention.py", "statemachine/snapshot_run.asl.json"
+
+MUTANTS = [
+    Mutant(
+        "create without a look before",
+        CREATE,
+        "mine = _of_this_run(job, hetzner.snapshots(job.run.owner, job.server.id))",
+        "mine: list[Snapshot] = []",
+    ),
+    Mutant(
+        "adopt any run's snapshot",
+        CREATE,
+        "[s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id]",
+        "list(snapshots)",
+    ),
+    Mutant(
+        "adopt an unavailable image",
+        CREATE,
+        'if snapshot.status in ("available", "creating")]',
+        "]",
+        "tests/test_chaos.py::test_an_image_of_this_run_that_is_of_no_use_is_not_adopted",
+    ),
+    Mutant(
+        "take a foreign create_image for ours",
+        CREATE,
+        "mine = mine or _not_listed_yet(job, hetzner, actions)",
+        "mine = mine or [hetzner.snapshot(i) for a in actions for i in a.image_ids]",
+    ),
+    Mutant(
+        "create in a dry run",
+        CREATE,
+        'if job.run.dry_run:\n        return looked.going("planned"',
+        'if False:\n        return looked.going("planned"',
+    ),
+    Mutant(
+        "never give a locked server up",
+        CREATE,
+        "    if job.overdue:\n        return _give_up(job, reason)",
+        "    if False:\n        return _give_up(job, reason)",
+    ),
+    Mutant("treat a failed action as done", CHECK, 'case "success":', 'case "success" | "error":'),
+    Mutant(
+        "wait beyond the snapshot's deadline",
+        CHECK,
+        'return job.going("creating", reason, min(seconds, job.left_s))',
+        'return job.going("creating", reason, seconds)',
+    ),
+    Mutant(
+        "prune on an incomplete listing",
+        HETZNER,
+        'if totals != {len(found)} or pagination["next_page"] is not None:',
+        "if False:",
+        "tests/test_pruning.py::test_a_listing_that_does_not_add_up_deletes_nothing",
+    ),
+    Mutant("retry inside the SDK", HETZNER, "_retry_max_retries = 0", "_retry_max_retries = 5"),
+    Mutant("no timeout", HETZNER, "timeout=TIMEOUT_SECONDS", "timeout=None"),
+    Mutant(
+        "take no answer for a no",
+        HETZNER,
+        'raise Unclear(f"no answer from Hetzner',
+        'raise Refused(f"no answer from Hetzner',
+    ),
+    Mutant(
+        "take a gateway's error for a no",
+        HETZNER,
+        'return Unclear(f"HTTP {error.code}"',
+        'return Refused(f"HTTP {error.code}"',
+    ),
+    Mutant(
+        "tell the request, token and all",
+        HETZNER,
+        "{type(error).__name__}",
+        "{error.request and error.request.headers}",
+    ),
+    Mutant(
+        "prune before the new snapshot is available",
+        PRUNE,
+        "if not new.is_available:",
+        "if False:",
+        "tests/test_pruning.py::test_nothing_is_deleted_while_this_runs_snapshot_is_still_creating",
+    ),
+    Mutant(
+        "choose anew what to delete after a lost answer", PRUNE, "if not job.doomed:", "if True:"
+    ),
+    Mutant("no limit of deletions", PRUNE, "most = job.run.max_deletions", "most = None"),
+    Mutant(
+        "prune by a policy label that is wrong",
+        PRUNE,
+        "policy = parse_policy(job.server.retention or job.run.retention)",
+        "policy = parse_policy(job.run.retention)",
+    ),
+    Mutant(
+        "delete what is protected",
+        RETENTION,
+        "elif snapshot.protected:",
+        "elif False:",
+    ),
+    Mutant(
+        "delete what is not available",
+        RETENTION,
+        'if snapshot.status != "available":',
+        "if False:",
+    ),
+    Mutant(
+        "call a run Completed that left something unpruned",
+        SUMMARISE,
+        '"PartiallyFailed" if unlisted or totals.failed or totals.not_pruned',
+        '"PartiallyFailed" if unlisted or totals.failed',
+    ),
+    Mutant(
+        "forget servers without a result",
+        SUMMARISE,
+        "for server_id in unheard:",
+        "for server_id in ():",
+        "tests/test_stories.py::test_a_branch_that_ends_without_a_result_is_a_failure",
+    ),
+    Mutant(
+        "end green whatever the verdict",
+        MACHINE,
+        '"Default": "RunFailed"',
+        '"Default": "RunCompleted"',
+    ),
+    Mutant(
+        "jitter on the create task's retry",
+        MACHINE,
+        '"IntervalSeconds": 130,',
+        '"IntervalSeconds": 130, "JitterStrategy": "FULL",',
+        "tests/test_structure.py",
+    ),
+    Mutant(
+        "no retry of a function that died",
+        MACHINE,
+        '"Runtime.ExitError",',
+        "",
+        "tests/test_chaos.py::test_a_function_in_trouble_once_costs_time_only",
+    ),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--nights", type=int, default=NIGHTS)
+    parser.add_argument("--only", default="", help="those with this in their name")
+    options = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if options.only in mutant.what]
+    survivors = 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        tries = pool.map(lambda mutant: caught(mutant, options.nights), chosen)
+        for mutant, (by, seconds) in zip(chosen, tries, strict=True):
+            survivors += not by
+            print(f"{mutant.what:52} {by or 'SURVIVES':60} {seconds:4.0f} s", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} caught.")
+    return 1 if survivors else 0
+
+
+def caught(mutant: Mutant, nights: int) -> tuple[str, float]:
+    """What catches it, empty if nothing does; and how long that took."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.pyc"))
+            else:
+                shutil.copy(ROOT / name, copy / name)
+        file = copy / mutant.file
+        text = file.read_text()
+        if mutant.old not in text:
+            return "", 0.0
+        file.write_text(text.replace(mutant.old, mutant.new))
+        found = _by_test(mutant.test, copy) if mutant.test else _by_night(copy, nights)
+    return found, time.monotonic() - began
+
+
+def _by_night(copy: Path, nights: int) -> str:
+    arguments = ["-m", "tests.chaos", "--quick", "--most", "1", "--runs", str(nights)]
+    said = _python(arguments, copy)
+    seeds = [line for line in said.stdout.splitlines() if line.startswith("Seed ")]
+    lines = said.stdout.partition(" fails:\n")[2].strip().splitlines()
+    return f"{seeds[0].removesuffix(' fails:')}: {lines[0].strip()[:48]}" if seeds else ""
+
+
+def _by_test(test: str, copy: Path) -> str:
+    arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", test]
+    said = _python(arguments, copy)
+    failed = [line for line in said.stdout.splitlines() if line.startswith("FAILED ")]
+    return failed[0].partition("::")[2].partition(" - ")[0][:60] if failed else ""
+
+
+def _python(arguments: list[str], copy: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
