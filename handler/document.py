@@ -29,6 +29,8 @@ class Run:
     servers_at_a_time: int
     lock_wait_minutes: int
     snapshot_minutes: int
+    others: tuple[str, ...] = ()  # ids of the project's runs that were going on at the start
+    began: str | None = None  # when the servers were listed, in Hetzner's clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Document:
         found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
         watch = found.get("watch") or {"now": None, "elapsed_s": 0}
         return found | {
-            "run": Run(**found["run"]),
+            "run": Run(**{**found["run"], "others": tuple(found["run"].get("others", ()))}),
             "watch": Watch(parse_time(watch["now"]), watch["elapsed_s"]),
         }
 

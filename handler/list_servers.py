@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
+from document import format_time
 from hetzner import Hetzner, HetznerError, ServerDetails, Trouble, Unauthorized
 from job import LABEL_ENABLED, LABEL_RETENTION, Server, cut
 from retention import BadPolicy, parse_policy
@@ -69,6 +70,8 @@ def list_servers(
             "Check the event, the label selector and the servers' labels.",
         )
     if first:
+        run = replace(document.run, began=format_time(document.watch.now))
+        document = replace(document, run=run)
         left_out = len(listed) - len(selected)
         document = replace(document, totals=replace(document.totals, left_out=left_out))
     elif (gone := document.remaining - len(selected)) > 0:

@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
-from document import format_time
+from document import format_time, parse_time
 from hetzner import Hetzner, HetznerError, Locked, NotFound, Protected, Snapshot, Trouble
 from job import LABEL_RUN_ID, Job
 from retention import Decision, parse_policy, plan
@@ -125,12 +125,14 @@ def _decide(job: Job, snapshots: list[Snapshot]) -> list[Decision]:
 
 
 def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
-    """Kept all the same: what runs that are going on now have made, this one first of all."""
+    """Kept all the same: what runs that are going on have made, this one first of all."""
     snapshot = decision.snapshot
-    if isinstance(snapshot, Snapshot) and snapshot.labels.get(LABEL_RUN_ID) == job.run.id:
+    run_id = snapshot.labels.get(LABEL_RUN_ID) if isinstance(snapshot, Snapshot) else None
+    if run_id == job.run.id:
         return replace(decision, kind="exempt", reason="this run's")
-    if snapshot.created >= now - timedelta(seconds=job.watch.elapsed_s):
-        return replace(decision, kind="exempt", reason="made by another run meanwhile")
+    began = parse_time(job.run.began) or now - timedelta(seconds=job.watch.elapsed_s)
+    if run_id in job.run.others or snapshot.created >= began:
+        return replace(decision, kind="exempt", reason="of another run that is going on")
     return decision
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from document import Run
 from request import EventRefused, Request, parse_event
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # With run id (32), hash (8), request id (8) and separators it fits an execution's name (80).
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
+MOST_OTHERS = 20
 
 
 class NoProjects(Exception):
@@ -88,6 +90,7 @@ def start_run(
         for project in chosen
         if request.run_id
     }
+    going_on = running_runs(step_functions, arn)
     warnings = list(projects.warnings)
     started = []
     for project in chosen:
@@ -97,7 +100,9 @@ def start_run(
         elif request.run_id:
             warnings.append(f"{project}: no earlier execution of run {run_id}, so it starts anew")
         document = first_document(request, run_id, project, settings, earlier)
+        # Not in the name: a delivery that comes twice finds the first one going on.
         name = execution_name(document, request_id if request.run_id else None)
+        document["run"]["others"] = sorted(going_on.get(project, set()) - {run_id})[:MOST_OTHERS]
         try:
             started.append(start_execution(step_functions, arn, name, document))
         except Exception as error:  # the other projects are started all the same
@@ -177,7 +182,8 @@ def first_document(
     )
     selection = Selection((), settings.label_selector)
     if earlier:
-        run = replace(run, **{k: v for k, v in earlier["run"].items() if hasattr(run, k)})
+        known = {k: v for k, v in earlier["run"].items() if hasattr(run, k)}
+        run = replace(run, **known | {"others": (), "began": None})
         selection = Selection(
             tuple(earlier["selection"]["servers"]), earlier["selection"]["label_selector"]
         )
@@ -225,6 +231,24 @@ def earlier_execution(
                     "it first. Nothing was started."
                 )
             found = found or execution["executionArn"]
+    return found
+
+
+def running_runs(step_functions: "SFNClient", state_machine_arn: str) -> dict[str, set[str]]:
+    """Per project the ids of the runs that are going on; empty where that cannot be known."""
+    found: dict[str, set[str]] = {}
+    try:
+        pages = step_functions.get_paginator("list_executions").paginate(
+            stateMachineArn=state_machine_arn, statusFilter="RUNNING"
+        )
+        for page in pages:
+            for execution in page["executions"]:
+                run_id, _, rest = execution["name"].partition("_")
+                if execution["status"] == "RUNNING" and rest:
+                    found.setdefault(rest.partition("_")[0], set()).add(run_id)
+    except (BotoCoreError, ClientError) as error:
+        # Only a rare overlap needs it: no night is given up for that.
+        logger.warning(f"Which runs are going on is not known: {error}")
     return found
 
 

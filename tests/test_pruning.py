@@ -1,6 +1,7 @@
 """What is deleted, and above all what is not: whole runs, and what Hetzner holds afterwards."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -439,7 +440,7 @@ def test_a_run_never_prunes_what_another_one_makes_meanwhile(
     night = aws.run({"retention": "last1"})
     assert night.verdict() == "Completed"
     assert meanwhile[0] in project.images
-    assert "made by another run meanwhile" in aws.messages()
+    assert "of another run that is going on" in aws.messages()
 
 
 def _make_newest(project: Project, others: list[int]) -> None:
@@ -478,3 +479,20 @@ def test_a_function_that_dies_after_its_deletes_makes_no_room_for_more(
     assert night.verdict() == "Completed"
     assert set(old) - project.images.keys() == set(old[-5:])
     assert night.results["sg5"]["deleted"] == 5
+
+
+def test_what_a_run_that_is_going_on_has_made_is_not_pruned_by_a_later_one(
+    aws: Aws, world: World, project: Project
+) -> None:
+    first, slow = project.add_server("sg5"), project.add_server("slow")
+    project.snapshot_seconds |= {first.id: 30, slow.id: 3600}
+    earlier = aws.invoke("StartRun", {"run_id": "earlier"})
+    give_up = time.monotonic() + 20
+    while "sg5: available" not in aws.messages() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    later = aws.run({"servers": ["sg5"], "retention": "last1"})
+    kept = available(project, "earlier")["sg5"]
+    assert later.verdict() == "Completed"
+    assert json.loads(later.executions["default"]["input"])["run"]["others"] == ["earlier"]
+    assert kept == 1
+    aws.finish(earlier)

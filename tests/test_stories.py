@@ -475,6 +475,8 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "servers_at_a_time": 9,
         "lock_wait_minutes": 7,
         "snapshot_minutes": 8,
+        "others": [],
+        "began": None,
     }
     assert available(project) == {"sg5": 1}
     [image] = project.images.values()

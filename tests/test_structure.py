@@ -107,7 +107,12 @@ def test_only_hetzner_imports_hcloud_and_only_the_edges_import_libraries() -> No
         if name in PURE:
             assert libraries <= LIBRARIES.get(name, set()), name
         else:
-            allowed = {"aws_lambda_powertools", "mypy_boto3_ssm", "mypy_boto3_stepfunctions"}
+            allowed = {
+                "aws_lambda_powertools",
+                "botocore",
+                "mypy_boto3_ssm",
+                "mypy_boto3_stepfunctions",
+            }
             assert libraries <= allowed, name
 
 

@@ -84,6 +84,8 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "servers_at_a_time": 100,
         "lock_wait_minutes": 60,
         "snapshot_minutes": 180,
+        "others": (),
+        "began": None,
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -99,6 +101,8 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "servers_at_a_time": 3,
         "lock_wait_minutes": 5,
         "snapshot_minutes": 50,
+        "others": (),
+        "began": None,
     }
 
 

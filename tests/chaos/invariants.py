@@ -14,7 +14,7 @@ from hetzner import PER_PAGE
 from job import LABEL_RUN_ID, LABEL_SERVER_ID
 from retention import BadPolicy, parse_policy, plan
 from tests.chaos.cloud import Invocation
-from tests.chaos.stage import START, Stage
+from tests.chaos.stage import Stage
 from tests.chaos.truth import Deletion, is_ours
 from tests.chaos.verdicts import untrue
 
@@ -39,14 +39,15 @@ def broken(night: Stage) -> list[str]:
 
 def _one_snapshot(night: Stage) -> Iterator[str]:
     """At most one per server and run that did not fail."""
+    deleted = {deletion.image.id for deletion in night.truth.deletions}
     good = Counter(
         (image.labels[LABEL_RUN_ID], int(image.labels[LABEL_SERVER_ID]))
         for image in night.truth.created.values()
         if is_ours(image)
         and image.id not in night.truth.meddled
         and image.status != "unavailable"
-        # One that another run has pruned may have been made again by a late retry.
-        and image.id in night.project.images
+        # Not one that its failed action took away.
+        and (image.id in night.project.images or image.id in deleted)
         and image.id not in night.truth.before
     )
     for (run_id, server_id), count in good.items():
@@ -114,7 +115,7 @@ def _deletions(night: Stage) -> Iterator[str]:
         per_run[(by.execution.name, server_id)] += 1
         if image.labels[LABEL_RUN_ID] == run["id"]:
             yield f"{what} of server {server_id}, which is of this run itself"
-        if not night.beliefs and _unfinished(night, deletion, server_id):
+        if _unfinished(night, deletion, server_id):
             yield f"{what} of server {server_id}, which another run is not done with"
         if not _allowed(night, deletion, by):
             yield f"{what} of server {server_id}, which no plan allows"
@@ -127,13 +128,7 @@ def _deletions(night: Stage) -> Iterator[str]:
 
 
 def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
-    """Whether it was made after the deleting run began, by one that was not done with it.
-
-    A run cannot tell whether what was there when it began is some other run's unfinished work.
-    """
-    by = deletion.by and deletion.by.execution
-    if by is None or deletion.image.created < START + timedelta(seconds=by.started):
-        return False
+    """Whether it was made by a run that was not done with it."""
     return any(
         execution.input["run"]["id"] == deletion.image.labels[LABEL_RUN_ID]
         and execution.started < deletion.at < execution.child_ended.get(server_id, 0)
