@@ -60,7 +60,9 @@ def create_snapshot(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> 
         )
         return _after_look(job, hetzner).done("failed", reason)
     except HetznerError as error:
-        return _after_look(job, hetzner).done("failed", f"Hetzner refused: {error}.")
+        return _after_look(job, hetzner).done(
+            "failed", f"Hetzner refused: {error}. To retry, {job.run_again}."
+        )
 
 
 def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
