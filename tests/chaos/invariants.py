@@ -193,8 +193,10 @@ def _pace(night: Stage) -> Iterator[str]:
         most = 9 + 4 * pages + len(night.truth.before)
         if invocation.requests > most:
             yield f"{invocation.function}: {invocation.requests} requests, at most {most}"
-        if not document or "watch" not in document or not document.get("wait_seconds"):
+        if not document or document.get("status") not in ("waiting", "creating", "pruning"):
             continue
+        if not document["wait_seconds"] and document["status"] != "pruning":
+            yield f"{invocation.function}: {document['status']} without a wait"
         ends = document["watch"]["elapsed_s"] + document["wait_seconds"]
         # After a create that may have happened, or has failed, one more look comes all the same.
         slack = ONE_MORE_LOOK_SECONDS if document["status"] == "waiting" else 0
