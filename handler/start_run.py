@@ -97,6 +97,13 @@ def start_run(
         earlier = None
         if execution_arn := resumed.get(project):
             earlier = execution_input(step_functions, execution_arn)
+        elif any(resumed.values()):
+            # The run may have been for other projects only: resuming must not widen it.
+            warnings.append(
+                f"{project}: not started, it has no execution of run {run_id}; "
+                f'name it with "project" to start one'
+            )
+            continue
         elif request.run_id:
             warnings.append(f"{project}: no earlier execution of run {run_id}, so it starts anew")
         document = first_document(request, run_id, project, settings, earlier)

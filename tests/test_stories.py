@@ -725,3 +725,18 @@ def test_only_who_has_looked_says_that_no_snapshot_was_made(
     assert night.verdict() == "Failed"
     assert night.results["sg5"]["reason"].startswith("no snapshot confirmed after 60 min")
     assert available(project) == {"sg5": 1}
+
+
+def test_resuming_a_run_of_one_project_leaves_the_others_alone(
+    aws: Aws, world: World, project: Project
+) -> None:
+    project.add_server("sg5")
+    second = world.project("second")
+    second.add_token("s" * 64)
+    second.add_server("other")
+    aws.store_token("second", "s" * 64)
+    first = aws.run({"project": "default"})
+    again = aws.run({"run_id": first.run_id})
+    assert list(again.executions) == ["default"]
+    assert "second: not started" in again.answer["warnings"][0]
+    assert not second.images
