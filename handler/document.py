@@ -16,7 +16,10 @@ OnLocked = Literal["wait", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one execution was asked to do: the same in all its documents, whatever is deployed."""
+    """What one execution was asked to do: the same in all its documents, whatever is deployed.
+
+    Only `began` comes later, from ListServers.
+    """
 
     id: str
     project: str

@@ -209,8 +209,13 @@ def execution_name(document: dict[str, Any], request_id: str | None) -> str:
     canonical = json.dumps(document, sort_keys=True).encode()
     parts = [document["run"]["id"], document["run"]["project"]]
     parts += [hashlib.sha256(canonical).hexdigest()[:8]]
-    parts += [request_id.replace("-", "")[:8]] if request_id else []
+    parts += [_short(request_id)] if request_id else []
     return "_".join(parts)
+
+
+def _short(request_id: str) -> str:
+    """The end of a resume's execution name: tells whose it is when Lambda tries again."""
+    return request_id.replace("-", "")[:8]
 
 
 def earlier_execution(
@@ -223,7 +228,7 @@ def earlier_execution(
     pages = step_functions.get_paginator("list_executions").paginate(
         stateMachineArn=state_machine_arn
     )
-    ours = "_" + request_id.replace("-", "")[:8]
+    ours = "_" + _short(request_id)
     found = None
     for page in pages:
         for execution in page["executions"]:
