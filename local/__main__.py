@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "handler"))
 from local.aws import DeployFailed
 from local.commands import Commands
 from local.environment import forget_the_rest
-from local.options import Options, Unusable, event_path, flag
+from local.options import Options, Unusable, event_source, flag
 from local.run import Interrupted, Refused
 from local.service import Crashed
 from local.show import plain_console
@@ -55,10 +55,10 @@ def _run(arguments: list[str], environ: dict[str, str], console: Console) -> int
     commands = Commands(console, build)
     yes, real = flag(environ, "YES"), flag(environ, "REAL")
     actions: dict[str, Callable[[], int]] = {
-        "run": lambda: commands.run(event_path(environ), Options.from_env(environ), yes),
+        "run": lambda: commands.run(event_source(environ), Options.from_env(environ), yes),
         "up": lambda: commands.up(Options.from_env(environ)),
-        "invoke": lambda: commands.invoke(event_path(environ), real, yes),
-        "logs": commands.logs,
+        "invoke": lambda: commands.invoke(event_source(environ), real, yes),
+        "logs": lambda: commands.logs(environ.get("SERVER", "").strip()),
         "down": commands.down,
     }
     return actions[arguments[0]]()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
@@ -23,11 +24,14 @@ class Row:
     # When the line with these numbers came, in the watcher's own seconds.
     seen: float = 0
     ended: bool = False
+    # When it is looked at again, by Hetzner's clock; empty if nothing is waited for.
+    until: str = ""
 
     def change(self, status: str, reason: str, seen: float) -> bool:
         """True if anything of it is new."""
-        # Available a second time: from the pruning, the last step.
-        self.ended = status in ENDED or status == self.status == "available"
+        # Available a second time, or from one of these: from the pruning, the last step.
+        after_pruning = status == "available" and self.status in ("available", "due", "pruning")
+        self.ended = status in ENDED or after_pruning
         new = (status, reason) != (self.status, self.reason)
         self.status, self.reason, self.seen = status, reason, seen
         return new
@@ -44,12 +48,17 @@ class Board:
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
     # By image; None is the snapshot that a dry run only plans.
     decisions: dict[tuple[str, str], dict[int | None, dict[str, Any]]] = field(default_factory=dict)
+    lines: list[Mapping[str, Any]] = field(default_factory=list)
+    dry_run: bool = False
 
     def add(self, line: Mapping[str, Any], seen: float = 0) -> Row | None:
         """Takes one log line; returns the row it changed, None if it changed none."""
         project = line.get("project")
         if line.get("run_id") != self.run_id or not isinstance(project, str):
             return None
+        self.lines.append(line)
+        if isinstance(asked := line.get("input"), Mapping):
+            self.dry_run = bool((asked.get("run") or {}).get("dry_run"))
         if isinstance(summary := line.get("summary"), Mapping):
             self.summaries[project] = dict(summary)
             return None
@@ -60,17 +69,27 @@ class Board:
             return None
         result = line.get("result")
         if isinstance(result, Mapping):
-            self.results[project, str(result.get("server"))] = dict(result)
+            key = (project, str(result.get("server")))
+            result = {**result, "reason": self._whole(key, str(result.get("reason") or ""))}
+            self.results[key] = result
             line = result
+            self.dry_run = self.dry_run or result.get("status") == "planned"
         if not line.get("status") or not line.get("server"):
             return None
         key = (project, str(line["server"]))
         row = self.rows.setdefault(key, Row(*key))
         row.waited_s = line.get("waited_s") or row.waited_s
+        row.until = until(line)
         row.elapsed_s = line.get("elapsed_s") or row.elapsed_s
         changed = row.change(str(line["status"]), str(line.get("reason") or ""), seen)
         row.ended = row.ended or line is result
         return row if changed else None
+
+    def _whole(self, key: tuple[str, str], reason: str) -> str:
+        """A result's reason is cut to fit the run's document; the server's last line has it all."""
+        row = self.rows.get(key)
+        cut = reason.endswith("...") and row and row.reason.startswith(reason[:-3])
+        return row.reason if row and cut else reason
 
     def complete(self) -> bool:
         return all(project in self.summaries for project in self.projects)
@@ -115,6 +134,18 @@ class Board:
         # What a dry run is asked for.
         plan = {"plan": list(self.decisions.get(key, {}).values())}
         return about | plan if found.get("status") == "planned" else about
+
+
+def until(line: Mapping[str, Any]) -> str:
+    """`02:14:30Z`, the end of the wait that a log line announces; empty if it announces none."""
+    seconds = line.get("wait_seconds")
+    if not seconds or not isinstance(seconds, int):
+        return ""
+    try:
+        end = datetime.fromisoformat(str(line.get("now"))) + timedelta(seconds=seconds)
+    except ValueError:
+        return ""
+    return f"{end.astimezone(UTC):%H:%M:%S}Z"
 
 
 def parse(message: str) -> dict[str, Any] | None:

@@ -3,15 +3,17 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from local.aws import LogTail, deploy, outputs, store_token
-from local.board import Board, parse
+from local.board import Board
 from local.cloud import Cloud, running
+from local.last_screen import print_summary
+from local.logs import readable
 from local.options import Options, Unusable
 from local.run import Interrupted, load_event, start, watch, write_record
 from local.show import Show
@@ -25,12 +27,13 @@ class Commands:
     def __init__(self, console: Console, build: Path) -> None:
         self._console = console
         self._record = build / "run.json"
+        self._page = build / "run.html"
         self._standing = Standing(build)
 
-    def run(self, event_file: Path, options: Options, yes: bool) -> int:
-        event = self._event(event_file)
+    def run(self, event: str, options: Options, yes: bool) -> int:
+        asked = self._event(event)
         self._say_notices(options)
-        refuse_unasked(options.api, event, yes)
+        refuse_unasked(options.api, asked, yes)
         if self._standing.find():
             self._say("The cloud of `make up` is left alone: this run gets one of its own.")
         try:
@@ -39,7 +42,7 @@ class Commands:
                     cloud, servers = stack.enter_context(running(options))
                 self._deploy(cloud, options.token)
                 servers.start_simulator()
-                return self.run_on(cloud, event, yes, servers.check)
+                return self.run_on(cloud, asked, yes, servers.check)
         finally:
             self._say("The local cloud is down again, nothing of it is left.")
 
@@ -61,36 +64,42 @@ class Commands:
         self._say("Next: make invoke EVENT=events/dry-run.json, make logs, make down.")
         return 0
 
-    def invoke(self, event_file: Path, real: bool, yes: bool) -> int:
-        event = self._event(event_file)
+    def invoke(self, event: str, real: bool, yes: bool) -> int:
+        asked = self._event(event)
         cloud = self._cloud()
         if real and cloud.api != "real":
             raise Unusable(
                 f"The cloud that is up uses {cloud.endpoint}, not the real Hetzner API. "
                 "`make down`, then `make up REAL=1`."
             )
-        refuse_unasked(cloud.api, event, yes)
+        refuse_unasked(cloud.api, asked, yes)
         try:
-            return self.run_on(cloud, event, yes)
+            return self.run_on(cloud, asked, yes)
         except Interrupted:
             self._say("The cloud is still up, and a run that has begun goes on in it.")
             raise
 
-    def logs(self) -> int:
+    def logs(self, server: str) -> int:
         cloud = self._cloud()
-        group = outputs(cloud.aws)["LogGroupName"]
-        for line in LogTail(cloud.aws, group, since=0).lines():
-            self._say(readable(line))
+        found = outputs(cloud.aws)
+        # Up a moment ago, and still being deployed.
+        tail = LogTail(cloud.aws, found["LogGroupName"], since=0) if found else None
+        lines = list(readable(tail.all_lines() if tail else [], server))
+        # Rich ends so when nobody reads on, as in `make logs | head`.
+        with suppress(SystemExit):
+            for line in lines:
+                self._console.print(line, soft_wrap=True)
         return 0
 
     def down(self) -> int:
         self._say("Down." if self._standing.stop() else "No local cloud is up.")
         return 0
 
-    def _event(self, path: Path) -> dict[str, Any]:
+    def _event(self, event: str) -> dict[str, Any]:
         # The record of an earlier run must not pass for this one's.
         self._record.unlink(missing_ok=True)
-        return load_event(path)
+        self._page.unlink(missing_ok=True)
+        return load_event(event)
 
     def _cloud(self) -> Cloud:
         if cloud := self._standing.find():
@@ -123,8 +132,15 @@ class Commands:
                 return 1
         board = self._watch(cloud, event, check)
         verdict = write_record(board, self._record)
-        self._say(f"All of it is in {self._record}.")
+        self._write_page(board, cloud)
+        self._say(f"The page about it is {self._page}; for programs, {self._record}.")
         return 0 if verdict == "Completed" else 1
+
+    def _write_page(self, board: Board, cloud: Cloud) -> None:
+        # Only here, since what draws takes longer to load than most commands take.
+        from local.page import page
+
+        self._page.write_text(page(board, 1 / cloud.wait_scale))
 
     def _watch(self, cloud: Cloud, event: dict[str, Any], check: Check) -> Board:
         found = outputs(cloud.aws)
@@ -148,7 +164,7 @@ class Commands:
                     f'event {{"run_id": "{answer["run_id"]}"}}.'
                 )
             raise
-        show.summary(board)
+        print_summary(self._console, board)
         return board
 
     def agreed(self, question: str) -> bool:
@@ -186,12 +202,3 @@ def refuse_unasked(api: str, event: dict[str, Any], yes: bool) -> None:
 def describe(cloud: Cloud) -> str:
     scale = "" if cloud.wait_scale == 1 else f", waits last {cloud.wait_scale:.3g} of their time"
     return f"AWS at {cloud.aws}, Hetzner API at {cloud.endpoint}{scale}"
-
-
-def readable(message: str) -> str:
-    line = parse(message)
-    if line is None:
-        return message.rstrip()
-    about = "/".join(str(line[name]) for name in ("project", "server") if line.get(name))
-    parts = (str(line.get(name, "")) for name in ("timestamp", "level"))
-    return " ".join(filter(None, [*parts, about, str(line.get("message", message))]))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -70,8 +69,9 @@ class Options:
         )
 
 
-def event_path(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("EVENT") or "events/all.json")
+def event_source(environ: Mapping[str, str]) -> str:
+    """A file, or the JSON itself."""
+    return environ.get("EVENT") or "events/all.json"
 
 
 def flag(environ: Mapping[str, str], name: str) -> bool:

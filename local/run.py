@@ -37,15 +37,19 @@ class Interrupted(BaseException):
         self.number = number
 
 
-def load_event(path: Path) -> dict[str, Any]:
-    """Raises Unusable if that file holds no JSON, Refused if StartRun would refuse it."""
+def load_event(source: str) -> dict[str, Any]:
+    """The event in that file, or that JSON object itself.
+
+    Raises Unusable if it is no JSON, Refused if StartRun would refuse it.
+    """
     try:
-        event = json.loads(path.read_text())
+        inline = source.lstrip().startswith("{")
+        event = json.loads(source if inline else Path(source).read_text())
     except OSError as error:
         here = " ".join(sorted(str(each) for each in Path("events").glob("*.json")))
-        raise Unusable(f"EVENT={path}: {error.strerror}. In events/: {here}") from None
+        raise Unusable(f"EVENT={source}: {error.strerror}. In events/: {here}") from None
     except ValueError as error:
-        raise Unusable(f"EVENT={path} is not JSON: {error}.") from None
+        raise Unusable(f"EVENT={source} is not JSON: {error}.") from None
     try:
         parse_event(event)
     except EventRefused as refusal:

@@ -1,9 +1,9 @@
 """What a person sees of a run: a live table, or plain lines where there is no terminal."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -15,6 +15,7 @@ from local.board import Board, Row
 
 COLOURS = {
     "creating": "cyan",
+    "due": "cyan",
     "waiting": "yellow",
     "available": "green",
     "pruning": "green",
@@ -54,12 +55,13 @@ class Show:
         self._live = None
 
     def changed(self, row: Row) -> None:
-        if self._live is None:
-            waited = f" (waited {duration(row.waited_s)})" if row.waited_s else ""
+        # Who is selected will be heard of again.
+        if self._live is None and row.status != "selected":
+            until = f" until {row.until}" if row.until and row.status == "waiting" else ""
             reason = f": {row.reason}" if row.reason else ""
             status = row.status.replace("_", " ")
             self.console.print(
-                f"{duration(row.elapsed_s):>8}  {row.server:<16} {status}{reason}{waited}",
+                f"{duration(row.elapsed_s):>8}  {row.server:<16} {status}{until}{reason}",
                 soft_wrap=True,
             )
 
@@ -94,45 +96,6 @@ class Show:
                 Text(row.reason),
             )
         return table
-
-    def summary(self, board: Board) -> None:
-        print_ = self.console.print
-        record = board.record()
-        print_()
-        for server in record["servers"]:
-            colour = COLOURS.get(server["status"], "")
-            planned = server["status"] == "planned"
-            deleted, kept = ("would delete", "keep") if planned else ("deleted", "kept")
-            facts = [
-                f"image {server['image_id']}" if server["image_id"] else "",
-                f"took {duration(server['snapshot_s'])}" if server["snapshot_s"] else "",
-                f"waited {duration(server['waited_s'])}" if server["waited_s"] else "",
-                f"{deleted} {server['deleted']}" if server["deleted"] else "",
-                f"{kept} {server['kept']}" if server["kept"] else "",
-                server["reason"] or "",
-            ]
-            line = Text(f"{server['server']:<16} ")
-            line.append(f"{server['status']:<10} ", colour)
-            print_(line.append(", ".join(filter(None, facts))), soft_wrap=True)
-            for decision in server.get("plan", ()):
-                print_(_decided(decision), soft_wrap=True)
-        for row in board.rows.values():
-            if row.status == "left_out":
-                print_(Text(f"{row.server:<16} left out   {row.reason}", "dim"), soft_wrap=True)
-        print_()
-        for name, project in record["projects"].items():
-            where = f"{name}: " if len(record["projects"]) > 1 else ""
-            print_(Text(f"{where}{project['line']}", COLOURS[project["verdict"]]), soft_wrap=True)
-        if len(record["projects"]) > 1:
-            print_(Text(record["verdict"], COLOURS[record["verdict"]]), soft_wrap=True)
-
-
-def _decided(decision: Mapping[str, Any]) -> Text:
-    """A line of a dry run's plan: what would become of a snapshot, and why."""
-    verb, colour = ("keep", "") if decision.get("keep") else ("delete", "red")
-    image = decision.get("image_id") or "the new one"
-    line = Text(f"{'':<17}").append(f"{verb:<10} ", colour)
-    return line.append(f"{image:<12} {decision.get('created')}  {decision.get('reason')}")
 
 
 def duration(seconds: float) -> str:

@@ -89,6 +89,19 @@ def test_a_server_whose_function_died_gets_its_state_from_the_result() -> None:
     assert (row.status, row.reason, row.ended) == ("failed", "Sandbox.Timedout", True)
 
 
+def test_a_reason_that_was_cut_for_the_result_is_known_whole_from_the_servers_line() -> None:
+    whole = "its label says sometimes; write daily7"
+    filled = board(
+        line(server="web", status="available", reason=whole),
+        result("web", reason="its label says somet..."),
+        result("db", reason="nothing was logged of..."),
+    )
+    assert (
+        filled.results["default", "web"]["reason"] == filled.rows["default", "web"].reason == whole
+    )
+    assert filled.results["default", "db"]["reason"] == "nothing was logged of..."
+
+
 def test_the_verdict_is_the_worst_over_the_projects() -> None:
     both = ("one", "two")
     good, partly, bad = "Completed", "PartiallyFailed", "Failed"

@@ -1,16 +1,21 @@
 """What a person reads of a run."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from local.board import Board
-from local.commands import readable
+from local.last_screen import print_summary
 from local.show import Show, duration, plain_console
 
 LINES = [
-    {"server": "web[1]", "status": "waiting", "reason": "[red]:x: locked", "waited_s": 90},
+    {"server": "web[1]", "status": "selected", "reason": ""},
+    {
+        **{"server": "web[1]", "status": "waiting", "reason": "[red]:x: locked"},
+        **{"wait_seconds": 30, "now": "2026-11-21T02:01:30Z", "elapsed_s": 90},
+    },
     {"server": "old", "status": "left_out", "reason": "its label says so"},
     {"result": {"server": "web[1]", "status": "available", "image_id": 9001, "snapshot_s": 60}},
     {"summary": {"verdict": "Completed", "line": "Completed: 1 of 2 servers, 1 left out"}},
@@ -24,7 +29,7 @@ def show(console: Console) -> Board:
         for line in LINES:
             if row := board.add({"run_id": "r1", "project": "default", **line}):
                 shown.changed(row)
-    shown.summary(board)
+    print_summary(console, board)
     return board
 
 
@@ -32,14 +37,16 @@ def test_without_a_terminal_each_change_is_a_line_and_nothing_is_taken_for_marku
     text = io.StringIO()
     show(plain_console(text))
     assert text.getvalue().splitlines() == [
-        "    0:00  web[1]           waiting: [red]:x: locked (waited 1:30)",
+        "    1:30  web[1]           waiting until 02:02:00Z: [red]:x: locked",
         "    0:00  old              left out: its label says so",
-        "    0:00  web[1]           available (waited 1:30)",
-        "",
-        "web[1]           available  image 9001, took 1:00",
-        "old              left out   its label says so",
+        "    1:30  web[1]           available",
         "",
         "Completed: 1 of 2 servers, 1 left out",
+        "",
+        "server  status     waited  took  deleted  kept  snapshot  note",
+        "web[1]  available          1:00                 9001",
+        "old     left out                                          its label says so",
+        "",
     ]
 
 
@@ -55,11 +62,14 @@ def test_a_dry_runs_plan_is_shown_snapshot_by_snapshot() -> None:
     ):
         board.add({"run_id": "r1", "project": "default", **line})
     text = io.StringIO()
-    Show(plain_console(text), clock_speed=60).summary(board)
-    assert text.getvalue().splitlines()[1:4] == [
-        "web              planned    would delete 1, keep 1",
-        "                 keep       the new one  2026-11-21T02:00:00Z  daily 1",
-        "                 delete     9001         2026-11-01T02:00:00Z  none",
+    print_summary(plain_console(text), board)
+    assert text.getvalue().splitlines()[3:7] == [
+        "server  status   waited  took  would delete  would keep  snapshot     note",
+        "web     planned                           1           1",
+        "        keep                                             the new one  "
+        "2026-11-21T02:00:00Z, daily 1",
+        "        delete                                           9001         "
+        "2026-11-01T02:00:00Z, none",
     ]
     assert board.record()["servers"][0]["plan"] == [made, gone]
 
@@ -78,7 +88,62 @@ def test_durations_are_read_like_a_clock(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-def test_log_lines_are_shown_short_and_the_platforms_as_they_are() -> None:
-    line = '{"timestamp": "02:00", "level": "INFO", "project": "p", "server": "s", "message": "m"}'
-    assert readable(line) == "02:00 INFO p/s m"
-    assert readable("END RequestId: 1\n") == "END RequestId: 1"
+def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_on() -> None:
+    board = Board("r1", ["default"])
+    concerns = [{"what": "note", "server": "web", "reason": "1 protected"}]
+    verdict = {"verdict": "PartiallyFailed", "line": "PartiallyFailed: 2", "attention": concerns}
+    for line in (
+        {"result": {"server": "web", "status": "available", "reason": "1 protected", "kept": 3}},
+        {"result": {"server": "db", "status": "available", "pruned": False, "reason": "odd"}},
+        {"result": {"server": "sg5", "status": "failed", "reason": "still locked", "waited_s": 60}},
+        {"summary": verdict},
+    ):
+        board.add({"run_id": "r1", "project": "default", **line})
+    text = io.StringIO()
+    print_summary(plain_console(text), board)
+    assert text.getvalue().splitlines() == [
+        "",
+        "PartiallyFailed: 2",
+        "",
+        "Needs attention:",
+        "  sg5  failed            still locked",
+        "  db   made, not pruned  odd",
+        "  web  note              1 protected",
+        "",
+        "server  status     waited  took  deleted  kept  snapshot  note",
+        "sg5     failed       1:00",
+        "db      available",
+        "web     available                            3",
+        "",
+        "When the cause is gone, make what is missing with the event "
+        '{"run_id": "r1", "project": "default"}',
+        "",
+    ]
+
+
+def test_what_the_whole_run_failed_of_is_said_once_and_many_left_out_are_counted() -> None:
+    board = Board("r1", ["default"])
+    concerns = [{"what": "failed", "server": "", "reason": "the token is wrong"}]
+    verdict = {"verdict": "Failed", "line": "Failed: the token is wrong", "attention": concerns}
+    for name in ("a", "b", "c", "d"):
+        left_out = {"server": name, "status": "left_out", "reason": "not named in the event"}
+        board.add({"run_id": "r1", "project": "default", **left_out})
+    board.add({"run_id": "r1", "project": "default", "summary": verdict})
+    text = io.StringIO()
+    print_summary(plain_console(text), board)
+    assert text.getvalue().count("the token is wrong") == 1
+    assert "Needs attention" not in text.getvalue()
+    assert re.search("^4 others +left out +not named in the event$", text.getvalue(), re.M)
+
+
+def test_of_a_big_fleet_the_screen_has_the_failed_and_some_of_the_others() -> None:
+    board = Board("r1", ["default"])
+    for number in range(100):
+        status = "failed" if number == 99 else "available"
+        result = {"server": f"server-{number:03}", "status": status}
+        board.add({"run_id": "r1", "project": "default", "result": result})
+    text = io.StringIO()
+    print_summary(plain_console(text), board)
+    assert "server-099  failed" in text.getvalue()
+    assert "and 59 more that did not fail" in text.getvalue()
+    assert len(text.getvalue().splitlines()) < 60

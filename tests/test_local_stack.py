@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,19 +10,23 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from local.aws import LogTail, connection, deploy, outputs
+from local.aws import STACK, LogTail, connection, deploy, outputs
 from local.board import Board
 from local.cloud import Cloud
 from local.commands import Commands
 from local.environment import clean
-from local.run import watch, write_record
+from local.run import start, watch, write_record
 from local.show import Show, plain_console
+from local.simulator import Clock, Fault, Simulator, World
+from local.simulator.faults import status
 from local.standing import Standing
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +75,9 @@ class Up:
     def record(self) -> dict[str, Any]:
         return dict(json.loads((self.build / "run.json").read_text()))
 
+    def page(self) -> str:
+        return (self.build / "run.html").read_text()
+
     def hetzner(self) -> dict[str, Any]:
         address = self.cloud.endpoint.removesuffix("/v1") + "/_sim/state"
         with urllib.request.urlopen(address, timeout=10) as answer:
@@ -87,6 +95,38 @@ class Up:
     def log(self) -> str:
         group = outputs(self.cloud.aws)["LogGroupName"]
         return "\n".join(LogTail(self.cloud.aws, group, since=0).lines())
+
+
+class Inbox:
+    """A queue that is subscribed to the stack's topic."""
+
+    def __init__(self, url: str) -> None:
+        self._sqs = boto3.client("sqs", **connection(url))
+        self._queue = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        named = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
+        boto3.client("sns", **connection(url)).subscribe(
+            TopicArn=outputs(url)["NotificationsTopicArn"],
+            Protocol="sqs",
+            Endpoint=named["Attributes"]["QueueArn"],
+        )
+
+    def empty(self) -> None:
+        self._sqs.purge_queue(QueueUrl=self._queue)
+
+    def wait_for(self, count: int, seconds: float = 20) -> list[dict[str, Any]]:
+        """The messages that came, at the latest when so many have or that time has passed."""
+        found: list[dict[str, Any]] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            answer = self._sqs.receive_message(
+                QueueUrl=self._queue, MaxNumberOfMessages=10, WaitTimeSeconds=1
+            )
+            for message in answer.get("Messages", []):
+                found.append(json.loads(message["Body"]))
+                self._sqs.delete_message(
+                    QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"]
+                )
+        return found
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,8 +187,24 @@ def test_a_run_by_hand_makes_one_snapshot_of_each_selected_server(up: Up) -> Non
         ]
         assert len(kept) == row["kept"]
         assert row["server"] in done.stdout
+        assert f'<td class="name">{row["server"]}</td>' in up.page()
     assert "scratch-1        left out" in done.stdout
     assert record["projects"]["default"]["line"] in done.stdout
+    assert "make what is missing" not in done.stdout + up.page()
+
+
+def test_one_servers_night_is_read_from_the_log(up: Up) -> None:
+    done = up.make("logs", SERVER="sg5")
+    assert done.returncode == 0
+    # Its lock may have ended while the cloud was deployed.
+    assert re.search(
+        r"Z  sg5  (waiting|creating|due), next look at [\d:]+Z \(in \d+ s\)", done.stdout
+    )
+    assert re.search(r"Z  sg5  available, snapshot \d+", done.stdout)
+    assert "mail-1" not in done.stdout
+    unknown = up.make("logs", SERVER="nobody")
+    assert unknown.returncode == 2
+    assert "Known are: build-1, db-1, " in unknown.stdout
 
 
 def test_resuming_a_finished_run_makes_nothing_new(up: Up) -> None:
@@ -181,6 +237,37 @@ def test_a_run_that_does_not_complete_exits_with_an_error(up: Up) -> None:
     assert done.returncode == 1
     assert up.record()["verdict"] == "Failed"
     assert "nobody" in up.record()["projects"]["default"]["line"]
+    assert "nobody" in up.page()
+    resume = json.dumps({"run_id": up.record()["run_id"], "project": "default"})
+    assert f"make what is missing with the event {resume}" in done.stdout
+    assert resume in unescape(up.page())
+
+
+def test_when_a_server_fails_screen_and_page_name_it_and_say_how_to_go_on(up: Up) -> None:
+    world = World(Clock(datetime.now(UTC), 60), seed=1)
+    project = world.project("default")
+    project.add_token(TOKEN)
+    full = project.add_server("full")
+    project.add_server("free")
+    path = f"/servers/{full.id}/actions/create_image"
+    quota = status(403, "resource_limit_exceeded")
+    world.faults.add(Fault(quota, method="POST", path=path, times=None))
+    with Simulator(world) as simulator:
+        done = up.make(
+            "run",
+            EVENT="{}",
+            HCLOUD_ENDPOINT=simulator.url,
+            HCLOUD_TOKEN=TOKEN,
+            WAIT_SCALE=str(up.cloud.wait_scale),
+        )
+    assert done.returncode == 1, done.stdout
+    record = up.record()
+    assert record["verdict"] == "PartiallyFailed"
+    assert [server["status"] for server in record["servers"]] == ["available", "failed"]
+    assert re.search(r"^Needs attention:\n  full  failed +the account's limit", done.stdout, re.M)
+    resume = json.dumps({"run_id": record["run_id"], "project": "default"})
+    for told in (done.stdout, unescape(up.page())):
+        assert resume in told and "the account's limit of snapshots is reached" in told
 
 
 @pytest.mark.parametrize(("answer", "made"), [("n\n", 0), ("y\n", 1)])
@@ -248,6 +335,46 @@ def test_a_run_of_its_own_can_be_interrupted_and_leaves_nothing(up: Up) -> None:
     assert run.returncode == 128 + signal.SIGINT
     assert "left alone" in said and "nothing of it is left" in said and "SIGINT" in said
     assert Standing(up.build).find() == up.cloud
+
+
+@pytest.fixture(scope="module")
+def inbox(up: Up) -> Inbox:
+    return Inbox(up.cloud.aws)
+
+
+def test_who_subscribes_is_told_once_what_failed_and_where_to_look(up: Up, inbox: Inbox) -> None:
+    inbox.empty()
+    up.make("invoke", EVENT=up.event(servers=["nobody"]))
+    run_id = up.record()["run_id"]
+    [message] = inbox.wait_for(1)
+    assert message["Subject"] == f"hetzner-snapshots: Failed, default, run {run_id}"
+    assert message["Message"].startswith("Failed: no server nobody in this project.")
+    assert f'"run_id": "{run_id}"' in message["Message"]
+    assert "https://us-east-1.console.aws.amazon.com/states/home?" in message["Message"]
+    up.make("invoke", EVENT="events/dry-run.json")
+    # The rule on the execution's status has not told it again, and a good run tells nothing.
+    assert inbox.wait_for(1, seconds=1) == []
+
+
+def test_a_run_that_is_stopped_is_told_by_the_rule(up: Up, inbox: Inbox) -> None:
+    inbox.empty()
+    answer = start(up.cloud, outputs(up.cloud.aws)["StartRunFunction"], {"dry_run": True})
+    [execution] = answer["executions"]
+    step_functions = boto3.client("stepfunctions", **connection(up.cloud.aws))
+    step_functions.stop_execution(executionArn=execution["execution_arn"])
+    [message] = inbox.wait_for(1)
+    name = execution["execution_arn"].rsplit(":", 1)[1]
+    assert f"the execution {name} ended ABORTED without a summary" in message["Message"]
+    assert execution["console"] in message["Message"]
+    assert inbox.wait_for(1, seconds=1) == []
+
+
+def test_the_metrics_are_lines_of_the_log_group(up: Up) -> None:
+    up.make("invoke", EVENT=up.event(servers=["git-1"]))
+    lines = [json.loads(line) for line in up.log().splitlines() if line.startswith('{"_aws"')]
+    names = {m["Name"] for line in lines for m in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert {"ServersMade", "SnapshotSeconds", "RunsCompleted", "StoredGB"} <= names
+    assert {line["service"] for line in lines} == {STACK}
 
 
 def test_it_listens_on_loopback_only(up: Up) -> None:

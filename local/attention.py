@@ -1,0 +1,72 @@
+"""What of a run needs somebody's attention, and what to do about it: pure."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.board import Board
+
+NOT_PRUNED = "made, not pruned"
+# As the summary orders it, and in it what no summary can say.
+WORST_FIRST = ("failed", "no result", NOT_PRUNED, "overdue", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """`server` is empty where it is of more than one."""
+
+    project: str
+    server: str
+    what: str
+    reason: str
+
+
+def attention(board: Board) -> list[Attention]:
+    """Worst first. The summary names only so many; the results name every server that failed."""
+    found = list(_from_results(board))
+    known = {(each.project, each.server, each.what) for each in found}
+    for project, summary in board.summaries.items():
+        for item in summary.get("attention") or ():
+            each = _from_summary(project, item)
+            # What the whole run failed of is its verdict's line.
+            told = not each.server and each.reason in str(summary.get("line"))
+            if not told and (each.project, each.server, each.what) not in known:
+                found.append(each)
+    rank = {what: number for number, what in enumerate(WORST_FIRST)}
+    return sorted(found, key=lambda each: rank.get(each.what, len(rank)))
+
+
+def _from_results(board: Board) -> Iterator[Attention]:
+    for (project, server), result in sorted(board.results.items()):
+        reason = str(result.get("reason") or "")
+        if result.get("status") == "failed":
+            yield Attention(project, server, "failed", reason)
+        elif not result.get("pruned", True):
+            yield Attention(project, server, NOT_PRUNED, reason.removeprefix(f"{NOT_PRUNED}: "))
+    for (project, server), row in sorted(board.rows.items()):
+        unheard = (project, server) not in board.results and row.status != "left_out"
+        if unheard and project not in board.summaries:
+            last = f"its last line: {row.status}" + (f", {row.reason}" if row.reason else "")
+            yield Attention(project, server, "no result", last)
+
+
+def _from_summary(project: str, item: Any) -> Attention:
+    if not isinstance(item, Mapping):
+        return Attention(project, "", "note", str(item))
+    what, server, reason = (str(item.get(name) or "") for name in ("what", "server", "reason"))
+    return Attention(project, server, what, reason.removeprefix(f"{NOT_PRUNED}: "))
+
+
+def resuming(board: Board) -> list[str]:
+    """The events that make what is missing, one for each project that did not end Completed.
+
+    None for a dry run: that has nothing to go on with.
+    """
+    if board.dry_run:
+        return []
+    return [
+        json.dumps({"run_id": board.run_id, "project": project})
+        for project in board.projects
+        if board.summaries.get(project, {}).get("verdict") != "Completed"
+    ]
