@@ -1,0 +1,269 @@
+"""The built package, booted as Lambda boots it: every function, one after the other, for one night.
+
+The handlers' names and the environment are the template's; AWS is the local one, Hetzner the
+simulator. What could keep a deployed function from starting has to fail here, with its true error.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local.environment import LOOPBACK
+from local.service import Service, take_port
+from local.simulator import Clock, Project, Simulator, World
+from tests.boot import Report, booted, emulator, lambdas_python
+from tests.built import Function, make_build
+from tests.template import ACCOUNT, REGION, ROOT, Stack
+
+TOKEN = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
+# An access key that is an account's number makes that the account on the local AWS.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test"}
+INVOCATIONS = 2  # a cold one and a warm one
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not emulator(), reason="SAM CLI has no Lambda emulator for this machine"),
+]
+
+
+@dataclass
+class Lambda:
+    """The functions of the template; each container starts with its function's first event."""
+
+    functions: dict[str, Function]
+    stack: Stack
+    aws: str
+    folder: Path
+    reports: dict[str, Report] = field(default_factory=dict)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What Lambda itself sets, and what the template does."""
+        template = self.stack.template
+        properties = {
+            **template["Globals"]["Function"],
+            **template["Resources"][name]["Properties"],
+        }
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.aws,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(properties["MemorySize"]),
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(properties["Timeout"]),
+            **self.stack.environment(name),
+        }
+
+    def invoke(self, name: str, event: Any) -> list[Any]:
+        """The answers to this event, cold and warm."""
+        function = self.functions[name]
+        log = self.folder / f"{name}.log"
+        with booted(
+            function.package, function.handler, self.environment(name), self.beside, log
+        ) as container:
+            answers = [container.invoke(event) for _ in range(INVOCATIONS)]
+            assert not [a for a in answers if "errorType" in a], answers
+            self.reports[name] = container.report(INVOCATIONS)
+        return answers
+
+    def error(self, function: Function, environment: dict[str, str], event: Any) -> Any:
+        """What the function's first invocation comes to, as Lambda reports it."""
+        log = self.folder / "sabotaged.log"
+        with booted(function.package, function.handler, environment, self.beside, log) as container:
+            return container.invoke(event)
+
+    @property
+    def beside(self) -> Path:
+        return self.folder / "lambdas-python"
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(Clock(start=datetime(2026, 11, 21, 2, 0, tzinfo=UTC)), seed=1)
+
+
+@pytest.fixture(scope="module")
+def project(world: World) -> Project:
+    project = world.project("default")
+    project.add_token(TOKEN)
+    return project
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("aws")
+    port = take_port(None, "")
+    service = Service(
+        "The local AWS", "local.ministack", [str(port), "1", str(folder)], folder / "aws.log"
+    )
+    try:
+        service.wait_until(lambda: "Running on" in service.log.read_text(errors="replace"))
+        yield f"http://{LOOPBACK}:{port}"
+    finally:
+        service.stop()
+
+
+@pytest.fixture(scope="module")
+def on_lambda(
+    world: World, project: Project, aws: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lambda]:
+    functions = make_build()
+    folder = tmp_path_factory.mktemp("lambda")
+    with ExitStack() as running:
+        simulator = running.enter_context(Simulator(world))
+        deployed = Lambda(functions, Stack(HetznerEndpoint=simulator.url), aws, folder)
+        lambdas_python(deployed.beside)
+        fill(deployed)
+        yield deployed
+
+
+def client(on_lambda: Lambda, service: str) -> Any:
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=on_lambda.aws,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def fill(on_lambda: Lambda) -> None:
+    """What the functions need of the stack: a token, the machine's name, the topics."""
+    client(on_lambda, "ssm").put_parameter(
+        Name=f"{on_lambda.stack.parameters['TokenPath']}/default", Value=TOKEN, Type="SecureString"
+    )
+    # Only what it is given matters here; it does nothing with it.
+    machine = client(on_lambda, "stepfunctions").create_state_machine(
+        name="SnapshotRun",
+        definition='{"StartAt": "Nothing", "States": {"Nothing": {"Type": "Succeed"}}}',
+        roleArn=on_lambda.stack.arn("SnapshotRunRole"),
+    )
+    assert machine["stateMachineArn"] == on_lambda.stack.arn("SnapshotRun")
+    for name in on_lambda.functions:
+        for value in on_lambda.stack.environment(name).values():
+            if value.startswith("arn:aws:sns:"):
+                topic = client(on_lambda, "sns").create_topic(Name=value.rsplit(":", 1)[1])
+                assert topic["TopicArn"] == value
+
+
+def child_input(on_lambda: Lambda, run: dict[str, Any], server: dict[str, Any]) -> dict[str, Any]:
+    """What the definition's Map hands to a child."""
+    states = json.loads(on_lambda.stack.definition())["States"]
+    selector: dict[str, Any] = states["SnapshotServers"]["ItemSelector"]
+    given = {"$$.Map.Item.Value": server, **{f"$.{key}": value for key, value in run.items()}}
+    return {
+        key.removesuffix(".$"): given[value] if key.endswith(".$") else value
+        for key, value in selector.items()
+    }
+
+
+def started(on_lambda: Lambda, answer: dict[str, Any]) -> Any:
+    """The input of the execution that StartRun started."""
+    execution = client(on_lambda, "stepfunctions").describe_execution(
+        executionArn=answer["executions"][0]["execution_arn"]
+    )
+    return json.loads(execution["input"])
+
+
+@pytest.fixture(scope="module")
+def night(on_lambda: Lambda, project: Project, world: World) -> dict[str, Any]:
+    """The warm answers of all functions, each given what the one before has answered cold."""
+    server = project.add_server("sg5")
+    answers: dict[str, list[Any]] = {}
+
+    def invoke(name: str, event: Any) -> Any:
+        answers[name] = on_lambda.invoke(name, event)
+        return answers[name][0]
+
+    run = invoke("StartRun", json.loads((ROOT / "events" / "all.json").read_text()))
+    run = invoke("ListServers", started(on_lambda, run))
+    old = dict.fromkeys(("run-id", "server-name"), "old") | {
+        "managed-by": run["run"]["owner"],
+        "server-id": str(server.id),
+    }
+    for days in range(1, 5):
+        project.add_snapshot(
+            server,
+            created=world.clock.now() - timedelta(days=days),
+            labels={f"hetzner-snapshots/{name}": value for name, value in old.items()},
+        )
+    job = invoke("CreateSnapshot", child_input(on_lambda, run, run["batch"][0]))
+    world.clock.advance(3600)
+    job = invoke("CheckSnapshot", job)
+    job = invoke("PruneSnapshots", job)
+    invoke("SummariseRun", run | {"batch": [job["result"]]})
+    assert answers.keys() == on_lambda.functions.keys(), "a function that was never booted"
+    return {name: warm for name, (_, warm) in answers.items()}
+
+
+def test_the_night_makes_one_snapshot_and_prunes(night: dict[str, Any], project: Project) -> None:
+    assert night["SummariseRun"]["verdict"] == "Completed"
+    run_id = night["ListServers"]["run"]["id"]
+    made = [
+        image
+        for image in project.images.values()
+        if image.labels.get("hetzner-snapshots/run-id") == run_id
+    ]
+    # Each function was invoked twice.
+    assert [image.status for image in made] == ["available"]
+    old = [i for i in project.images.values() if i.labels.get("hetzner-snapshots/run-id") == "old"]
+    assert len(old) == 2  # daily3
+
+
+def test_init_and_billed_duration_are_reported(night: dict[str, Any], on_lambda: Lambda) -> None:
+    memory = on_lambda.stack.template["Globals"]["Function"]["MemorySize"]
+    for name, report in on_lambda.reports.items():
+        assert report.memory_mb == memory, name
+        assert report.init_ms > 0, name
+        assert len(report.handler_ms) == len(report.billed_ms) == INVOCATIONS, name
+        assert report.billed_ms[0] >= report.init_ms, name
+    figures = {name: asdict(report) for name, report in on_lambda.reports.items()}
+    (ROOT / "build" / "boot.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def test_a_wrong_handler_name_does_not_get_past(on_lambda: Lambda) -> None:
+    package = on_lambda.functions["ListServers"].package
+    environment = on_lambda.environment("ListServers")
+    error = on_lambda.error(Function(package, "list_servers.handle"), environment, {})
+    assert error["errorType"] == "Runtime.HandlerNotFound"
+    assert "'handle'" in error["errorMessage"]
+    error = on_lambda.error(Function(package, "list_server.handler"), environment, {})
+    assert error["errorType"] == "Runtime.ImportModuleError"
+    assert "'list_server'" in error["errorMessage"]
+
+
+# hcloud is ours and in the environment of the tests, urllib3 is boto3's too.
+@pytest.mark.parametrize("missing", ["hcloud", "urllib3", "document.py"])
+def test_a_missing_module_does_not_get_past(
+    on_lambda: Lambda, tmp_path: Path, missing: str
+) -> None:
+    function = on_lambda.functions["CheckSnapshot"]
+    package = tmp_path / "package"
+    shutil.copytree(function.package, package, ignore=lambda _, names: {missing} & set(names))
+    environment = on_lambda.environment("CheckSnapshot")
+    error = on_lambda.error(Function(package, function.handler), environment, {})
+    assert error["errorType"] == "Runtime.ImportModuleError"
+    assert f"No module named '{missing.removesuffix('.py')}'" in error["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("StartRun", "TOKEN_PATH"), ("CheckSnapshot", "HETZNER_ENDPOINT")]
+)
+def test_an_unset_variable_does_not_get_past(
+    on_lambda: Lambda, night: dict[str, Any], name: str, variable: str
+) -> None:
+    environment = on_lambda.environment(name)
+    del environment[variable]
+    event = {} if name == "StartRun" else night["CreateSnapshot"]
+    error = on_lambda.error(on_lambda.functions[name], environment, event)
+    assert error["errorType"] == "BadSetting"
+    assert variable in error["errorMessage"]
