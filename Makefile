@@ -1,12 +1,15 @@
 # Everything a person does here starts with `make`, which prints what there is.
-# Two environments, because SAM CLI and the local AWS pin different versions of botocore:
-# .venv for the code, the tests and the local cloud, .venv-sam for `sam` and `cfn-lint`.
+# Three environments, because SAM CLI, the local AWS and checkov pin different versions of botocore:
+# .venv for the code, the tests and the local cloud, .venv-sam for `sam` and `cfn-lint`, and, made
+# when first needed, .venv-checks for what looks at the template and the package from outside.
 
 PYTHON ?= python3
 EVENT ?= events/all.json
 RUNS ?= 1000
 SEED ?= 1
-export EVENT
+SEEDS ?= 5
+STACK ?= hetzner-snapshots
+export EVENT STACK
 
 PY := .venv/bin/python
 INSTALL := pip install --quiet --disable-pip-version-check \
@@ -22,8 +25,8 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke logs down plan build test chaos mutants check format-check lint types template \
-	fmt lock clean setup
+.PHONY: help run up invoke logs down plan deploy token smoke destroy build events test chaos mutants bench \
+	check format-check lint types template fmt clean package sbom audit release lock setup
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -31,12 +34,10 @@ help:
 		/^## / { print substr($$0, 4) } \
 		/^##$$/ { print "" }' Makefile
 
-## hetzner-snapshots, on a cloud of its own: nothing here touches AWS or, unless you
-## say REAL=1, Hetzner.
-##
-## Run it:
+## hetzner-snapshots. On a cloud of its own, which touches neither AWS nor, unless you
+## say REAL=1, Hetzner:
 
-run: build ## one night's run, start to end: cloud up, run, watch, cloud down
+run: build ## one night's run, start to end: cloud up, run, watch, cloud down, page about it
 	@$(PY) -m local run
 
 up: build ## start the local cloud and leave it running
@@ -45,7 +46,7 @@ up: build ## start the local cloud and leave it running
 invoke: setup ## start a run on the cloud of `make up` and watch it
 	@$(PY) -m local invoke
 
-logs: setup ## what the functions on that cloud have logged
+logs: setup ## what the functions on that cloud have logged; SERVER=sg5 for one server's night
 	@$(PY) -m local logs
 
 down: setup ## stop that cloud
@@ -55,9 +56,27 @@ plan: .venv/complete ## what a retention policy keeps, POLICY=daily7-weekly4
 	@$(PY) -m local.plan
 
 ##
+## Put it into your AWS account, with the credentials of your shell:
+
+deploy: build ## make the stack, or bring it up to date; asks the first time, keeps the answers
+	@$(PY) -m deploy deploy
+
+token: .venv/complete ## try an API token of Hetzner and store it, PROJECT=default; typed unseen, or <file
+	@$(PY) -m deploy token
+
+smoke: .venv/complete ## a dry run on the stack: what does it see, is all in order?
+	@$(PY) -m deploy smoke
+
+destroy: setup ## remove the stack; the snapshots at Hetzner stay
+	@$(PY) -m deploy destroy
+
+##
 ## Work on it:
 
 build: setup .aws-sam/build/template.yaml ## sam build: the package that is deployed, on AWS too
+
+events: .venv-sam/complete ## events/*.json into the Test tab of StartRun's console, with your AWS credentials
+	$(foreach file,$(sort $(wildcard events/*.json)),$(call PUT_EVENT,$(file)))
 
 # A file's tests stay together: those on the local stack share one cloud.
 test: build ## all tests, the deployed local stack included
@@ -69,7 +88,10 @@ chaos: .venv/complete ## random nights on a hostile Hetzner, RUNS=1000 of them f
 mutants: .venv/complete ## break the code on purpose, line by line: does a night notice?
 	$(PY) -m tests.mutants --jobs 2
 
-check: format-check lint types template test ## format, lint, types, template, then all tests
+bench: build ## how long, how many requests, what it costs: beside other ways, and the promises
+	$(PY) -m bench --seeds $(SEEDS) --deployed $(if $(filter-out 0,$(FULL)),--full --docs)
+
+check: format-check lint types template sbom audit test ## format, lint, types, template, package, then all tests
 
 format-check: setup
 	$(PY) -m ruff format --check .
@@ -80,14 +102,38 @@ lint: setup
 types: setup
 	$(PY) -m mypy
 
-template: setup
+template: setup .venv-checks/complete
 	@mkdir -p build/home
 	@$(SAM) validate --lint --template-file template.yaml
 	.venv-sam/bin/cfn-lint --template template.yaml
+	$(PY) -m checks.translate build/translated.json
+	.venv-sam/bin/cfn-lint --template build/translated.json
+	.venv-checks/bin/checkov --quiet --compact --skip-download --framework cloudformation \
+		--file build/translated.json
 
 fmt: setup ## put the code into its format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+clean: ## remove what was built; the environments stay (rm -rf .venv*)
+	@if [ -e .venv/complete ]; then $(PY) -m local down; fi
+	rm -rf build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find bench checks deploy handler local tests -name __pycache__ -prune -exec rm -rf {} +
+
+##
+## Release it:
+
+package: build ## build/hetzner-snapshots.zip: that package, whoever builds it the same bytes
+	@$(PY) -m local.package .aws-sam/build/StartRun build/hetzner-snapshots.zip
+
+sbom: build .venv-checks/complete ## build/sbom.json: what the package holds (CycloneDX); its licences
+	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
+
+audit: setup .venv-checks/complete ## known holes in what is deployed; without network it says so
+	$(PY) -m checks.audit $(AUDIT)
+
+release: package sbom ## build/release: all that a release holds; TAG=v0.1.0 has to be the version
+	@$(PY) -m checks.release "$(TAG)" build/release
 
 lock: ## resolve requirements/*.in anew into the locked *.txt
 	$(PYTHON) -m venv build/lock
@@ -96,28 +142,35 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 	$(call LOCK,runtime,--constraint requirements/dev.txt \
 		--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer)
 	$(call LOCK,sam)
-
-clean: ## remove what was built; the environments stay (rm -rf .venv .venv-sam)
-	@if [ -e .venv/complete ]; then $(PY) -m local down; fi
-	rm -rf build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find handler local tests -name __pycache__ -prune -exec rm -rf {} +
+	$(call LOCK,checks)
 
 ##
 ## Settings, as in `make run EVENT=events/dry-run.json`:
-##   EVENT=FILE           what to run (run, invoke); events/all.json
+##   EVENT=FILE           what to run (run, invoke); events/all.json, or the JSON itself
+##   SERVER=NAME          only this server's lines, by its name or id (logs)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
 ##                        HERTZNER_API_KEY); shows what it would do and asks (run, up)
-##   YES=1                with REAL=1: do not ask
+##   YES=1                do not ask (deploy, destroy, and whatever has REAL=1)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that same
 ##                        token; nothing is asked (run, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on the
 ##                        simulator, whose clock then runs 60 times as fast (run, up)
 ##   AWS_PORT=N           port of the local AWS; a free one (run, up)
 ##   SIMULATOR_PORT=N     port of the simulator; a free one (run, up)
-##   CLOUD_DIR=DIR        where run.json and the state of `make up` are kept; build
+##   CLOUD_DIR=DIR        where run.json, run.html and the state of `make up` are; build
 ##   POLICY=daily3        the policy that `make plan` shows, for a year of nights or
 ##   SNAPSHOTS=FILE       a JSON list of creation times; FORMAT=json for programs
 ##   RUNS=1000 SEED=1     how many nights of `make chaos`, and the first one's number
+##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; fleets of 500 and 1,000
+##                        too, and docs/benchmark.md and its pictures made anew
+##   STACK=NAME           the deployed stack (deploy and below, events); hetzner-snapshots
+##   REGION=NAME          its AWS region; else that of the first `make deploy`, else
+##                        AWS_REGION, else the profile's (AWS_PROFILE=NAME chooses one)
+##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy)
+##   SAMCONFIG=FILE       where they are kept; samconfig.toml
+##   PROJECT=NAME         the Hetzner project, named as you like (token); default
+##   TAG=v0.1.0           the version that `make release` is to be
+##   AUDIT=required       `make audit` fails where it can ask nobody (make check, too)
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments
 
 # From here on: how things are made. Each step leaves a file behind and is done again
@@ -134,15 +187,16 @@ setup:
 .venv/complete: requirements/dev.txt
 	$(call ENVIRONMENT,.venv,$<)
 
+.venv-checks/complete: requirements/checks.txt
+	$(call ENVIRONMENT,.venv-checks,$<)
+
 .venv-sam/complete: requirements/sam.txt
 	$(call ENVIRONMENT,.venv-sam,$<)
 
-build/package.complete: requirements/runtime.txt handler/Makefile
-	@$(MAKE) --no-print-directory --file handler/Makefile $@
-
-.aws-sam/build/template.yaml: template.yaml build/package.complete .venv-sam/complete \
-		handler statemachine $(wildcard handler/*.py statemachine/*)
+.aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
+		.venv-sam/complete handler statemachine $(wildcard handler/*.py statemachine/*)
 	@mkdir -p build/home
+	@$(MAKE) --no-print-directory --file handler/Makefile package
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }
 
 define ENVIRONMENT
@@ -150,6 +204,12 @@ define ENVIRONMENT
 @$(PYTHON) -m venv $(1)
 @$(1)/bin/python -m $(INSTALL) --requirement $(2)
 @touch $@
+endef
+
+define PUT_EVENT
+.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) \
+	--name $(basename $(notdir $(1))) --file $(1) --force
+
 endef
 
 define LOCK

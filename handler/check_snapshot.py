@@ -1,4 +1,7 @@
-"""CheckSnapshot: one look whether this run's snapshot of the server is available."""
+"""CheckSnapshot: one look whether this run's snapshot of the server is available.
+
+When that look says when it is done, no other follows: PruneSnapshots' listing is the next one.
+"""
 
 import random
 from collections.abc import Callable
@@ -9,14 +12,16 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
-from hetzner import Action, Hetzner, HetznerError, NotFound, Trouble
+from hetzner import Action, Busy, Hetzner, HetznerError, NotFound, Snapshot, Trouble
 from job import Job, StartedSnapshot
+from pacing import Look, Wait
 from runtime import hetzner_for, job_from, logger, output_of
 
 MOST_FAILED_ACTIONS = 5
+MOST_LOOKS = 6
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     job = job_from(event)
     return output_of(check_snapshot(job, hetzner_for(job.run.project, context), random.random))
@@ -30,6 +35,8 @@ def check_snapshot(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> J
         return _look(job, job.snapshot, hetzner, spread)
     except Trouble as trouble:
         job = job.after(hetzner)
+        if isinstance(trouble, Busy):
+            return _wait(job, str(trouble), pacing.when_refused(job.attempts, job.budget, spread()))
         return _wait(job, str(trouble), pacing.in_trouble(job.attempts, spread()))
     except HetznerError as error:
         return _give_up(job.after(hetzner), f"{error}.")
@@ -50,7 +57,7 @@ def _look(
                     failed = f"action {action.id} failed: {action.error}"
                     return _try_again(job, failed, spread)
                 case _:
-                    return _creating(job, action.progress, spread)
+                    return _creating(job, action, action.progress, spread)
     try:
         image = hetzner.snapshot(snapshot.image_id)
     except NotFound:
@@ -60,22 +67,28 @@ def _look(
         case "available":
             return _available(job, snapshot, None)
         case "creating":
-            return _creating(job, 0, spread)
+            return _creating(job, image, 0, spread)
         case _:
             return _try_again(job, f"snapshot {image.id} turned {image.status}", spread)
 
 
 def _available(job: Job, snapshot: StartedSnapshot, action: Action | None) -> Job:
     seconds = job.watch.elapsed_s - (job.waited_s or 0)
-    if action and action.finished:
-        seconds = int((action.finished - action.started).total_seconds())
+    if action and action.took_s is not None:
+        seconds = action.took_s
     job = replace(job, snapshot=replace(snapshot, available=True), snapshot_s=max(0, seconds))
     return job.going("available", f"snapshot {snapshot.image_id}, after {job.snapshot_s} s")
 
 
-def _creating(job: Job, progress: int, spread: Callable[[], float]) -> Job:
+def _creating(
+    job: Job, since: Action | Snapshot, progress: int, spread: Callable[[], float]
+) -> Job:
     elapsed_s = job.watch.elapsed_s - (job.waited_s or 0)
-    return _wait(job, f"{progress} %", pacing.while_creating(elapsed_s, progress, spread()))
+    if job.watch.now:
+        elapsed_s = since.age_s(job.watch.now)
+    looks = (*job.looks, Look(elapsed_s, progress))[-MOST_LOOKS:]
+    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, job.budget, spread())
+    return _wait(replace(job, looks=looks), f"{progress} % after {elapsed_s} s", wait)
 
 
 def _try_again(job: Job, reason: str, spread: Callable[[], float]) -> Job:
@@ -85,14 +98,16 @@ def _try_again(job: Job, reason: str, spread: Callable[[], float]) -> Job:
         times = f"failed {job.failed_actions} times"
         return job.done("failed", f"{reason} ({times}). To retry, {job.run_again}.")
     job = replace(job, snapshot=None)
-    return job.going("waiting", reason, pacing.in_trouble(job.failed_actions, spread()))
+    wait = pacing.in_trouble(job.failed_actions, spread())
+    return job.going("waiting", reason, wait.seconds)
 
 
-def _wait(job: Job, reason: str, seconds: int) -> Job:
+def _wait(job: Job, reason: str, wait: Wait) -> Job:
     if job.overdue:
         minutes = job.run.snapshot_minutes
         return _give_up(job, f"not available after {minutes} min: {reason}.")
-    return job.going("creating", reason, min(seconds, job.left_s))
+    status = "due" if wait.due and wait.seconds <= job.left_s else "creating"
+    return job.going(status, wait.because(reason), min(wait.seconds, job.left_s))
 
 
 def _give_up(job: Job, reason: str) -> Job:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
+from pacing import Budget
+
 REASON_CHARACTERS = 600
 LONGEST_WAIT_SECONDS = 3600
 
@@ -18,7 +20,7 @@ OnLocked = Literal["wait", "skip"]
 class Run:
     """What one execution was asked to do: the same in all its documents, whatever is deployed.
 
-    Only `began` comes later, from ListServers.
+    Only `began` and `fleet` come later, from ListServers.
     """
 
     id: str
@@ -32,8 +34,10 @@ class Run:
     servers_at_a_time: int
     lock_wait_minutes: int
     snapshot_minutes: int
+    rate_limit_floor: int = 20  # per cent of the requests per hour, left for the people's tools
     others: tuple[str, ...] = ()  # ids of the project's runs that were going on at the start
     began: str | None = None  # when the servers were listed, in Hetzner's clock
+    fleet: int | None = None  # servers selected
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,11 @@ class Watch:
 
 
 class Api(Protocol):
-    """What an API tells with its answers, None before the first: its clock, its rate budget."""
+    """What an API tells with its answers, None before the first: its clock, its rate limit."""
 
     answered_at: datetime | None
     requests_left: int | None
+    requests_per_hour: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,7 @@ class Document:
     give_up_s: int | None = None  # the current deadline, on the watch
     attempts: int = 0
     requests_left: int | None = None
+    requests_per_hour: int = 3600
 
     @classmethod
     def parts(cls, document: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +106,18 @@ class Document:
             wait_seconds=0,
             attempts=self.attempts + 1,
             requests_left=self.requests_left if api.requests_left is None else api.requests_left,
+            requests_per_hour=api.requests_per_hour or self.requests_per_hour,
+        )
+
+    @property
+    def budget(self) -> Budget:
+        """The project's rate limit at the last answer, shared by the servers worked on at once."""
+        at_a_time = self.run.servers_at_a_time
+        return Budget(
+            left=self.requests_left,
+            per_hour=self.requests_per_hour,
+            kept_percent=self.run.rate_limit_floor,
+            sharing=min(at_a_time, self.run.fleet or at_a_time),
         )
 
     def allow(self, minutes: int) -> Self:

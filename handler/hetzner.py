@@ -5,6 +5,7 @@ trouble is decided in the states.
 
     HetznerError
     ├── Trouble       passing: ask again later; a write has not happened
+    │   ├── Busy          asked too often
     │   ├── Unclear       no clear answer: a write may have happened all the same
     │   └── Incomplete    a listing that does not add up
     ├── Locked        another action holds the server
@@ -50,6 +51,10 @@ class Trouble(HetznerError):
     """Passing: ask again later; a write has not happened."""
 
 
+class Busy(Trouble):
+    """Asked too often."""
+
+
 class Unclear(Trouble):
     """No clear answer: a write may have happened all the same."""
 
@@ -90,7 +95,7 @@ BY_CODE: dict[str, type[HetznerError]] = {
     "unauthorized": Unauthorized,
     "token_readonly": Unauthorized,
     "forbidden": Unauthorized,
-    "rate_limit_exceeded": Trouble,
+    "rate_limit_exceeded": Busy,
     "conflict": Trouble,
     "maintenance": Trouble,
     "resource_unavailable": Trouble,
@@ -114,6 +119,7 @@ class ServerDetails:
     type: str | None
     location: str | None
     labels: dict[str, str]
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,9 @@ class Snapshot:
     @property
     def is_available(self) -> bool:
         return self.status == "available"
+
+    def age_s(self, now: datetime) -> int:
+        return max(0, int((now - self.created).total_seconds()))
 
     @property
     def server_id(self) -> int | None:
@@ -147,6 +156,14 @@ class Action:
     finished: datetime | None
     error: str
     image_ids: frozenset[int]
+
+    @property
+    def took_s(self) -> int | None:
+        """How long it took, if it has ended."""
+        return int((self.finished - self.started).total_seconds()) if self.finished else None
+
+    def age_s(self, now: datetime) -> int:
+        return max(0, int((now - self.started).total_seconds()))
 
     def __str__(self) -> str:
         since = self.started.strftime("%H:%MZ")
@@ -173,8 +190,9 @@ class Hetzner:
     `connect` gives the client when it is needed and may itself raise Trouble or Unauthorized (the
     token could not be read); `token_name` is where the token lives, for messages; once
     `out_of_time` says so no request is sent, but Trouble raised; `reconnect` gives a client with
-    the token as it is stored now, which may be another. `answered_at` is
-    the API's clock at its last answer, `requests_left` its rate budget; None before the first one.
+    the token as it is stored now, which may be another; `detail` takes a line for each answer.
+    `answered_at` is the API's clock at its last answer, `requests_left` of `requests_per_hour` its
+    rate limit; None before the first one.
     """
 
     def __init__(
@@ -183,13 +201,16 @@ class Hetzner:
         token_name: str,
         out_of_time: Callable[[], bool] = lambda: False,
         reconnect: Callable[[], Client] | None = None,
+        detail: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._connect = connect
         self._token_name = token_name
         self._out_of_time = out_of_time
         self._reconnect = reconnect or connect
+        self._detail = detail
         self.answered_at: datetime | None = None
         self.requests_left: int | None = None
+        self.requests_per_hour: int | None = None
 
     def servers(self, label_selector: str = "") -> list[ServerDetails]:
         """All servers, or all that the selector matches, by id. Raises Incomplete."""
@@ -286,14 +307,15 @@ class Hetzner:
         try:
             # A redirect would carry the token to wherever it points.
             answer: dict[str, Any] = client.request(
-                method, path, hooks={"response": self._read_headers}, allow_redirects=False,
-                **arguments,
+                method, path, hooks={"response": [self._read_headers, self._note]},
+                allow_redirects=False, **arguments,
             )  # fmt: skip
         except APIException as error:
             if error.code == "unauthorized" and self._reconnect() is not client:
                 raise Trouble(f"the token in {self._token_name} has been replaced") from None
             raise self._in_our_words(error) from None
         except requests.RequestException as error:
+            self._detail(f"{method} {path}: {type(error).__name__}")
             raise Unclear(f"no answer from Hetzner: {type(error).__name__}") from None
         except (KeyError, TypeError, AttributeError) as error:
             # An error object without code or message, or no object at all.
@@ -315,6 +337,17 @@ class Hetzner:
             return
         left = response.headers.get("RateLimit-Remaining", "")
         self.requests_left = int(left) if left.isdecimal() else self.requests_left
+        limit = response.headers.get("RateLimit-Limit", "")
+        # Of zero nothing could be shared.
+        if limit.isdecimal() and int(limit):
+            self.requests_per_hour = int(limit)
+
+    def _note(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        asked, took_s = response.request, response.elapsed.total_seconds()
+        support = response.headers.get("X-Correlation-Id", "no correlation id")
+        self._detail(
+            f"{asked.method} {asked.path_url}: {response.status_code} in {took_s:.2f} s ({support})"
+        )
 
 
 @contextmanager
@@ -347,6 +380,7 @@ def _server(item: dict[str, Any]) -> ServerDetails:
         type=(item.get("server_type") or {}).get("name"),
         location=location.get("name"),
         labels=dict(item["labels"]),
+        created=_time(item["created"]),
     )
 
 

@@ -31,7 +31,8 @@ class Stock:
     count: int
     size_gb: float
     oldest: str  # a day, empty if there is none
-    cost: str
+    monthly: float
+    currency: str
 
     @classmethod
     def of(cls, snapshots: Iterable[Snapshot], price: Price) -> "Stock":
@@ -39,10 +40,10 @@ class Stock:
         size_gb = sum((Decimal(str(s.size_gb or 0)) for s in found), Decimal(0))
         monthly = (size_gb * price.per_gb_month).quantize(Decimal("0.01"))
         oldest = min((f"{snapshot.created:%Y-%m-%d}" for snapshot in found), default="")
-        return cls(len(found), float(size_gb), oldest, f"{monthly} {price.currency}/month net")
+        return cls(len(found), float(size_gb), oldest, float(monthly), price.currency)
 
     def __str__(self) -> str:
-        return f"{self.size_gb:.0f} GB, {self.cost}"
+        return f"{self.size_gb:.0f} GB, {self.monthly:.2f} {self.currency}/month net"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Inventory:
     orphans: Stock
 
     def __str__(self) -> str:
-        text = f"{_count(self.all.count, 'snapshot')} in all ({self.all})"
+        text = f"{_count(self.all.count, 'snapshot')}, {self.all}"
         if self.orphans.count:
             text += (
                 f", {self.orphans.count} of them of servers that no longer exist "

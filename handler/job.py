@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from document import Document, Run
+from pacing import Look
 
 LABEL_ENABLED = "hetzner-snapshots/enabled"
 LABEL_MANAGED_BY = "hetzner-snapshots/managed-by"
@@ -20,12 +21,16 @@ NAME_BYTES = 63
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server as ListServers hands it out; its labels' retention, and what is wrong with them."""
+    """A server as ListServers hands it out.
+
+    With its labels' retention, what is wrong with them, and how long it waits for its turn.
+    """
 
     id: int
     name: str
     retention: str | None = None
     problem: str | None = None
+    start_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Result:
     deleted: int = 0
     kept: int | None = None
     pruned: bool = True  # False: what was there to prune was not
+    adopted: bool = False  # an earlier attempt had made it
+    gb: float | None = None
+    lock_s: int = 0  # spent waiting for a lock
+    lock: str = ""  # the action that held it
 
     def __str__(self) -> str:
         """For people: `web-1: available, snapshot 90010, waited 0 s, took 181 s, 2 deleted`."""
@@ -74,7 +83,8 @@ class Result:
 class Job(Document):
     """One server of one run. The statuses on the way, besides a result's:
 
-    new, waiting (for a lock, or an API that is busy or down), creating, pruning.
+    new, waiting (for a lock, or an API that is busy or down), creating, due (should be available
+    when the wait is over), pruning.
     """
 
     server: Server
@@ -82,8 +92,14 @@ class Job(Document):
     failed_actions: int = 0
     waited_s: int | None = None  # until the create, once there was one
     snapshot_s: int | None = None
+    earlier_s: tuple[int, ...] = ()  # what this server's last snapshots took
+    looks: tuple[Look, ...] = ()  # at the snapshot while it was creating
     doomed: tuple[int, ...] = ()  # what this run deletes, decided once
     deleted: int = 0
+    adopted: bool = False
+    gb: float | None = None
+    lock_s: int = 0
+    lock: str = ""
     snapshot: StartedSnapshot | None = None
     result: Result | None = None
 
@@ -94,6 +110,8 @@ class Job(Document):
         parts |= {
             "server": Server(**parts["server"]),
             "snapshot": StartedSnapshot(**snapshot) if snapshot else None,
+            "earlier_s": tuple(parts.get("earlier_s", ())),
+            "looks": tuple(Look(**look) for look in parts.get("looks", ())),
             "doomed": tuple(parts.get("doomed", ())),
             "result": None,
         }
@@ -123,6 +141,10 @@ class Job(Document):
             deleted=self.deleted,
             kept=kept,
             pruned=pruned,
+            adopted=self.adopted,
+            gb=self.gb,
+            lock_s=self.lock_s,
+            lock=self.lock,
         )
         return replace(self.going(status, reason), result=result.fitted())
 

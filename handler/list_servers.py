@@ -4,24 +4,26 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
 from document import format_time
-from hetzner import Hetzner, HetznerError, ServerDetails, Trouble, Unauthorized
+from hetzner import Busy, Hetzner, HetznerError, ServerDetails, Trouble, Unauthorized
 from job import LABEL_ENABLED, LABEL_RETENTION, Server, cut
+from pacing import Wait
 from retention import BadPolicy, parse_policy
 from run import BATCH, RunDocument, Selection
 from runtime import hetzner_for, logger
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 # Of each of a batch's servers; the log has them whole.
-NAME_BYTES, PROBLEM_BYTES = 150, 150
+NAME_BYTES, PROBLEM_BYTES = 90, 100
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
@@ -40,7 +42,11 @@ def list_servers(
         if document.selection.label_selector:
             matching = hetzner.servers(document.selection.label_selector)
     except Trouble as trouble:
-        return _waiting(document.after(hetzner), str(trouble), spread())
+        document = document.after(hetzner)
+        wait = pacing.in_trouble(document.attempts, spread())
+        if isinstance(trouble, Busy):
+            wait = pacing.when_refused(document.attempts, document.budget, spread())
+        return _waiting(document, str(trouble), wait)
     except Unauthorized as error:
         return _failed(document.after(hetzner), f"{error}. Check or replace that token.")
     except HetznerError as error:
@@ -55,14 +61,17 @@ def list_servers(
             document,
             f"no server {', '.join(unknown)} in this project. Check the event's field servers.",
         )
-    selected = []
     ids = {server.id for server in matching}
-    for server in listed:
-        why_not = _why_left_out(server, chosen, ids, document.selection)
-        if first:
-            _log(server, why_not)
-        if not why_not and server.id > document.after_id:
-            selected.append(server)
+    why_not = {s.id: _why_left_out(s, chosen, ids, document.selection) for s in listed}
+    selected = [s for s in listed if not why_not[s.id] and s.id > document.after_id]
+    document = replace(document, run=replace(document.run, fleet=len(selected)))
+    if selected and (needed := pacing.before_start(document.budget, spread())):
+        document = _with_deadline(document)
+        if not document.overdue:
+            return _wait(document, "too few requests left to start", needed)
+        logger.warning(f"starting with too few requests left: {needed.why}")
+    for server in listed if first else []:
+        _log(server, why_not[server.id])
     if first and listed and not selected:
         return _failed(
             document,
@@ -117,9 +126,13 @@ def _why_left_out(
 
 def _handed_out(document: RunDocument, selected: list[ServerDetails]) -> RunDocument:
     batch = selected[:BATCH]
+    at_a_time = document.run.servers_at_a_time
     document = replace(
         document,
-        batch=tuple(asdict(_with_labels(server)) for server in batch),
+        batch=tuple(
+            asdict(replace(_with_labels(server), start_s=pacing.start_s(position, at_a_time)))
+            for position, server in enumerate(batch)
+        ),
         handed_out=tuple(server.id for server in batch),
         after_id=batch[-1].id if batch else document.after_id,
         remaining=len(selected) - len(batch),
@@ -143,15 +156,30 @@ def _with_labels(server: ServerDetails) -> Server:
     return Server(server.id, cut(server.name, NAME_BYTES), retention, problem)
 
 
-def _waiting(document: RunDocument, reason: str, spread: float) -> RunDocument:
-    if document.give_up_s is None:
-        document = document.allow(document.run.lock_wait_minutes)
+def _waiting(document: RunDocument, reason: str, wait: Wait) -> RunDocument:
+    document = _with_deadline(document)
     if document.overdue:
         minutes = document.run.lock_wait_minutes
         return _failed(document, f"the servers could not be listed for {minutes} min: {reason}")
-    seconds = min(pacing.in_trouble(document.attempts, spread), document.left_s)
-    logger.warning(f"asking again in {seconds} s: {reason}", extra={"wait_seconds": seconds})
+    return _wait(document, reason, wait)
+
+
+def _wait(document: RunDocument, reason: str, wait: Wait) -> RunDocument:
+    seconds = min(wait.seconds, document.left_s)
+    reason = wait.because(reason)
+    until = document.watch.now and document.watch.now + timedelta(seconds=seconds)
+    at = f"at {until:%H:%M:%S}Z " if until else ""
+    logger.warning(
+        f"asking for the servers again {at}(in {seconds} s): {reason}",
+        extra={"wait_seconds": seconds, "until": format_time(until)},
+    )
     return document.going("waiting", reason, seconds)
+
+
+def _with_deadline(document: RunDocument) -> RunDocument:
+    if document.give_up_s is None:
+        return document.allow(document.run.lock_wait_minutes)
+    return document
 
 
 def _failed(document: RunDocument, reason: str) -> RunDocument:

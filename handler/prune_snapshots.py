@@ -1,4 +1,9 @@
-"""PruneSnapshots: delete this server's snapshots that no retention rule keeps."""
+"""PruneSnapshots: delete this server's snapshots that no retention rule keeps.
+
+One complete listing proves the new snapshot available and feeds the pruning. A snapshot that is
+`due` is looked at by that listing alone, which saves every server a request and two transitions
+(of about eight and fifteen); if it is not there yet, the look goes back to CheckSnapshot.
+"""
 
 import random
 from collections.abc import Callable
@@ -10,8 +15,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 import pacing
 from document import format_time, parse_time
-from hetzner import Hetzner, HetznerError, Locked, NotFound, Protected, Snapshot, Trouble
+from hetzner import Busy, Hetzner, HetznerError, Locked, NotFound, Protected, Snapshot, Trouble
 from job import LABEL_RUN_ID, Job
+from pacing import Wait
 from retention import Decision, parse_policy, plan
 from runtime import hetzner_for, job_from, logger, output_of
 
@@ -29,35 +35,73 @@ class PlannedSnapshot:
     protected: bool = False
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     job = job_from(event)
     return output_of(prune_snapshots(job, hetzner_for(job.run.project, context), random.random))
 
 
 def prune_snapshots(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
-    """The job at its end, or pruning: still at it, after a wait."""
-    if job.status != "pruning" or job.give_up_s is None:
+    """The job at its end, pruning (still at it, after a wait), or creating (not there yet)."""
+    due = job.status == "due"
+    if not due and (job.status != "pruning" or job.give_up_s is None):
         job = job.allow(PRUNE_MINUTES)
     try:
-        return _prune(job, hetzner, spread)
+        snapshots = hetzner.snapshots(job.run.owner, job.server.id)
+        job = job.after(hetzner)
+        if due:
+            new = _new(job, snapshots)
+            if not (new and new.is_available):
+                return _early(job, new, spread)
+            job, due = _arrived(job), False
+        return _prune(job, snapshots, hetzner, spread)
     except Trouble as trouble:
         job = job.after(hetzner)
-        return _wait(job, str(trouble), pacing.in_trouble(job.attempts, spread()))
+        wait = pacing.in_trouble(job.attempts, spread())
+        if isinstance(trouble, Busy):
+            wait = pacing.when_refused(job.attempts, job.budget, spread())
+        if not due:
+            return _wait(job, str(trouble), wait)
+        # CheckSnapshot knows what to say when time is up.
+        status = "creating" if job.overdue else "due"
+        return job.going(status, wait.because(str(trouble)), min(wait.seconds, job.left_s))
     except HetznerError as error:
-        return _not_pruned(job.after(hetzner), f"{error}")
+        job = job.after(hetzner)
+        return job.going("creating", str(error)) if due else _not_pruned(job, str(error))
 
 
-def _prune(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> Job:
-    snapshots = hetzner.snapshots(job.run.owner, job.server.id)
-    job = job.after(hetzner)
+def _new(job: Job, snapshots: list[Snapshot]) -> Snapshot | None:
+    image_id = job.snapshot.image_id if job.snapshot else None
+    return next((snapshot for snapshot in snapshots if snapshot.id == image_id), None)
+
+
+def _early(job: Job, new: Snapshot | None, spread: Callable[[], float]) -> Job:
+    """Due, but not available: waited for again; CheckSnapshot knows what became of a lost one."""
+    if new is None or new.status != "creating" or not job.watch.now:
+        return job.going("creating", "due, but not there")
+    elapsed_s = new.age_s(job.watch.now)
+    wait = pacing.while_creating(elapsed_s, job.looks, job.earlier_s, job.budget, spread())
+    status = "due" if wait.due and wait.seconds <= job.left_s else "creating"
+    reason = wait.because(f"not done after {elapsed_s} s")
+    return job.going(status, reason, min(wait.seconds, job.left_s))
+
+
+def _arrived(job: Job) -> Job:
+    job = replace(job, snapshot_s=job.watch.elapsed_s - (job.waited_s or 0))
+    return job.allow(PRUNE_MINUTES)
+
+
+def _prune(
+    job: Job, snapshots: list[Snapshot], hetzner: Hetzner, spread: Callable[[], float]
+) -> Job:
     for twin in _twins(job, snapshots):
         logger.warning(f"{job.server.name}: snapshot {twin} is of this run too; delete one by hand")
     if job.snapshot and not job.run.dry_run:
         image_id = job.snapshot.image_id
         new = next((snapshot for snapshot in snapshots if snapshot.id == image_id), None)
         available = new is not None and new.is_available
-        job = replace(job, snapshot=replace(job.snapshot, available=available))
+        size_gb = new.size_gb if new else None
+        job = replace(job, snapshot=replace(job.snapshot, available=available), gb=size_gb)
         if new is None:
             return _missing(job, image_id, hetzner, spread)
         if not new.is_available:
@@ -183,10 +227,10 @@ def _twins(job: Job, snapshots: list[Snapshot]) -> list[str]:
     ]
 
 
-def _wait(job: Job, reason: str, seconds: int) -> Job:
+def _wait(job: Job, reason: str, wait: Wait) -> Job:
     if job.overdue:
         return _not_pruned(job, f"{reason} (tried for {PRUNE_MINUTES} min)")
-    return job.going("pruning", reason, min(seconds, job.left_s))
+    return job.going("pruning", wait.because(reason), min(wait.seconds, job.left_s))
 
 
 def _not_pruned(job: Job, reason: str) -> Job:

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from document import Document
 from job import Result
 
-BATCH = 400
+BATCH = 500
 MOST_ATTENTION = 20  # servers named in the document; the log has all
+
+# Worst first.
+What = Literal["failed", "made, not pruned", "overdue", "note"]
+WORST_FIRST = get_args(What)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +24,23 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that needs a person's attention; `server` is empty if it is of more than one."""
+
+    what: What
+    server: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.reason}" if self.server else self.reason
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
-    """What a run's servers came to so far; `attention` is the failed and unpruned, worst first."""
+    """What a run's servers came to so far; `attention` is worst first."""
 
     available: int = 0
+    adopted: int = 0  # of those available
     planned: int = 0
     pruned: int = 0
     skipped: int = 0
@@ -33,8 +50,9 @@ class Totals:
     deleted: int = 0
     longest: str = ""
     longest_s: int = 0
-    longest_waited_s: int = 0
-    attention: tuple[str, ...] = ()
+    longest_lock_s: int = 0
+    longest_lock: str = ""  # the action that held it
+    attention: tuple[Concern, ...] = ()
 
     @property
     def servers(self) -> int:
@@ -46,27 +64,40 @@ class Totals:
             total = total._plus(result)
         return total
 
+    def noting(self, *concerns: Concern) -> "Totals":
+        """With these, in their order; of too many the least bad are left out."""
+        found = sorted((*self.attention, *concerns), key=lambda c: WORST_FIRST.index(c.what))
+        return replace(self, attention=tuple(found[:MOST_ATTENTION]))
+
     def _plus(self, result: Result) -> "Totals":
-        bad = result.status == "failed" or not result.pruned
-        attention = self.attention
-        if bad and len(attention) < MOST_ATTENTION:
-            attention = (*attention, f"{result.server}: {result.reason}")
         total = replace(
             self,
+            adopted=self.adopted + (result.status == "available" and result.adopted),
             not_pruned=self.not_pruned + (result.status != "failed" and not result.pruned),
             deleted=self.deleted + result.deleted,
-            attention=attention,
         )
         total = replace(total, **{result.status: getattr(self, result.status) + 1})
+        if what := _what(result):
+            total = total.noting(Concern(what, result.server, result.reason))
         took_s = (result.waited_s or 0) + (result.snapshot_s or 0)
         if result.status == "available" and took_s > self.longest_s:
             total = replace(
                 total,
                 longest=result.server,
                 longest_s=took_s,
-                longest_waited_s=result.waited_s or 0,
+                longest_lock_s=result.lock_s,
+                longest_lock=result.lock,
             )
         return total
+
+
+def _what(result: Result) -> What | None:
+    if result.status == "failed":
+        return "failed"
+    if not result.pruned:
+        return "made, not pruned"
+    # What a dry run has to say of every server is no news.
+    return "note" if result.reason and result.status != "planned" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +109,8 @@ class RunDocument(Document):
     """
 
     selection: Selection
+    execution: str = ""  # its ARN
+    projects: tuple[str, ...] = ()  # all there were at the start, this one among them
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id
@@ -92,6 +125,9 @@ class RunDocument(Document):
             "selection": Selection(tuple(selection["servers"]), selection["label_selector"]),
             "handed_out": tuple(parts.get("handed_out") or ()),
             "batch": tuple(parts.get("batch") or ()),
-            "totals": Totals(**{**totals, "attention": tuple(totals.get("attention", ()))}),
+            "projects": tuple(parts.get("projects") or ()),
+            "totals": Totals(
+                **totals | {"attention": tuple(Concern(**c) for c in totals.get("attention") or ())}
+            ),
         }
         return cls(**parts)

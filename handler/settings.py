@@ -30,6 +30,7 @@ class RunSettings:
 
     token_path: str
     state_machine_arn: str
+    log_group: str
     owner: str
     label_selector: str
     retention: str
@@ -38,6 +39,7 @@ class RunSettings:
     snapshot_minutes: int
     max_deletions: int
     servers_at_a_time: int
+    rate_limit_floor: int
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -52,6 +54,7 @@ class RunSettings:
         return cls(
             token_path=_text(environ, "TOKEN_PATH"),
             state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
+            log_group=_text(environ, "LOG_GROUP"),
             owner=_owner(environ),
             label_selector=environ.get("LABEL_SELECTOR", ""),
             retention=retention,
@@ -60,6 +63,31 @@ class RunSettings:
             snapshot_minutes=_number(environ, "SNAPSHOT_MINUTES", 1440),
             max_deletions=_number(environ, "MAX_DELETIONS", 1000),
             servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
+            rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SummarySettings:
+    """Whom SummariseRun tells what, and what it takes to judge how fresh the snapshots are."""
+
+    stack: str
+    log_group: str
+    topic_arn: str
+    notify_always: bool
+    label_selector: str
+    freshness_hours: int  # 0: no limit
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting."""
+        return cls(
+            stack=_text(environ, "POWERTOOLS_SERVICE_NAME"),
+            log_group=_text(environ, "LOG_GROUP"),
+            topic_arn=_text(environ, "TOPIC_ARN"),
+            notify_always=_text(environ, "NOTIFY") == "always",
+            label_selector=environ.get("LABEL_SELECTOR", ""),
+            freshness_hours=_number(environ, "FRESHNESS_HOURS", 167, least=0),
         )
 
 
@@ -80,8 +108,8 @@ def _owner(environ: Mapping[str, str]) -> str:
     return owner
 
 
-def _number(environ: Mapping[str, str], name: str, most: int) -> int:
+def _number(environ: Mapping[str, str], name: str, most: int, least: int = 1) -> int:
     value = _text(environ, name)
-    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= most):
-        raise BadSetting(f"{name} is {value!r}; it must be a whole number from 1 to {most}")
+    if not (value.isascii() and value.isdecimal() and least <= int(value) <= most):
+        raise BadSetting(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
     return int(value)

@@ -5,13 +5,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from document import Run
+from links import execution_link, log_link
 from request import EventRefused, Request, parse_event
 from run import RunDocument, Selection
 from runtime import logger, put_parameter_command, run_settings, ssm, step_functions
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 # With run id (32), hash (8), request id (8) and separators it fits an execution's name (80).
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 MOST_OTHERS = 20
+# Where the link to a run's log lines ends, seen from its start.
+LONGEST_READING = timedelta(days=1)
+# At its end a run looks into all of them; if there are more, it does not judge their freshness.
+MOST_PROJECTS = 100
 
 
 class NoProjects(Exception):
@@ -43,7 +48,7 @@ class Projects:
     unusable: tuple[str, ...]  # no run is possible
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     request = parse_event(event)
     run_id = request.run_id or new_run_id(request, context.aws_request_id, datetime.now(UTC))
@@ -110,8 +115,10 @@ def start_run(
         # Not in the name: a delivery that comes twice finds the first one going on.
         name = execution_name(document, request_id if request.run_id else None)
         document["run"]["others"] = sorted(going_on.get(project, set()) - {run_id})[:MOST_OTHERS]
+        document["projects"] = projects.names if len(projects.names) <= MOST_PROJECTS else ()
+        document["execution"] = arn.replace(":stateMachine:", ":execution:") + f":{name}"
         try:
-            started.append(start_execution(step_functions, arn, name, document))
+            started.append(start_execution(step_functions, arn, name, document, settings.log_group))
         except Exception as error:  # the other projects are started all the same
             logger.exception(f"{project}: not started", extra={"project": project})
             unusable.append(f"{project}: {type(error).__name__}: {error}")
@@ -186,11 +193,12 @@ def first_document(
         servers_at_a_time=settings.servers_at_a_time,
         lock_wait_minutes=settings.lock_wait_minutes,
         snapshot_minutes=settings.snapshot_minutes,
+        rate_limit_floor=settings.rate_limit_floor,
     )
     selection = Selection((), settings.label_selector)
     if earlier:
         known = {k: v for k, v in earlier["run"].items() if hasattr(run, k)}
-        run = replace(run, **known | {"others": (), "began": None})
+        run = replace(run, **known | {"others": (), "began": None, "fleet": None})
         selection = Selection(
             tuple(earlier["selection"]["servers"]), earlier["selection"]["label_selector"]
         )
@@ -237,10 +245,10 @@ def earlier_execution(
             if not name.startswith(f"{run_id}_{project}_") or name.endswith(ours):
                 continue
             if execution["status"] == "RUNNING":
+                link = execution_link(execution["executionArn"])
                 raise EventRefused(
                     f"The field run_id is {json.dumps(run_id)}, and that run is still running: "
-                    f"{console_link(execution['executionArn'])}. Wait until it has ended, or stop "
-                    "it first. Nothing was started."
+                    f"{link}. Wait until it has ended, or stop it first. Nothing was started."
                 )
             found = found or execution["executionArn"]
     return found
@@ -271,33 +279,54 @@ def execution_input(step_functions: "SFNClient", execution_arn: str) -> dict[str
 
 
 def start_execution(
-    step_functions: "SFNClient", state_machine_arn: str, name: str, document: dict[str, Any]
+    step_functions: "SFNClient",
+    state_machine_arn: str,
+    name: str,
+    document: dict[str, Any],
+    log_group: str,
 ) -> dict[str, Any]:
-    arn = state_machine_arn
     try:
-        arn = step_functions.start_execution(
-            stateMachineArn=arn, name=name, input=json.dumps(document)
-        )["executionArn"]
+        step_functions.start_execution(
+            stateMachineArn=state_machine_arn, name=name, input=json.dumps(document)
+        )
         fresh = True
     except step_functions.exceptions.ExecutionAlreadyExists:
         # A delivery that came twice; the first one has it.
-        arn, fresh = arn.replace(":stateMachine:", ":execution:") + f":{name}", False
-    project = document["run"]["project"]
-    link = console_link(arn)
+        fresh = False
+    project, arn = document["run"]["project"], document["execution"]
+    now = datetime.now(UTC)
+    link = execution_link(arn)
     logger.info(
-        f"{project}: {'started' if fresh else 'had been started'}: {link}",
+        f"{project}: {'started' if fresh else 'had been started'}, {plan_of(document)}: {link}",
         extra={"project": project, "execution": arn, "input": document},
     )
-    return {"project": project, "execution_arn": arn, "console": link, "started": fresh}
+    return {
+        "project": project,
+        "execution_arn": arn,
+        "console": link,
+        "logs": log_link(
+            arn, log_group, document["run"]["id"], project, now, now + LONGEST_READING
+        ),
+        "started": fresh,
+    }
 
 
-def console_link(execution_arn: str) -> str:
-    _, partition, _, region, *_ = execution_arn.split(":")
-    host = {
-        "aws-cn": "console.amazonaws.cn",
-        "aws-us-gov": "console.amazonaws-us-gov.com",
-    }.get(partition, "console.aws.amazon.com")
-    return (
-        f"https://{region}.{host}/states/home?region={region}"
-        f"#/v2/executions/details/{execution_arn}"
-    )
+def plan_of(document: dict[str, Any]) -> str:
+    """What the run will do, in words."""
+    run, selection = document["run"], document["selection"]
+    names = ", ".join(str(named) for named in selection["servers"])
+    which = f"servers {names}" if names else "all servers"
+    if selection["label_selector"]:
+        which += f" that match {selection['label_selector']}"
+    if run["prune_only"]:
+        what = f"only pruning, keeps {run['retention']}"
+    else:
+        what = f"keeps {run['retention']}"
+    locked = f"waits up to {run['lock_wait_minutes']} min for locked ones"
+    parts = [
+        *(["dry run: nothing is made or deleted"] if run["dry_run"] else []),
+        which,
+        f"{what}, deletes at most {run['max_deletions']} of each",
+        locked if run["on_locked"] == "wait" else "skips locked ones",
+    ]
+    return "; ".join(parts)

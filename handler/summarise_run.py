@@ -1,181 +1,184 @@
-"""SummariseRun: fold a batch's results into the run's totals; after the last, give the verdict."""
+"""SummariseRun: fold a batch's results into the run's totals; after the last, give the verdict.
 
-from collections.abc import Callable, Iterator
+Whatever else it tells people (figures, freshness, the notification) may fail and changes neither
+verdict nor summary.
+"""
+
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
-from document import Run
-from hetzner import Hetzner, HetznerError
-from inventory import Inventory, take_inventory
-from job import Result, run_again
-from run import RunDocument, Totals
-from runtime import hetzner_for, logger
+import metrics
+import notification
+from afterwards import Findings, concerns_of, everywhere_since, look
+from document import parse_time
+from hetzner import Hetzner
+from job import Result
+from links import execution_link, log_link
+from results import results_of, why_unlisted
+from run import Concern, RunDocument, Totals
+from runtime import hetzner_for, logger, put_metrics, sns, summary_settings
+from settings import SummarySettings
+from summary import cause, rows, summary_line, verdict_of
 
 CAUSE_CHARACTERS = 4000
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
     error = str((event.get("error") or {}).get("Error", ""))
-    return summarise_run(document, error, lambda: hetzner_for(document.run.project, context))
+    return summarise_run(
+        document, error, lambda project: hetzner_for(project, context), summary_settings()
+    )
 
 
 def summarise_run(
-    document: RunDocument, error: str, connect: Callable[[], Hetzner]
+    document: RunDocument,
+    error: str,
+    connect: Callable[[str], Hetzner],
+    settings: SummarySettings,
 ) -> dict[str, Any]:
     """The document without the batch: status more, or the verdict with summary and error.
 
     `error` is the name of what the listing or the Map ended with, if it did not end by itself.
     """
-    results = list(_results(document, error))
+    results = list(results_of(document, error))
     for result in results:
         _log(result)
-    unlisted = _why_unlisted(document, error)
+    if not document.run.dry_run:
+        put_metrics(metrics.of_servers(document.run, results))
+    unlisted = why_unlisted(document, error)
     totals = document.totals.plus(results)
     document = replace(document, totals=totals, batch=(), handed_out=())
     if document.remaining and not unlisted:
         return document.going("more").to_dict()
-    inventory = None if unlisted else _inventory(document.run, connect)
-    return _end(document, unlisted, inventory)
+    findings = None if unlisted else look(document, settings, connect)
+    since = everywhere_since(document, findings, settings, connect)
+    return _end(document, unlisted, findings, since, settings)
 
 
-def _results(document: RunDocument, error: str) -> Iterator[Result]:
-    """One result for each server handed out, whatever the Map has given back."""
-    run = document.run
-    may = "" if run.dry_run or run.prune_only else "; a snapshot may have been started"
-    unheard = dict.fromkeys(document.handed_out)
-    for item in document.batch:
-        if not isinstance(item, dict) or item.get("id") not in unheard:
-            continue
-        del unheard[item["id"]]
-        if "name" in item:  # a server that the broken-off Map left without a result
-            reason = f"the run broke off ({error}){may}. To retry, {run_again(run)}."
-            yield Result(item["name"], item["id"], "failed", reason).fitted()
-        elif "was" in item:
-            yield _broken_off(item, run, may).fitted()
-        else:
-            yield Result(**item)
-    for server_id in unheard:
-        reason = f"its branch ended without a result{may}. To retry, {run_again(run)}."
-        yield Result(f"server {server_id}", server_id, "failed", reason).fitted()
-
-
-def _broken_off(item: dict[str, Any], run: Run, may: str) -> Result:
-    """A child that ended in ServerFailed: a bug or a broken configuration, not Hetzner."""
-    server, server_id, error = item["server"], item["id"], item["error"]
-    snapshot = item["snapshot"] or {}
-    image_id = snapshot.get("image_id")
-    if snapshot.get("available") and not run.dry_run:
-        reason = f"made, not pruned: a function broke off ({error}), see its log lines"
-        return Result(server, server_id, "available", reason, image_id, pruned=False)
-    started = f"; snapshot {image_id} was started" if image_id else may
-    reason = f"a function broke off ({error}), see its log lines{started}. To retry, "
-    return Result(server, server_id, "failed", f"{reason}{run_again(run)}.", image_id)
-
-
-def _why_unlisted(document: RunDocument, error: str) -> str:
-    if document.status == "failed":
-        return document.reason
-    if error and not document.handed_out:
-        return f"ListServers broke off ({error}), see its log lines"
-    return ""
-
-
-def _inventory(run: Run, connect: Callable[[], Hetzner]) -> Inventory | None:
-    """What snapshots there are now; the verdict neither waits for it nor depends on it."""
-    try:
-        hetzner = connect()
-        snapshots = hetzner.snapshots(run.owner)
-        server_ids = {server.id for server in hetzner.servers()}
-        inventory = take_inventory(snapshots, server_ids, hetzner.price())
-    except HetznerError as error:
-        logger.warning(f"The snapshots could not be counted: {error}")
-        return None
-    except Exception:
-        logger.exception("The snapshots could not be counted")
-        return None
-    for snapshot in snapshots:
-        if snapshot.server_id not in server_ids:
-            logger.info(
-                f"snapshot {snapshot.id} of {snapshot.created:%Y-%m-%d} ({snapshot.description}) "
-                "is of a server that no longer exists; it is never deleted by itself",
-                extra={"orphan": snapshot.id},
-            )
-    return inventory
-
-
-def _end(document: RunDocument, unlisted: str, inventory: Inventory | None) -> dict[str, Any]:
-    totals = document.totals
+def _end(
+    document: RunDocument,
+    unlisted: str,
+    findings: Findings | None,
+    since: datetime | None,
+    settings: SummarySettings,
+) -> dict[str, Any]:
+    run, totals = document.run, document.totals
     if unlisted and document.remaining:
-        unheard = f"{document.remaining} more servers: {unlisted}"
-        totals = replace(
-            totals,
-            failed=totals.failed + document.remaining,
-            attention=(unheard, *totals.attention),
-        )
+        reason = f"{document.remaining} more servers: {unlisted}"
+        totals = replace(totals, failed=totals.failed + document.remaining)
+        totals = totals.noting(Concern("failed", "", reason))
+    elif unlisted:
+        totals = totals.noting(Concern("failed", "", unlisted))
+    totals = totals.noting(*concerns_of(document, findings, settings))
+    concerns = [*totals.attention, *_unnamed(totals, document.remaining if unlisted else 0)]
     verdict = verdict_of(totals, unlisted)
-    line = summary_line(verdict, totals, document.run, unlisted)
+    inventory = findings.inventory if findings else None
+    began, now = parse_time(run.began), findings.now if findings else None
+    took_s = int((now - began).total_seconds()) if now and began else None
+    by_label = not document.selection.servers
+    line = summary_line(verdict, totals, run, unlisted, took_s, by_label)
     line += f"; {inventory}" if inventory else ""
+    if not run.dry_run:
+        put_metrics(metrics.of_run(run, verdict, totals))
+        if findings:
+            put_metrics(metrics.of_project(run, _figures(findings)))
+        if since:
+            put_metrics(
+                metrics.all_saved(run, since, now or document.watch.now or datetime.now(UTC))
+            )
+    _log_attention(concerns)
+    # What the line says already is not said again below it.
+    below = [concern for concern in concerns if concern.reason not in line]
     facts = {"verdict": verdict, "line": line, **asdict(totals)}
     facts["inventory"] = inventory and asdict(inventory)
-    document = replace(document, totals=totals, remaining=0).going(verdict, unlisted)
     log = logger.info if verdict == "Completed" else logger.error
     log(line, extra={"summary": facts})
+    name: str = verdict
+    if (verdict != "Completed" or settings.notify_always) and not _told(
+        document, verdict, line, totals, below, settings
+    ):
+        # The rule on the execution's status passes over our own verdicts, but not over this one.
+        name = f"{verdict}.NobodyWasTold"
+    document = replace(document, totals=totals, remaining=0).going(verdict, unlisted)
     return document.to_dict() | {
         "verdict": verdict,
         "summary": line,
-        "error": {"Error": verdict, "Cause": _cause(line, totals)},
+        "error": {"Error": name, "Cause": cause(line, below, CAUSE_CHARACTERS)},
     }
 
 
-def verdict_of(totals: Totals, unlisted: str = "") -> str:
-    """Completed, PartiallyFailed or Failed, as Velero uses these words."""
-    good = totals.servers - totals.failed
-    if (unlisted or totals.failed) and not good:
-        return "Failed"
-    return "PartiallyFailed" if unlisted or totals.failed or totals.not_pruned else "Completed"
+def _figures(findings: Findings) -> dict[str, float | None]:
+    inventory = findings.inventory
+    return {
+        metrics.STORED: inventory.all.size_gb if inventory else None,
+        metrics.COST: inventory.all.monthly if inventory else None,
+        metrics.ORPHANS: inventory.orphans.count if inventory else None,
+        metrics.OLDEST: findings.oldest_hours if findings.of_all else None,
+        metrics.REQUESTS_LEFT: findings.requests_left,
+    }
 
 
-def summary_line(verdict: str, totals: Totals, run: Run, unlisted: str) -> str:
-    """One line that a person can read, the same facts as in the summary's fields."""
-    if unlisted and not totals.servers:
-        return f"{verdict}: {unlisted}"
-    everyone = totals.servers + totals.left_out
-    if not everyone:
-        return f"{verdict}: the project {run.project} has no servers"
-    good = totals.available + totals.planned + totals.pruned
-    counts = [
-        f"{good} of {everyone} server{'s' if everyone > 1 else ''}",
-        *_some(totals.skipped, "skipped"),
-        *_some(totals.left_out, "left out"),
-        *_some(totals.failed, "failed"),
-        *_some(totals.not_pruned, "made but not pruned"),
-    ]
-    parts = [f"{verdict}: {', '.join(counts)}"]
-    if run.dry_run:
-        parts.append(f"dry run: nothing made or deleted, {totals.deleted} would be deleted")
-    else:
-        if totals.longest:
-            waited = f", {_time(totals.longest_waited_s)} of it waiting"
-            parts.append(f"longest {totals.longest} ({_time(totals.longest_s)}{waited})")
-        parts.append(f"{totals.deleted} old snapshot{'' if totals.deleted == 1 else 's'} deleted")
-    return "; ".join(parts)
+def _unnamed(totals: Totals, remaining: int) -> list[Concern]:
+    """How many more there were than the table has room for."""
+    named = sum(
+        c.what in ("failed", "made, not pruned") and bool(c.server) for c in totals.attention
+    )
+    count = totals.failed + totals.not_pruned - remaining - named
+    reason = f"{count} more failed or were not pruned: each has a line of its own in the log"
+    return [Concern("note", "", reason)] if count > 0 else []
 
 
-def _some(count: int, word: str) -> list[str]:
-    return [f"{count} {word}"] if count else []
+def _told(
+    document: RunDocument,
+    verdict: str,
+    line: str,
+    totals: Totals,
+    concerns: list[Concern],
+    settings: SummarySettings,
+) -> bool:
+    """Whether the notification has been taken."""
+    run, arn = document.run, document.execution
+    now = document.watch.now or datetime.now(UTC)
+    links = {
+        "The execution, and in it the Map run with a child for each server": execution_link(arn),
+        "The log of this run": log_link(
+            arn,
+            settings.log_group,
+            run.id,
+            run.project,
+            parse_time(run.began) or now,
+            datetime.now(UTC),
+        ),
+    }
+    try:
+        sns().publish(
+            TopicArn=settings.topic_arn,
+            Subject=notification.subject(verdict, totals, run, settings.stack),
+            Message=notification.text(verdict, line, concerns, run, links),
+        )
+    except (BotoCoreError, ClientError) as error:
+        logger.error(f"The notification could not be sent to {settings.topic_arn}: {error}")
+        return False
+    return True
 
 
-def _time(seconds: int) -> str:
-    return f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"
-
-
-def _cause(line: str, totals: Totals) -> str:
-    return "\n".join([line, *totals.attention])[:CAUSE_CHARACTERS]
+def _log_attention(concerns: list[Concern]) -> None:
+    """One line each, worst first; if there is nothing one that says so, for the dashboard."""
+    for rank, (row, concern) in enumerate(zip(rows(concerns), concerns, strict=True), start=1):
+        log = logger.info if concern.what == "note" else logger.warning
+        about = {"server": concern.server} if concern.server else {}
+        log(row, extra={**about, "attention": {"rank": rank, **asdict(concern)}})
+    if not concerns:
+        nothing = {"rank": 0, "what": "nothing", "server": "", "reason": ""}
+        logger.info("Nothing needs attention.", extra={"attention": nothing})
 
 
 def _log(result: Result) -> None:

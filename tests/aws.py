@@ -7,6 +7,7 @@ Retry waits.
 import importlib
 import json
 import logging
+import os
 import re
 import threading
 import time
@@ -75,6 +76,8 @@ class Aws:
     waits: list[int] = field(default_factory=list)
     invocations: list[Invocation] = field(default_factory=list)
     logs: list[dict[str, Any]] = field(default_factory=list)
+    # In CloudWatch's embedded format, as written.
+    metrics: list[dict[str, Any]] = field(default_factory=list)
     # Called after a function has returned, with its name, input and output.
     after: Callable[[str, Any, Any], None] | None = None
     before: Callable[[str, Any], None] | None = None
@@ -93,6 +96,8 @@ class Aws:
             if self.before:
                 self.before(function, event)
             request = request_id or f"{self._requests:08x}-0000-4000-8000-000000000000"
+            # Lambda names every invocation's trace; what the logger keeps back goes by it.
+            os.environ["_X_AMZN_TRACE_ID"] = f"Root=1-{self._requests:08x}-{'0' * 24}"
             output = importlib.import_module(module).handler(event, Context(function, request))
             output = json.loads(json.dumps(output))
             self.invocations.append(Invocation(function, event, output))
@@ -212,7 +217,6 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "POWERTOOLS_SERVICE_NAME": "hetzner-snapshots",
     }
     config = {
         "stepfunctions": {"execute_state_machine": True},
@@ -227,7 +231,9 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         ),
         patch.object(retrier_decl, "time", Waiting),
         _logged(aws.logs),
+        patch("summarise_run.put_metrics", aws.metrics.extend),
     ):
+        boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
         boto3.client("stepfunctions", region_name=REGION).create_state_machine(
             name="SnapshotRun",
             definition=stack.definition(),
@@ -243,6 +249,8 @@ def _logged(lines: list[dict[str, Any]]) -> Iterator[None]:
     for cached in (
         runtime.run_settings,
         runtime.api_settings,
+        runtime.summary_settings,
+        runtime.sns,
         runtime.ssm,
         runtime.step_functions,
         runtime._parameters,

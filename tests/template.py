@@ -20,6 +20,10 @@ PSEUDO = {
 }
 
 
+# Their Ref is a name.
+NAMED = ("AWS::CloudWatch::Dashboard", "AWS::Scheduler::ScheduleGroup")
+
+
 class Tags(yaml.SafeLoader):
     """YAML with CloudFormation's short tags, as {"Fn::Sub": …} and the like."""
 
@@ -42,7 +46,7 @@ def read_template() -> dict[str, Any]:
 
 
 class Stack:
-    """template.yaml with these parameters; a resource's Ref and GetAtt are its ARN."""
+    """template.yaml with these parameters; a resource's Ref is its ARN but where it is a name."""
 
     def __init__(self, **parameters: str) -> None:
         self.template = read_template()
@@ -56,7 +60,14 @@ class Stack:
 
     def resolved(self) -> Any:
         return self.resolve(
-            {k: v for k, v in self.template.items() if k in ("Globals", "Resources")}
+            {
+                "Globals": self.template["Globals"],
+                "Resources": {
+                    name: resource
+                    for name, resource in self.template["Resources"].items()
+                    if "Condition" not in resource or self.condition(resource["Condition"])
+                },
+            }
         )
 
     def environment(self, function: str) -> dict[str, str]:
@@ -76,22 +87,37 @@ class Stack:
             if name == "Fn::GetAtt":
                 return self.attribute(argument)
             if name == "Fn::Sub":
-                return re.sub(r"\$\{([^}]+)\}", lambda m: str(self.sub(m[1])), argument)
+                text, own = argument if isinstance(argument, list) else (argument, {})
+                own = self.resolve(own)
+                return re.sub(r"\$\{([^}]+)\}", lambda m: str(self.sub(m[1], own)), text)
+            if name == "Fn::FindInMap":
+                mapping, key, field = self.resolve(argument)
+                return self.template["Mappings"][mapping][key][field]
             if name == "Fn::If":
                 return self.resolve(argument[1 if self.condition(argument[0]) else 2])
             assert not name.startswith("Fn::"), f"{name} is not known here"
         return {key: self.resolve(item) for key, item in value.items()}
 
     def condition(self, name: str) -> bool:
-        left, right = self.resolve(self.template["Conditions"][name]["Fn::Equals"])
-        return bool(left == right)
+        return self.holds(self.template["Conditions"][name])
+
+    def holds(self, condition: dict[str, Any]) -> bool:
+        if "Fn::Not" in condition:
+            return not self.holds(condition["Fn::Not"][0])
+        left, right = self.resolve(condition["Fn::Equals"])
+        return str(left) == str(right)
 
     def ref(self, name: str) -> Any:
-        return {**PSEUDO, **self.parameters}.get(name) or (
-            "" if name in self.parameters else self.arn(name)
-        )
+        if name in PSEUDO or name in self.parameters:
+            return {**PSEUDO, **self.parameters}[name]
+        resource = self.template["Resources"][name]
+        if resource["Type"] == "AWS::Logs::LogGroup":
+            return self.resolve(resource["Properties"]["LogGroupName"])
+        return name if resource["Type"] in NAMED else self.arn(name)
 
-    def sub(self, name: str) -> Any:
+    def sub(self, name: str, own: dict[str, Any] | None = None) -> Any:
+        if own and name in own:
+            return own[name]
         return self.attribute(name) if "." in name else self.ref(name)
 
     def attribute(self, name: str) -> str:
@@ -105,6 +131,12 @@ class Stack:
             "AWS::Serverless::StateMachine": ("states", f"stateMachine:{name}"),
             "AWS::IAM::Role": ("iam", f"role/{name}"),
             "AWS::Logs::LogGroup": ("logs", f"log-group:{name}"),
+            "AWS::SNS::Topic": ("sns", name),
+            "AWS::SQS::Queue": ("sqs", name),
+            "AWS::Events::Rule": ("events", f"rule/{name}"),
+            "AWS::CloudWatch::Alarm": ("cloudwatch", f"alarm:{name}"),
+            "AWS::CloudWatch::Dashboard": ("cloudwatch", f"dashboard/{name}"),
+            "AWS::Scheduler::ScheduleGroup": ("scheduler", f"schedule-group/{name}"),
         }[kind]
         region = "" if service == "iam" else REGION
         return f"arn:aws:{service}:{region}:{ACCOUNT}:{part}"

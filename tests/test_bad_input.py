@@ -6,6 +6,7 @@ A message is clear if it names the field and the value and says what would be ri
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.aws import Aws
 from tests.template import Stack, read_template
 
 LABEL_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9]", re.ASCII)
+NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 NOT_TEXT: list[Any] = [None, True, 0, 1, -1, 1.5, [], ["x"], {}, {"x": 1}]
 NOT_BOOL: list[Any] = [None, "true", "false", "", "yes", 0, 1, 1.0, [], {}]
 BAD_POLICIES = [
@@ -133,7 +135,7 @@ def test_a_bad_policy_is_answered_with_the_bad_token_and_a_good_one(text: str) -
 @pytest.mark.parametrize("text", [t for t in BAD_POLICIES if LABEL_VALUE.fullmatch(t)])
 def test_a_bad_label_names_itself_and_its_remedy(text: str) -> None:
     labels = {"hetzner-snapshots/retention": text}
-    server = ServerDetails(1, "sg5", "running", None, None, None, None, labels)
+    server = ServerDetails(1, "sg5", "running", None, None, None, None, labels, NOW)
     problem = _with_labels(server).problem
     assert problem is not None
     assert problem.startswith("its label hetzner-snapshots/retention: ")
@@ -143,7 +145,7 @@ def test_a_bad_label_names_itself_and_its_remedy(text: str) -> None:
 @pytest.mark.parametrize("value", ["no", "0", "off", "False", "FALSE", "disabled", "", "true."])
 def test_a_bad_enabled_label_names_itself_and_its_remedy(value: str) -> None:
     labels = {"hetzner-snapshots/enabled": value}
-    server = ServerDetails(1, "sg5", "running", None, None, None, None, labels)
+    server = ServerDetails(1, "sg5", "running", None, None, None, None, labels, NOW)
     assert _with_labels(server).problem == (
         f"its label hetzner-snapshots/enabled is {value!r}; write true or false"
     )

@@ -246,6 +246,7 @@ def test_an_outage_does_not_stop_the_watch() -> None:
     class Silent:
         answered_at: datetime | None = None
         requests_left: int | None = None
+        requests_per_hour: int | None = None
 
     class Answering(Silent):
         answered_at = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)

@@ -39,7 +39,11 @@ def test_every_parameter_and_its_default_are_listed() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", section("Settings"), re.MULTILINE)
     parameters = read_template()["Parameters"]
     assert [name for name, _ in rows] == list(parameters)
-    words = {"Owner": "the stack's name", "LabelSelector": "all servers"}
+    words = {
+        "Owner": "the stack's name",
+        "LabelSelector": "all servers",
+        "NotificationEmail": "nobody",
+    }
     for name, default in rows:
         assert default.strip("`") == words.get(name, str(parameters[name]["Default"])), name
 

@@ -28,7 +28,7 @@ def test_every_server_gets_one_snapshot(aws: Aws, project: Project) -> None:
     assert night.verdict() == "Completed"
     assert night.run_id == "20261121T020000Z"
     assert available(project) == dict.fromkeys(("sg5", "web-1", "db-1", "no-ipv4", "no-ipv6"), 1)
-    assert night.summary().startswith("Completed: 5 of 5 servers; longest ")
+    assert night.summary().startswith("Completed: 5 of 5 servers; 5 made in ")
     image = next(i for i in project.images.values() if i.labels[LABEL_SERVER_NAME] == "sg5")
     assert image.description == "sg5-snapshot 20261121T020000Z"
     assert night.results["sg5"]["image_id"] == image.id
@@ -387,7 +387,8 @@ def test_a_bug_in_one_branch_is_a_result_and_not_a_crash(
     ("function", "verdict", "cause"),
     [
         ("ListServers", "Failed", "ListServers broke off (ZeroDivisionError)"),
-        ("PruneSnapshots", "PartiallyFailed", "made, not pruned: a function broke off"),
+        # Its listing was to prove the snapshot available: nothing is claimed.
+        ("PruneSnapshots", "Failed", "a function broke off (ZeroDivisionError)"),
         ("SummariseRun", "ZeroDivisionError", ""),
     ],
 )
@@ -439,8 +440,10 @@ def test_requests_are_made_in_the_state_machine_only_as_often_as_it_waits(
     server = project.add_server("sg5")
     project.snapshot_seconds[server.id] = 150
     aws.run({})
-    # list, look (2), create, polls, list; and for the summary snapshots, servers and price
-    assert len(world.requests) == 8 + len(aws.waits)
+    # List, look (2), create, one look, the listing that finds it available; and for the summary
+    # snapshots, servers and price.
+    assert len(world.requests) == 9
+    assert len(aws.waits) == 3
 
 
 def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: Aws) -> None:
@@ -454,6 +457,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         LockWaitMinutes="7",
         SnapshotMinutes="8",
         ServersAtATime="9",
+        RateLimitFloorPercent="0",
     )
     import runtime
 
@@ -477,6 +481,8 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "snapshot_minutes": 8,
         "others": [],
         "began": None,
+        "rate_limit_floor": 0,
+        "fleet": None,
     }
     assert available(project) == {"sg5": 1}
     [image] = project.images.values()

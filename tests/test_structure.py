@@ -11,38 +11,52 @@ from typing import Any
 import pytest
 
 from job import RESULT_BYTES, Result, Server, StartedSnapshot
-from list_servers import PROBLEM_BYTES
+from list_servers import NAME_BYTES, PROBLEM_BYTES
 from request import MOST_SELECTION_CHARACTERS
-from run import BATCH, MOST_ATTENTION, Totals
+from run import BATCH, MOST_ATTENTION, Concern, Totals
+from start_run import MOST_PROJECTS
 from tests.aws import FUNCTIONS
 from tests.template import ROOT, Stack
 
 HANDLER = ROOT / "handler"
 STATE_BYTES = 262_144
 PURE = {
-    "document": set(),
-    "job": {"document"},
+    "document": {"pacing"},
+    "job": {"document", "pacing"},
     "pacing": set(),
     "request": {"document", "retention"},
     "retention": set(),
     "run": {"document", "job"},
     "settings": {"document", "retention"},
     "hetzner": {"document", "inventory", "job"},
+    "links": {"document"},
+    "results": {"document", "job", "run"},
+    "summary": {"document", "run"},
+    "notification": {"document", "job", "run", "summary"},
+    "freshness": {"job"},
+    "metrics": {"document", "job", "run"},
+    "afterwards": {"document", "freshness", "hetzner", "inventory", "run", "runtime", "settings"},
     "inventory": set(),
     "runtime": {"document", "hetzner", "job", "settings"},
 }
 NO_CLOCK_OR_ENVIRONMENT = (
     "document",
+    "freshness",
     "inventory",
     "job",
+    "links",
+    "notification",
     "pacing",
     "request",
+    "results",
     "retention",
     "run",
     "settings",
+    "summary",
 )
 LIBRARIES = {
     "hetzner": {"hcloud", "requests"},
+    "metrics": {"aws_lambda_powertools"},
     "runtime": {"boto3", "botocore", "aws_lambda_powertools", "mypy_boto3_ssm",
                 "mypy_boto3_stepfunctions"},
 }  # fmt: skip
@@ -227,8 +241,8 @@ def test_the_map_never_starts_over_and_tolerates_every_failure(definition: dict[
 
 def test_every_wait_takes_its_seconds_from_a_function(definition: dict[str, Any]) -> None:
     waits = [state for _, state in all_states(definition) if state["Type"] == "Wait"]
-    assert len(waits) == 4
-    assert all(state["SecondsPath"] == "$.wait_seconds" for state in waits)
+    paths = sorted(state["SecondsPath"] for state in waits)
+    assert paths == ["$.server.start_s"] + 4 * ["$.wait_seconds"]
 
 
 def test_a_choice_state_is_a_question(definition: dict[str, Any]) -> None:
@@ -240,7 +254,7 @@ def test_a_choice_state_is_a_question(definition: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "text", ["x" * 100_000, "\u00e4" * 100_000, "\U0001f4be" * 100_000, '"\n' * 9999]
 )
-def test_four_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
+def test_five_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
     worst = Result(
         server=text,
         id=10**12,
@@ -257,26 +271,30 @@ def test_four_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
     assert fitted.image_id == worst.image_id
     size = len(json.dumps(asdict(fitted)))
     assert size <= RESULT_BYTES
-    totals = Totals(attention=(f"{fitted.server}: {fitted.reason}",) * MOST_ATTENTION)
-    rest = len(json.dumps(asdict(totals))) + MOST_SELECTION_CHARACTERS + 5_000
+    concern = Concern("made, not pruned", fitted.server, fitted.reason)
+    totals = Totals(attention=(concern,) * MOST_ATTENTION)
+    projects = ["p" * 29] * MOST_PROJECTS
+    rest = len(json.dumps([asdict(totals), projects])) + MOST_SELECTION_CHARACTERS + 5_000
     assert BATCH * (size + 2) + rest < STATE_BYTES
 
 
-def test_four_hundred_servers_of_the_worst_kind_fit_a_state() -> None:
-    worst = Server(id=10**12, name="x" * 253, retention="r" * 63, problem="p" * PROBLEM_BYTES)
+def test_five_hundred_servers_of_the_worst_kind_fit_a_state() -> None:
+    worst = Server(
+        id=10**12, name="x" * NAME_BYTES, retention="r" * 63, problem="p" * PROBLEM_BYTES
+    )
     assert (
         BATCH * (len(json.dumps(asdict(worst))) + 2) + MOST_SELECTION_CHARACTERS + 15_000
         < STATE_BYTES
     )
 
 
-def test_four_hundred_broken_off_children_fit_a_state(definition: dict[str, Any]) -> None:
+def test_five_hundred_broken_off_children_fit_a_state(definition: dict[str, Any]) -> None:
     child = definition["States"]["SnapshotServers"]["ItemProcessor"]["States"]["ServerFailed"]
     assert child["Parameters"].keys() == {
         "server.$", "id.$", "status", "was.$", "snapshot.$", "error.$",
     }  # fmt: skip
     output = {
-        "server": "x" * 253,
+        "server": "x" * NAME_BYTES,
         "id": 10**12,
         "status": "failed",
         "was": "available",

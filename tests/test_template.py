@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from request import Request
-from settings import ApiSettings, RunSettings
+from settings import ApiSettings, RunSettings, SummarySettings
 from start_run import first_document
 from tests.aws import FUNCTIONS
 from tests.template import Stack
@@ -23,8 +23,14 @@ CHANGED = {
     "LockWaitMinutes": "5",
     "SnapshotMinutes": "50",
     "ServersAtATime": "3",
+    "RateLimitFloorPercent": "50",
+    "NotificationEmail": "me@example.org",
+    "Notify": "always",
+    "FreshnessHours": "50",
+    "SavedQueries": "false",
     "LogRetentionDays": "7",
     "LogLevel": "DEBUG",
+    "Architecture": "x86_64",
     "HetznerEndpoint": "http://127.0.0.1:1/v1",
 }
 
@@ -81,11 +87,13 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "dry_run": False,
         "prune_only": False,
         "max_deletions": 5,
-        "servers_at_a_time": 100,
+        "servers_at_a_time": 200,
         "lock_wait_minutes": 60,
         "snapshot_minutes": 180,
         "others": (),
+        "rate_limit_floor": 20,
         "began": None,
+        "fleet": None,
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -102,7 +110,9 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "lock_wait_minutes": 5,
         "snapshot_minutes": 50,
         "others": (),
+        "rate_limit_floor": 50,
         "began": None,
+        "fleet": None,
     }
 
 
@@ -124,6 +134,20 @@ def test_all_functions_write_to_the_one_log_group() -> None:
         assert "LoggingConfig" not in template["Resources"][function]["Properties"]
 
 
+def test_what_summarise_run_is_told_reaches_it() -> None:
+    assert SummarySettings.from_env(Stack().environment("SummariseRun")) == SummarySettings(
+        stack="hetzner-snapshots",
+        log_group="/hetzner-snapshots/hetzner-snapshots",
+        topic_arn="arn:aws:sns:eu-central-1:123456789012:Notifications",
+        notify_always=False,
+        label_selector="",
+        freshness_hours=26,
+    )
+    changed = SummarySettings.from_env(Stack(**CHANGED).environment("SummariseRun"))
+    assert (changed.notify_always, changed.freshness_hours) == (True, 50)
+    assert changed.label_selector == "env=prod"
+
+
 def test_no_token_is_in_any_environment() -> None:
     for function in FUNCTIONS:
         names = Stack().environment(function).keys()
@@ -142,8 +166,24 @@ def statements(stack: Stack) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def test_no_role_has_a_wildcard_for_action_or_resource() -> None:
+# These take no resource; AWS documents them with "*".
+LOG_DELIVERY = {
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+
+def test_no_role_has_a_wildcard_but_for_setting_up_log_delivery() -> None:
     for role, statement in statements(Stack()):
+        if role == "SnapshotRunRole" and statement["Resource"] == "*":
+            assert set(statement["Action"]) == LOG_DELIVERY
+            continue
         for key in ("Action", "Resource"):
             values = statement[key] if isinstance(statement[key], list) else [statement[key]]
             for value in values:

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
 
 import runtime
 import start_run
+import summarise_run
 from hetzner import client_for
 from tests.aws import FUNCTIONS
 from tests.chaos.cloud import Cloud, stack
@@ -57,13 +59,20 @@ def in_place(cloud: Cloud) -> Iterator[None]:
     environment = {"AWS_DEFAULT_REGION": "eu-central-1", "POWERTOOLS_SERVICE_NAME": "chaos"}
     for function in FUNCTIONS:
         environment |= stack().environment(function)
-    for cached in (runtime.run_settings, runtime.api_settings, runtime._parameters):
+    for cached in (
+        runtime.run_settings,
+        runtime.api_settings,
+        runtime.summary_settings,
+        runtime._parameters,
+    ):
         cached.cache_clear()
     with (
         patch.dict("os.environ", environment),
         patch.object(runtime, "ssm", lambda: cloud),
         patch.object(start_run, "ssm", lambda: cloud),
         patch.object(start_run, "step_functions", lambda: cloud),
+        patch.object(summarise_run, "sns", lambda: SimpleNamespace(publish=lambda **_: {})),
+        patch.object(summarise_run, "put_metrics", list),
         patch.object(start_run, "datetime", Now),
         patch.object(runtime, "hcloud_client", cache(connect)),
         patch("hcloud._client.time.sleep", no_sleep),

@@ -1,0 +1,68 @@
+"""How old every server's newest good snapshot is: pure."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from job import LABEL_ENABLED
+
+
+class Server(Protocol):
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def created(self) -> datetime: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+
+class Snapshot(Protocol):
+    @property
+    def created(self) -> datetime: ...
+    @property
+    def server_id(self) -> int | None: ...
+    @property
+    def is_available(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A server with the time its newest good snapshot is of; without one, of its own creation."""
+
+    server: str
+    since: datetime
+    snapshot: bool
+
+    def why_overdue(self, now: datetime, limit_hours: int) -> str:
+        """Empty while it is no older than that."""
+        if now - self.since <= timedelta(hours=limit_hours):
+            return ""
+        days = f"{(now - self.since) / timedelta(days=1):.1f} days old"
+        moment = f"{self.since:%Y-%m-%d %H:%MZ}"
+        if self.snapshot:
+            return f"its newest good snapshot is {days}, of {moment}"
+        return f"it has no good snapshot and is {days} itself, created {moment}"
+
+
+def saved_since(
+    servers: Iterable[Server], matching: Collection[int], snapshots: Iterable[Snapshot]
+) -> list[Saved]:
+    """Longest ago first: the servers that the selector matches and no label leaves out.
+
+    A server without a good snapshot counts from its creation, so that one made after last night's
+    run is no alarm.
+    """
+    newest: dict[int, datetime] = {}
+    for snapshot in snapshots:
+        if snapshot.is_available and snapshot.server_id is not None:
+            earlier = newest.get(snapshot.server_id, snapshot.created)
+            newest[snapshot.server_id] = max(earlier, snapshot.created)
+    found = [
+        Saved(server.name, newest.get(server.id, server.created), server.id in newest)
+        for server in servers
+        if server.id in matching and server.labels.get(LABEL_ENABLED) != "false"
+    ]
+    return sorted(found, key=lambda saved: (saved.since, saved.server))

@@ -1,0 +1,289 @@
+"""Deployed, given a token, tried, changed, beside another, removed: by the commands people type."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
+from local.simulator import Image
+from tests.deploy_place import REGION, Place, a_place
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+STACK, OTHER = "hetzner-snapshots", "staging"
+PARAMETER = "/hetzner-snapshots/tokens/default"
+TOKEN = "a-token-that-must-be-shown-nowhere"
+READ_ONLY = "a-token-that-may-only-read"
+HOLDS_STATE = (
+    "LogGroup", "SnapshotRunLogGroup", "Notifications", "SnapshotRun", "DeadLetters",
+    "ScheduleGroup",
+)  # fmt: skip
+
+
+@dataclass
+class Step:
+    """What a command showed, and the code it ended with."""
+
+    code: int
+    shown: str
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with a_place(tmp_path_factory.mktemp("deploy")) as place:
+        project = place.world.project("default")
+        project.add_token(TOKEN)
+        project.add_token(READ_ONLY, read_only=True)
+        project.add_server("web-1")
+        built = place.make("build")
+        assert built.returncode == 0, built.stdout
+        yield place
+
+
+def night_of(place: Place, owner: str, days_ago: int) -> Image:
+    """A snapshot that an earlier night of that stack has left."""
+    project = place.world.project("default")
+    [server] = project.servers.values()
+    created = place.world.clock.now() - timedelta(days=days_ago)
+    labels = {
+        LABEL_MANAGED_BY: owner,
+        LABEL_RUN_ID: f"{created:%Y%m%dT%H%M%SZ}",
+        LABEL_SERVER_ID: str(server.id),
+        LABEL_SERVER_NAME: server.name,
+    }
+    return project.add_snapshot(server, created=created, labels=labels)
+
+
+def local_parameters(place: Place) -> str:
+    """MiniStack cannot deploy the queries; and no run must start by itself."""
+    return f"SavedQueries=false ScheduleState=DISABLED HetznerEndpoint={place.hetzner}"
+
+
+@pytest.fixture(scope="module")
+def before(place: Place) -> dict[str, set[str]]:
+    return place.everything()
+
+
+@pytest.fixture(scope="module")
+def not_there(place: Place) -> Step:
+    done = place.make("smoke", REGION=REGION)
+    return Step(done.returncode, done.stdout)
+
+
+@pytest.fixture(scope="module")
+def deployed(place: Place, before: dict[str, set[str]], not_there: Step) -> Step:
+    answers = [
+        ("E-mail", "nobody"),
+        ("E-mail", "ops@example.com"),
+        ("Which snapshots", "daily2"),
+        ("When to run", ""),
+        ("time zone", "Europe/Berlin"),
+    ]
+    return Step(*place.at_a_terminal("deploy", *answers, PARAMETERS=local_parameters(place)))
+
+
+@pytest.fixture(scope="module")
+def tokens(place: Place, deployed: Step) -> dict[str, Step]:
+    tried = {
+        "none stored": place.make("smoke"),
+        "nothing": place.make("token", given="\n"),
+        "no token": place.make("token", given="two words\n"),
+        "wrong": place.make("token", given="of-nobody\n"),
+        "read-only": place.make("token", given=f"{READ_ONLY}\n"),
+    }
+    steps = {name: Step(done.returncode, done.stdout) for name, done in tried.items()}
+    names = [p["Name"] for p in place.client("ssm").describe_parameters()["Parameters"]]
+    steps["left by these"] = Step(0, " ".join(names))
+    steps["piped"] = Step(
+        (done := place.make("token", given=f" {TOKEN}\n")).returncode, done.stdout
+    )
+    typed = place.at_a_terminal("token", ("(typed unseen): ", TOKEN))
+    return {**steps, "typed": Step(*typed)}
+
+
+@pytest.fixture(scope="module")
+def tried(place: Place, tokens: dict[str, Step]) -> Step:
+    done = place.make("smoke")
+    return Step(done.returncode, done.stdout)
+
+
+@dataclass
+class Update:
+    step: Step
+    before: dict[str, str]
+    after: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def updated(place: Place, tried: Step) -> Update:
+    ids = place.ids(STACK)
+    done = place.make("deploy", PARAMETERS="Retention=daily1 LogRetentionDays=30 Notify=always")
+    return Update(Step(done.returncode, done.stdout), ids, place.ids(STACK))
+
+
+@dataclass
+class Beside:
+    """Two stacks on one project: by stack its snapshots, and those that it decided about."""
+
+    own: dict[str, set[int]]
+    decided: dict[str, set[int]]
+
+
+@pytest.fixture(scope="module")
+def beside(place: Place, updated: Update) -> Beside:
+    nights = {
+        owner: [night_of(place, owner, days) for days in (1, 2, 3)] for owner in (STACK, OTHER)
+    }
+    made = place.make(
+        "deploy", STACK=OTHER, PARAMETERS=f"Retention=daily1 {local_parameters(place)}"
+    )
+    assert made.returncode == 0, made.stdout
+    for stack in (STACK, OTHER):
+        smoke = place.make("smoke", STACK=stack)
+        assert smoke.returncode == 0, smoke.stdout
+        assert "dry run: nothing made or deleted, 3 would be deleted" in smoke.stdout
+    return Beside(
+        {owner: {image.id for image in images} for owner, images in nights.items()},
+        {
+            stack: {
+                line["decision"]["image_id"] for line in place.lines(stack) if "decision" in line
+            }
+            for stack in (STACK, OTHER)
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def removed(place: Place, beside: Beside) -> dict[str, Step]:
+    unasked = place.make("destroy")
+    refused = place.at_a_terminal("destroy", ("Remove the stack", "n"))
+    steps = {"unasked": Step(unasked.returncode, unasked.stdout), "refused": Step(*refused)}
+    still_there = place.ids(STACK)
+    steps["agreed"] = Step(*place.at_a_terminal("destroy", ("Remove the stack", "y")))
+    assert still_there
+    other = place.make("smoke", STACK=OTHER)
+    steps["the other after that"] = Step(other.returncode, other.stdout)
+    done = place.make("destroy", STACK=OTHER, YES="1")
+    return {**steps, "the other": Step(done.returncode, done.stdout)}
+
+
+def test_a_stack_that_is_not_there_is_said_with_where_it_was_looked_for(not_there: Step) -> None:
+    assert not_there.code == 2
+    assert f"There is no stack {STACK} in {REGION} of the account" in not_there.shown
+    assert "`make deploy REGION=us-east-1`" in not_there.shown
+    assert "Traceback" not in not_there.shown
+
+
+def test_the_first_deployment_asks_in_words_and_keeps_the_answers(
+    place: Place, deployed: Step
+) -> None:
+    assert deployed.code == 0, deployed.shown
+    assert "NotificationEmail is 'nobody'; it must be one e-mail address" in deployed.shown
+    given = place.parameters(STACK)
+    assert given["Retention"] == "daily2"
+    assert given["ScheduleTimezone"] == "Europe/Berlin"
+    assert given["NotificationEmail"] == "ops@example.com"
+    assert given["HetznerEndpoint"] == place.hetzner
+    assert "AWS writes to ops@example.com once" in deployed.shown
+    assert 'Retention = "daily' in (place.folder / "samconfig.toml").read_text()
+    assert "Next: `make token PROJECT=default`, `make smoke`." in deployed.shown
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("none stored", "There is no Hetzner API token yet."),
+        ("nothing", "No token was given, so nothing was stored."),
+        ("no token", "This is no API token, so nothing was stored"),
+        ("wrong", "Hetzner does not take this token, so nothing was stored"),
+        ("read-only", "The token may only read, so it was not stored."),
+    ],
+)
+def test_a_token_that_will_not_do_is_refused_with_the_remedy(
+    tokens: dict[str, Step], case: str, said: str
+) -> None:
+    assert tokens[case].code == 2
+    assert said in tokens[case].shown
+    assert "read and write permission" in tokens[case].shown
+    assert "Traceback" not in tokens[case].shown
+    assert tokens["left by these"].shown == ""
+
+
+@pytest.mark.parametrize(("how", "version"), [("piped", 1), ("typed", 2)])
+def test_a_token_is_tried_and_stored_encrypted(
+    place: Place, tokens: dict[str, Step], how: str, version: int
+) -> None:
+    assert tokens[how].code == 0, tokens[how].shown
+    assert "It reads: 1 server, web-1 among them." in tokens[how].shown
+    assert "It may write." in tokens[how].shown
+    assert f"{PARAMETER} (SecureString, version {version})" in tokens[how].shown
+    stored = place.client("ssm").get_parameter(Name=PARAMETER, WithDecryption=True)["Parameter"]
+    assert (stored["Value"], stored["Type"]) == (TOKEN, "SecureString")
+
+
+def test_the_trial_reads_all_and_writes_nothing(place: Place, tried: Step) -> None:
+    assert tried.code == 0, tried.shown
+    assert "default: Completed: 1 of 1 server; dry run: nothing made or deleted" in tried.shown
+    assert "https://us-east-1.console.aws.amazon.com/states/home" in tried.shown
+    # The only writes are those that `make token` tries a token with, and they hit nothing.
+    writes = [r for r in place.world.requests if r.method != "GET"]
+    assert {(r.method, r.status) for r in writes} == {("PUT", 401), ("PUT", 404)}
+
+
+def test_an_update_changes_what_was_asked_and_replaces_nothing_that_holds_state(
+    place: Place, updated: Update
+) -> None:
+    assert updated.step.code == 0, updated.step.shown
+    assert "With the answers in samconfig.toml" in updated.step.shown
+    given = place.parameters(STACK)
+    assert (given["Retention"], given["Notify"]) == ("daily1", "always")
+    assert given["NotificationEmail"] == "ops@example.com"
+    kept = {name: updated.before[name] for name in HOLDS_STATE}
+    assert {name: updated.after[name] for name in HOLDS_STATE} == kept
+    [group] = place.client("logs").describe_log_groups(
+        logGroupNamePrefix=f"/hetzner-snapshots/{STACK}"
+    )["logGroups"]
+    assert group["retentionInDays"] == 30
+
+
+def test_two_stacks_on_one_project_see_only_their_own_snapshots(beside: Beside) -> None:
+    # A dry run decides about the snapshot that it would make, too: that one has the number 0.
+    assert {stack: ids - {0} for stack, ids in beside.decided.items()} == beside.own
+
+
+def test_the_snapshots_outlive_both_stacks(
+    place: Place, beside: Beside, removed: dict[str, Step]
+) -> None:
+    left = place.world.project("default").images.keys()
+    assert left == beside.own[STACK] | beside.own[OTHER]
+
+
+def test_removing_asks_and_says_what_stays(place: Place, removed: dict[str, Step]) -> None:
+    assert removed["unasked"].code == 2
+    assert "`make destroy YES=1`" in removed["unasked"].shown
+    assert removed["refused"].code != 0
+    assert "Nothing was removed." in removed["refused"].shown
+    agreed = removed["agreed"]
+    assert agreed.code == 0, agreed.shown
+    assert f"The stack {STACK} is gone." in agreed.shown
+    assert f"hcloud image list -t snapshot -l hetzner-snapshots/managed-by={STACK}" in agreed.shown
+    assert f"aws ssm delete-parameter --region {REGION} --name {PARAMETER}" in agreed.shown
+    assert place.client("ssm").get_parameter(Name=PARAMETER)
+    assert removed["the other after that"].code == 0, removed["the other after that"].shown
+    assert removed["the other"].code == 0, removed["the other"].shown
+
+
+def test_nothing_is_left_of_the_stacks(
+    place: Place, before: dict[str, set[str]], removed: dict[str, Step]
+) -> None:
+    assert place.everything() == before
+
+
+def test_the_token_was_shown_nowhere(place: Place, removed: dict[str, Step]) -> None:
+    told = "".join(place.said)
+    assert len(told) > 10_000
+    assert TOKEN not in told and READ_ONLY not in told
+    files = [path for path in place.folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if TOKEN in path.read_text(errors="replace")]

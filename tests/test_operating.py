@@ -1,0 +1,316 @@
+"""docs/operating.md says what is there: reasons, figures, permissions, events, names."""
+
+import ast
+import json
+import random
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from bench.night import play
+from check_snapshot import MOST_FAILED_ACTIONS
+from local.logs import readable
+from local.simulator import Project
+from request import parse_event
+from run import MOST_ATTENTION
+from runtime import TOKEN_CACHE_SECONDS
+from summary import Verdict
+from tests.aws import Aws
+from tests.snapshots import ours
+from tests.template import ROOT, read_template
+from tests.test_observability import PROJECT, SERVICE, reads_of
+
+TEXT = (ROOT / "docs" / "operating.md").read_text()
+HANDLERS = sorted((ROOT / "handler").glob("*.py"))
+NIGHTS = 30
+HOURS = 30 * 24
+
+# Texts of the handlers that are no reason for anything: what is around the reasons.
+NOT_REASONS = {
+    "CheckSnapshot needs the snapshot that CreateSnapshot started",  # a bug's
+    "Needs attention, worst first:",
+    "run again with ",
+    "The execution, and in it the Map run with a child for each server",
+    "The log of this run",
+    "To make what is missing, once the reason is gone, start StartRun with\n  …\n"
+    "What is there already is not made again.",
+    " (dry run)",
+    ", … of … failed",
+    "… of … servers",
+    "made, not pruned",  # an attention's `what`
+    "no rule",  # a decision's kind
+    "the new snapshot",
+    "no correlation id",
+    "Scheduled Event",
+    '{"servers": ["sg5"], "dry_run": true}',
+    "longest … (… locked…)",
+    "… GB, … …/month net",
+    "dry run: nothing made or deleted, … would be deleted",
+    "… of … server…",
+    # The plan of a run.
+    "all servers",
+    " that match …",
+    "only pruning, keeps …",
+    "waits up to … min for locked ones",
+    "skips locked ones",
+    "dry run: nothing is made or deleted",
+    "…, deletes at most … of each",
+    "had been started",
+}
+# What a field of the event takes: the refusal says it.
+FIELDS = {"request.py": "FIELDS"}
+# A query for the console.
+NOT_FOR_PEOPLE = ("links.py",)
+
+
+def section(title: str) -> str:
+    [found] = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def table(text: str, head: str) -> list[list[str]]:
+    [found] = re.findall(rf"^\| {re.escape(head)}.*\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
+
+
+def texts(source: str) -> Iterator[str]:
+    """The strings of two words and more, docstrings apart; … where a value is filled in."""
+    tree = ast.parse(source)
+    passed = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            passed.add(id(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            passed |= {id(value) for value in node.values if isinstance(value, ast.Constant)}
+        elif isinstance(node, ast.AnnAssign | ast.Assign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and target.id in FIELDS.values():
+                passed |= {id(below) for below in ast.walk(node)}
+    for node in ast.walk(tree):
+        text = ""
+        if id(node) in passed:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = [v.value if isinstance(v, ast.Constant) else "…" for v in node.values]
+            text = "".join(str(part) for part in parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        if " " in text and len(re.findall(r"[A-Za-z]{2,}", text)) >= 2:
+            yield text
+
+
+def fits(pattern: str, text: str) -> bool:
+    wanted = ".*?".join(re.escape(part) for part in pattern.strip().split("…"))
+    return bool(re.search(wanted, text, re.DOTALL))
+
+
+REASONS = section("What each reason means")
+# In the page's other sections, too: the summary's line, an alarm's way out.
+SAID = [span for span in re.findall(r"`([^`\n]+)`", TEXT) if " " in span]
+FOUND = {
+    text for path in HANDLERS if path.name not in NOT_FOR_PEOPLE for text in texts(path.read_text())
+}
+
+
+def test_every_text_that_a_function_can_say_is_explained() -> None:
+    missing = {text for text in FOUND - NOT_REASONS if not any(fits(said, text) for said in SAID)}
+    assert not missing, f"write what it means and what to do into docs/operating.md: {missing}"
+    assert len(FOUND - NOT_REASONS) > 100
+
+
+def test_every_reason_that_is_explained_can_be_said() -> None:
+    examples = {"daily 3 of 7 (2026-11-18)"}
+    rows = re.findall(r"^\| (`.*?) \|", REASONS, re.MULTILINE)
+    said = {span for row in rows for span in re.findall(r"`([^`]+)`", row) if " " in span}
+    gone = {each for each in said - examples if not any(fits(each, text) for text in FOUND)}
+    assert not gone, gone
+    assert NOT_REASONS <= FOUND, NOT_REASONS - FOUND
+
+
+def test_the_statuses_are_those_of_the_functions() -> None:
+    given = {"available", "planned"}  # chosen before, and handed over by name
+    for path in HANDLERS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if node.func.attr in ("going", "done") and node.args:
+                    below = ast.walk(node.args[0])
+                    given |= {n.value for n in below if isinstance(n, ast.Constant)}
+    listed = [row[0].strip("`") for row in table(REASONS, "status")]
+    assert set(listed) - {"due"} == {status for status in given if status} - {"due"}
+    assert "due" in listed and len(listed) == len(set(listed))
+
+
+def test_a_bad_nights_reasons_are_explained(aws: Aws, project: Project) -> None:
+    locked, bad, unpruned, gone = (
+        project.add_server(name) for name in ("locked", "bad", "unpruned", "gone")
+    )
+    project.lock(locked, command="change_type", seconds=None)
+    project.next_action_fails(bad, times=99, after_seconds=20)
+    unpruned.labels["hetzner-snapshots/retention"] = "nonsense"
+    ours(project, gone, 50)
+    project.delete_server(gone)
+    aws.run({})
+    reasons = [line["reason"] for line in aws.logs if line.get("reason")]
+    assert len(set(reasons)) > 6
+    for reason in reasons:
+        assert any(fits(said, reason) for said in SAID), reason
+
+
+def test_the_night_of_a_server_is_what_make_logs_prints(
+    aws: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+    server = project.add_server("sg5")
+    for days in range(1, 4):
+        ours(project, server, days)
+    project.snapshot_seconds[server.id] = 180
+    project.lock(server, command="change_type", seconds=540)
+    aws.run({"scheduled_time": "2026-11-21T02:00:00Z"})
+    printed = "\n".join(line.plain.rstrip() for line in readable(map(json.dumps, aws.logs), "sg5"))
+    assert f"```\n{printed}\n```" in section("Reading a run"), printed
+
+
+def figures() -> dict[str, float]:
+    return {row[0]: float(row[1]) for row in table(section("What it costs"), "figure")}
+
+
+def cost_row(servers: int, of: dict[str, float]) -> str:
+    """A month's cost, from the figures that the page itself gives."""
+    server_nights = servers * NIGHTS
+    transitions = round(
+        server_nights * of["transitions of a server's night"]
+        + NIGHTS * of["transitions of a run besides"]
+    )
+    machine = transitions * of["$ for 1,000 transitions"] / 1000
+    seconds = server_nights * of["seconds of Lambda of a server's night"]
+    invocations = server_nights * of["invocations of a server's night"]
+    functions = (
+        seconds * 256 / 1024 * of["$ for a GB-second"]
+        + invocations * of["$ for 1,000,000 invocations"] / 1e6
+    )
+    logs = server_nights * of["kB of log of a server's night"] * 1e-6 * of["$ for a GB of log"]
+    hours = of["metrics"] * NIGHTS  # one hour each night
+    watched = hours * of["$ for a metric"] / HOURS + of["alarms"] * of["$ for an alarm"]
+    costs = (machine, functions, logs, watched, machine + functions + logs + watched)
+    return f"| {servers:,} | {transitions:,} | " + " | ".join(f"${c:.2f}" for c in costs) + " |"
+
+
+def test_the_costs_follow_from_the_figures() -> None:
+    for servers in (1, 10, 100, 1000):
+        row = cost_row(servers, figures())
+        assert row in section("What it costs"), row
+
+
+def test_the_figures_of_the_cost_are_those_of_a_night() -> None:
+    of, night = figures(), play("ours", 100, seed=1)
+    assert abs(night.transitions / 100 - of["transitions of a server's night"]) <= 2
+    assert night.invocations / 100 <= of["invocations of a server's night"]
+    assert night.waiting_s / 100 <= of["seconds of Lambda of a server's night"]
+
+
+def test_the_log_of_a_night_is_as_large_as_said(aws: Aws, project: Project) -> None:
+    for number in range(5):
+        server = project.add_server(f"web-{number}")
+        for days in range(1, 4):
+            ours(project, server, days)
+    assert aws.run({}).verdict() == "Completed"
+    # CloudWatch counts 26 bytes more for each; START, END and REPORT of an invocation are 430.
+    lines = [*aws.logs, *aws.metrics]
+    size = sum(len(json.dumps(line)) + 26 for line in lines) + 430 * len(aws.invocations)
+    per_server = size / 5 / 1000
+    # A run of few servers has its own lines, too.
+    assert per_server <= 1.2 * figures()["kB of log of a server's night"]
+
+
+def test_metrics_and_alarms_are_counted_right(aws: Aws) -> None:
+    series = reads_of(aws.stack)
+    of_project = sum(one.dimensions == PROJECT for one in series)
+    of_stack = sum(one.dimensions == SERVICE for one in series)
+    resources = read_template()["Resources"].values()
+    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in resources)
+    assert figures()["metrics"] == of_project + of_stack
+    assert figures()["alarms"] == alarms
+    assert f"{of_project} of a project, {of_stack} of the stack" in section("What it costs")
+    assert f"Each further project adds {of_project}" in section("What it costs")
+
+
+def actions(resource: dict[str, Any]) -> Iterator[str]:
+    properties = resource["Properties"]
+    documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    for document in [*documents, properties.get("PolicyDocument") or {"Statement": []}]:
+        for statement in document["Statement"]:
+            allowed = statement["Action"]
+            yield from [allowed] if isinstance(allowed, str) else allowed
+
+
+def test_the_permissions_are_those_of_the_template() -> None:
+    granted: set[tuple[str, str]] = set()
+    for name, resource in read_template()["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Role":
+            granted |= {(name, action) for action in actions(resource)}
+        elif resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+            for role in resource["Properties"]["Roles"]:
+                granted |= {(role["Ref"], action) for action in actions(resource)}
+    listed: set[tuple[str, str]] = set()
+    for roles, may, _, because in table(section("Permissions"), "role"):
+        assert because, may
+        for role in re.findall(r"`(\w+)`", roles):
+            listed |= {(role, action) for action in re.findall(r"`(\w+:\w+)`", may)}
+    assert listed == granted
+
+
+def test_every_alarm_has_its_row() -> None:
+    resources = read_template()["Resources"].items()
+    alarms = {name for name, resource in resources if resource["Type"].endswith("::Alarm")}
+    rows = table(section("Troubleshooting"), "alarm")
+    assert {row[0].strip("`") for row in rows} == alarms
+
+
+def test_every_name_is_one_of_the_templates() -> None:
+    template = read_template()
+    definition = json.loads((ROOT / "statemachine" / "snapshot_run.asl.json").read_text())
+    known = {
+        *template["Parameters"], *template["Resources"], *template["Outputs"],
+        *definition["States"], *get_args(Verdict),
+    }  # fmt: skip
+    names = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)(?:=[^`]*)?`", TEXT))
+    assert len(names) > 15
+    assert names <= known, names - known
+
+
+def test_every_event_can_be_pasted() -> None:
+    spans = re.findall(r"`(\{[^`]*\})`|--event '(\{.*?\})'", TEXT)
+    events = [a or b for a, b in spans if "…" not in a + b]
+    assert len(events) > 10
+    for event in events:
+        parse_event(json.loads(event))
+
+
+def test_numbers_in_the_text_are_those_of_the_code() -> None:
+    parameters = read_template()["Parameters"]
+    assert TOKEN_CACHE_SECONDS == 300 and "300 seconds" in section("Rotating a token")
+    assert MOST_FAILED_ACTIONS == 5 and "tried again, up to five times" in REASONS
+    assert MOST_ATTENTION == 20 and "the table names twenty" in REASONS
+    assert parameters["MaxDeletions"]["Default"] == 5
+    assert "`MaxDeletions` snapshots of a server (5)" in section("Changing retention")
+    queries = [
+        resource["Properties"]["Name"]["Fn::Sub"].rsplit("/", 1)[1][0]
+        for resource in read_template()["Resources"].values()
+        if resource["Type"] == "AWS::Logs::QueryDefinition"
+    ]
+    assert set(re.findall(r"saved query (\d)", TEXT)) == set(queries)
+
+
+def anchors(text: str) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_link_within_the_documents_leads_to_a_heading() -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", TEXT)
+    assert len(links) > 15
+    for target, anchor in links:
+        text = (ROOT / "docs" / target).read_text() if target else TEXT
+        assert anchor in anchors(text), f"{target}#{anchor}"

@@ -1,0 +1,255 @@
+"""Permissions: each role allows what is asked in its name, on what it is asked for, no more.
+
+What is asked is taken from the code, from calls recorded while stories run, from the definition and
+from the template, and compared both ways. What cannot be known here is what AWS itself asks in a
+role's name: for that the words of its documentation stand in this file.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from checks.translate import translated
+from local.simulator import Clock, Simulator, World
+from tests.aws import FUNCTIONS, deployed
+from tests.calls import actions_in_code, recorded, unrecognised
+from tests.conftest import TOKEN
+from tests.template import ACCOUNT, REGION, ROOT, Stack
+from tests.test_structure import all_states
+
+Pairs = set[tuple[str, str]]  # IAM action and resource
+# To set up log delivery Step Functions needs these; the Service Authorization Reference has no
+# resource type for any of them.
+LOG_DELIVERY = {
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+OTHER_PATH = "/elsewhere/tokens"
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[dict[str, Pairs]]:
+    """What the functions ask of AWS in nights that need all they can do."""
+    world = World(Clock(start=datetime(2026, 11, 21, 2, 0, tzinfo=UTC)), seed=1)
+    with Simulator(world) as simulator:
+        stack = Stack(HetznerEndpoint=simulator.url, TokenPath=OTHER_PATH)
+        with deployed(world.clock, stack) as aws, recorded(aws) as made:
+            for name in ("default", "second"):
+                project = world.project(name)
+                project.add_token(TOKEN + name)
+                aws.store_token(name, TOKEN + name)
+                project.add_server("good")
+                project.next_action_fails(project.add_server("bad"), times=99)
+            night = aws.run({})
+            assert night.verdict() == "PartiallyFailed"
+            assert aws.run({"run_id": night.run_id}).verdict() == "PartiallyFailed"
+            yield made
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def allowed_by(document: dict[str, Any]) -> Pairs:
+    for statement in document["Statement"]:
+        assert statement.keys() == {"Effect", "Action", "Resource"}
+        assert statement["Effect"] == "Allow"
+    return {
+        (action, json.dumps(resource) if isinstance(resource, dict) else resource)
+        for statement in document["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+
+
+def allowed(stack: Stack) -> dict[str, Pairs]:
+    """What the roles of the template allow."""
+    found: dict[str, Pairs] = {}
+    for name, resource in stack.resolved()["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Role":
+            assert resource["Properties"].keys() == {"AssumeRolePolicyDocument", "Policies"}
+            policies = resource["Properties"]["Policies"]
+            found[name] = set().union(*(allowed_by(p["PolicyDocument"]) for p in policies))
+    for resource in stack.resolved()["Resources"].values():
+        if resource["Type"] == "AWS::IAM::Policy":
+            for role in resource["Properties"]["Roles"]:
+                found[role.rpartition("/")[2]] |= allowed_by(resource["Properties"]["PolicyDocument"])
+    return found
+
+
+def needed(stack: Stack, asked: dict[str, Pairs]) -> dict[str, Pairs]:
+    """What is asked in the name of each role: by the functions, by Lambda, by Step Functions."""
+    needs: dict[str, Pairs] = defaultdict(set)
+    group = stack.resolved()["Globals"]["Function"]["LoggingConfig"]["LogGroup"]
+    for function in FUNCTIONS:
+        properties = stack.resource(function)["Properties"]
+        role = properties["Role"].rpartition("/")[2]
+        needs[role] |= asked[function]
+        # Lambda writes the log, and what failed for good, in the function's name.
+        [log] = [n for n in stack.template["Resources"] if stack_ref(stack, n) == group]
+        needs[role] |= {(f"logs:{a}", stack.arn(log)) for a in ("CreateLogStream", "PutLogEvents")}
+        if "EventInvokeConfig" in properties:
+            failed = properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
+            assert failed["Type"] == "SQS"
+            needs[role].add(("sqs:SendMessage", failed["Destination"]))
+    needs["SnapshotRunRole"] = needed_by_the_machine(stack)
+    return needs
+
+
+def stack_ref(stack: Stack, name: str) -> Any:
+    is_group = stack.template["Resources"][name]["Type"] == "AWS::Logs::LogGroup"
+    return stack.ref(name) if is_group else None
+
+
+def needed_by_the_machine(stack: Stack) -> Pairs:
+    needs: Pairs = set()
+    machine = stack.arn("SnapshotRun")
+    for _, state in all_states(json.loads(stack.definition())):
+        if state["Type"] == "Task":
+            needs.add(("lambda:InvokeFunction", state["Resource"]))
+        if state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
+            needs.add(("states:StartExecution", machine))
+            # AWS documents the first; a child's ARN has the Map's label in it.
+            for name in ("SnapshotRun", f"SnapshotRun/{state['Label']}"):
+                children = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{name}:*"
+                needs |= {(f"states:{a}Execution", children) for a in ("Describe", "Stop")}
+    if stack.resource("SnapshotRun")["Properties"]["Logging"]["Destinations"]:
+        needs |= {(action, "*") for action in LOG_DELIVERY}
+    return needs
+
+
+def differences(stack: Stack, asked: dict[str, Pairs]) -> list[str]:
+    """What a role lacks, and what it allows though nothing asks for it."""
+    have, need = allowed(stack), needed(stack, asked)
+    found = []
+    for role in sorted(have.keys() | need.keys()):
+        mine, wanted = have.get(role, set()), need.get(role, set())
+        found += [f"{role} lacks {action} on {on}" for action, on in sorted(wanted - mine)]
+        found += [f"{role} need not have {action} on {on}" for action, on in sorted(mine - wanted)]
+    return found
+
+
+def test_every_role_allows_what_is_asked_in_its_name_and_nothing_else(
+    asked: dict[str, Pairs],
+) -> None:
+    assert differences(Stack(TokenPath=OTHER_PATH), asked) == []
+
+
+def test_the_stories_ask_for_all_that_the_code_can_ask_for(asked: dict[str, Pairs]) -> None:
+    assert unrecognised() == []
+    for function in FUNCTIONS:
+        made = {action for action, _ in asked[function]}
+        assert made == actions_in_code(Stack(), function), function
+
+
+def statements(stack: Stack, role: str) -> list[dict[str, Any]]:
+    policies = stack.template["Resources"][role]["Properties"]["Policies"]
+    found: list[dict[str, Any]] = policies[0]["PolicyDocument"]["Statement"]
+    return found
+
+
+def test_a_permission_that_is_missing_too_much_or_too_wide_is_found(
+    asked: dict[str, Pairs],
+) -> None:
+    def changed(role: str) -> tuple[Stack, list[dict[str, Any]]]:
+        stack = Stack(TokenPath=OTHER_PATH)
+        return stack, statements(stack, role)
+
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:Notifications"
+    tokens = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{OTHER_PATH}/*"
+
+    stack, policy = changed("SummariseRunRole")
+    policy.remove({"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Notifications"}})
+    assert differences(stack, asked) == [f"SummariseRunRole lacks sns:Publish on {topic}"]
+
+    stack, policy = changed("ListServersRole")
+    policy.append({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic})
+    assert differences(stack, asked) == [f"ListServersRole need not have sns:Publish on {topic}"]
+
+    stack, policy = changed("CheckSnapshotRole")
+    policy[-1]["Resource"] = "*"
+    assert differences(stack, asked) == [
+        f"CheckSnapshotRole lacks ssm:GetParameter on {tokens}",
+        "CheckSnapshotRole need not have ssm:GetParameter on *",
+    ]
+
+    stack, policy = changed("SnapshotRunRole")
+    machine = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
+    policy[0]["Resource"][0] = {"Fn::GetAtt": "StartRun.Arn"}
+    assert differences(stack, asked) == [
+        f"SnapshotRunRole lacks lambda:InvokeFunction on {machine}:ListServers",
+        f"SnapshotRunRole need not have lambda:InvokeFunction on {machine}:StartRun",
+    ]
+
+
+def test_every_function_has_a_role_of_its_own_and_only_its_service_may_take_it() -> None:
+    stack = Stack()
+    roles = {name: stack.resource(name)["Properties"]["Role"] for name in FUNCTIONS}
+    assert len(set(roles.values())) == len(FUNCTIONS)
+    users = {role.rpartition("/")[2]: "lambda.amazonaws.com" for role in roles.values()}
+    users["SnapshotRunRole"] = "states.amazonaws.com"
+    assert users.keys() == allowed(stack).keys()
+    for role, service in users.items():
+        [trust] = stack.resource(role)["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": service}
+        assert trust["Action"] == "sts:AssumeRole"
+
+
+def test_the_roles_that_sam_adds_are_known_and_as_narrow() -> None:
+    resources = translated(ROOT / "template.yaml")["Resources"]
+    iam = {name for name, r in resources.items() if r["Type"].startswith("AWS::IAM::")}
+    added = iam - Stack().template["Resources"].keys()
+    # The schedule's: it calls StartRun, and keeps what it could not deliver.
+    assert added == {"StartRunNightlyRole"}
+    role = resources["StartRunNightlyRole"]["Properties"]
+    assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
+    target = resources["StartRunNightly"]["Properties"]["Target"]
+    assert set().union(*(allowed_by(p["PolicyDocument"]) for p in role["Policies"])) == {
+        ("lambda:InvokeFunction", json.dumps(target["Arn"])),
+        ("sqs:SendMessage", json.dumps(target["DeadLetterConfig"]["Arn"])),
+    }
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": ["scheduler.amazonaws.com"]}
+    # Nobody else may call a function: the account's own callers go by their own policies.
+    assert not [name for name, r in resources.items() if r["Type"] == "AWS::Lambda::Permission"]
+
+
+def test_the_topic_is_open_to_those_who_are_sent_there_and_to_nobody_else() -> None:
+    stack = Stack()
+    topic = stack.arn("Notifications")
+    senders = set()
+    for resource in stack.resolved()["Resources"].values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            assert properties["AlarmActions"] == [topic]
+            senders.add("cloudwatch.amazonaws.com")
+        if resource["Type"] == "AWS::Events::Rule":
+            assert [target["Arn"] for target in properties["Targets"]] == [topic]
+            senders.add("events.amazonaws.com")
+    policy = stack.resource("NotificationsPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    assert {statement["Principal"]["Service"] for statement in policy} == senders
+    for statement in policy:
+        assert (statement["Action"], statement["Resource"]) == ("sns:Publish", topic)
+        # Without it every account's alarms and rules could send.
+        assert statement["Condition"]
+
+
+def test_every_permission_in_the_template_has_its_reason_above_it() -> None:
+    lines = [line.strip() for line in (ROOT / "template.yaml").read_text().splitlines()]
+    found = 0
+    for above, line, below in zip(lines, lines[1:], lines[2:], strict=False):
+        if line == "- Effect: Allow" and not below.startswith("Principal"):
+            found += 1
+            assert re.match(r"# \w", above), f"no reason above: {below}"
+    assert found == sum(len(statements(Stack(), role)) for role in allowed(Stack())) + 2
