@@ -32,7 +32,8 @@ class Mutant:
 
 CREATE, CHECK = "handler/create_snapshot.py", "handler/check_snapshot.py"
 PRUNE, HETZNER = "handler/prune_snapshots.py", "handler/hetzner.py"
-SUMMARISE, LIST = "handler/summarise_run.py", "handler/list_servers.py"
+SUMMARY, RESULTS = "handler/summary.py", "handler/results.py"
+PACING = "handler/pacing.py"
 RETENTION, MACHINE = "handler/retention.py", "statemachine/snapshot_run.asl.json"
 
 MUTANTS = [
@@ -77,8 +78,8 @@ MUTANTS = [
     Mutant(
         "wait beyond the snapshot's deadline",
         CHECK,
-        'return job.going("creating", reason, min(seconds, job.left_s))',
-        'return job.going("creating", reason, seconds)',
+        "return job.going(status, wait.because(reason), min(wait.seconds, job.left_s))",
+        "return job.going(status, wait.because(reason), wait.seconds)",
     ),
     Mutant(
         "prune on an incomplete listing",
@@ -104,8 +105,8 @@ MUTANTS = [
     Mutant(
         "tell the request, token and all",
         HETZNER,
-        "{type(error).__name__}",
-        "{error.request and error.request.headers}",
+        'no answer from Hetzner: {type(error).__name__}"',
+        'no answer from Hetzner: {error.request and error.request.headers}"',
     ),
     Mutant(
         "prune before the new snapshot is available",
@@ -138,16 +139,37 @@ MUTANTS = [
     ),
     Mutant(
         "call a run Completed that left something unpruned",
-        SUMMARISE,
+        SUMMARY,
         '"PartiallyFailed" if unlisted or totals.failed or totals.not_pruned',
         '"PartiallyFailed" if unlisted or totals.failed',
     ),
     Mutant(
         "forget servers without a result",
-        SUMMARISE,
+        RESULTS,
         "for server_id in unheard:",
         "for server_id in ():",
         "tests/test_stories.py::test_a_branch_that_ends_without_a_result_is_a_failure",
+    ),
+    Mutant(
+        "spend the whole rate limit",
+        PACING,
+        "return in_turn_s + self.refill_s(-self.spare)",
+        "return 0.0",
+        "tests/test_rate_limit.py",
+    ),
+    Mutant(
+        "ask again at once when refused",
+        PACING,
+        "seconds = max(in_trouble(attempts, spread).seconds, budget.refill_s(-budget.spare))",
+        "seconds = 1.0",
+        "tests/test_pacing.py::test_all_who_were_refused_do_not_come_back_at_once",
+    ),
+    Mutant(
+        "start whatever is left of the rate limit",
+        PACING,
+        "    if missing <= 0:",
+        "    if True:",
+        "tests/test_rate_limit.py::test_a_run_that_finds_the_limit_used_up_waits_before_it_starts",
     ),
     Mutant(
         "end green whatever the verdict",

@@ -1,0 +1,102 @@
+"""Fleets that need more requests than Hetzner's rate limit has: slower, and nothing fails.
+
+The limits are small ones so that the nights are short; `make bench FULL=1` plays real sizes.
+"""
+
+from functools import cache
+from typing import Any
+
+import pytest
+import requests
+
+from tests.chaos.cloud import Execution
+from tests.chaos.stage import Stage
+from tests.chaos.wire import ENDPOINT
+from tests.template import Stack
+
+
+class Fleet(Stage):
+    """So many servers in one project with so many requests per hour; notes what is left."""
+
+    def __init__(self, servers: int, per_hour: int, floor: int = 20) -> None:
+        super().__init__()
+        for number in range(servers):
+            self.project.add_server(f"s{number}")
+        self.project.rate_limit = per_hour
+        self.floor = floor
+        self.left: list[int] = []
+        serve = self.wire._serve
+
+        def noting(request: requests.PreparedRequest) -> Any:
+            answer = serve(request)
+            self.left.append(self.project.budget.remaining())
+            return answer
+
+        self.wire._serve = noting  # type: ignore[method-assign]
+
+    def night(self, monkeypatch: pytest.MonkeyPatch) -> Execution:
+        monkeypatch.setattr("tests.chaos.cloud.stack", lambda: _stack(self.floor))
+        monkeypatch.setattr("tests.chaos.process.stack", lambda: _stack(self.floor))
+        self.play({})
+        [execution] = self.cloud.executions.values()
+        made = [i for i in self.project.images.values() if i.status == "available"]
+        assert len(made) == len(self.project.servers)
+        return execution
+
+    @property
+    def refused(self) -> int:
+        return sum(request.status == 429 for request in self.world.requests)
+
+
+@cache
+def _stack(floor: int) -> Stack:
+    return Stack(HetznerEndpoint=ENDPOINT, RateLimitFloorPercent=str(floor))
+
+
+@pytest.mark.parametrize(("servers", "per_hour"), [(60, 400), (60, 300), (100, 400)])
+def test_a_fleet_larger_than_the_rate_limit_is_done_and_leaves_some_to_others(
+    monkeypatch: pytest.MonkeyPatch, servers: int, per_hour: int
+) -> None:
+    fleet = Fleet(servers, per_hour)
+    assert fleet.night(monkeypatch).status == "SUCCEEDED"
+    assert len(fleet.world.requests) > 0.8 * per_hour
+    assert not fleet.refused
+    # They do not know of each other: the floor may be overrun a little.
+    assert min(fleet.left) >= 0.4 * 0.2 * per_hour
+
+
+def test_the_floor_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    least = []
+    for floor in (0, 50):
+        fleet = Fleet(50, 300, floor)
+        assert fleet.night(monkeypatch).status == "SUCCEEDED"
+        assert not fleet.refused
+        least.append(min(fleet.left))
+    assert least[0] < 75
+    assert least[1] > 100
+
+
+@pytest.mark.parametrize(("taken", "refused"), [(220, 0), (300, 1)])
+def test_a_run_that_finds_the_limit_used_up_waits_before_it_starts(
+    monkeypatch: pytest.MonkeyPatch, taken: int, refused: int
+) -> None:
+    fleet = Fleet(20, 300)
+    fleet.project.spend_budget(taken)
+    assert fleet.night(monkeypatch).status == "SUCCEEDED"
+    # At most the listing was refused; the servers' first requests came when they were there.
+    assert fleet.refused == refused
+    listings = [i.output for i in fleet.cloud.invocations if i.function == "ListServers"]
+    assert [listing["status"] for listing in listings].count("ready") == 1
+    assert "too few requests left to start" in listings[-2]["reason"]
+
+
+def test_a_hundred_cold_containers_that_read_the_token_at_once_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = Fleet(100, 3600)
+    fleet.cloud.ssm_errors = ["", *["ThrottlingException"] * 60]
+    execution = fleet.night(monkeypatch)
+    assert execution.status == "SUCCEEDED"
+    assert not fleet.cloud.ssm_errors
+    # Of the night it costs seconds: a throttled read is tried again soon, and not in step.
+    assert max(result["waited_s"] for result in execution.results.values()) < 120
