@@ -4,6 +4,13 @@ A look at a snapshot costs a request of a rate limit that others share, and thre
 the state machine. So it is looked at when it should be done: by what this server's earlier ones
 took, then by the progress so far, and without either ever more rarely.
 
+Of a server's requests, under eight, three start its snapshot (its actions, our snapshots of it, the
+create), between two and three look at it, one lists, one deletes. What is merged: the actions tell
+both who holds the lock and what earlier snapshots took; the listing that the pruning needs is also
+the last look (half a request and a transition less for each server). What is not: 25 actions
+fit one request, but then one branch would wait for 25 servers; and neither of the two looks before
+a create is left out, they are what makes it exactly one.
+
 `spread` is a number from 0 to 1, drawn by the caller, that keeps a fleet from asking in step.
 """
 
@@ -85,7 +92,7 @@ class Budget:
         Nothing to speak of in the upper half. At the floor all together ask just as often as the
         limit refills; below it, only after it has refilled to the floor.
         """
-        emptiness = min(1.0, 1 - self.spare / (self.per_hour - self.kept))
+        emptiness = min(1.0, max(0.0, 1 - self.spare / (self.per_hour - self.kept)))
         in_turn_s = self.refill_s(REQUESTS_PER_WAIT * self.sharing) * emptiness**8
         return in_turn_s + self.refill_s(-self.spare)
 
