@@ -60,6 +60,8 @@ def deploy(url: str, folder: Path, parameters: Mapping[str, str]) -> dict[str, s
         *("--capabilities", "CAPABILITY_IAM", "--no-progressbar"),
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset"),
         "--parameter-overrides",
+        # MiniStack cannot deploy them.
+        'SavedQueries="false"',
         *(f'{name}="{value}"' for name, value in parameters.items()),
     ]
     # As in the Makefile. Not the cloud's folder: SAM may outlive that for a moment.
@@ -110,12 +112,22 @@ class LogTail:
     OVERLAP_MS = 2_000
     # MiniStack gives no more in one answer, and no token for the rest.
     MOST_LINES = 10_000
+    MOST_ANSWERS = 100
 
     def __init__(self, url: str, group: str, since: float) -> None:
         self._logs = boto3.client("logs", **connection(url))
         self._group = group
         self._from_ms = int(since * 1000)
         self._read: set[tuple[str, int, str, int]] = set()
+
+    def all_lines(self) -> list[str]:
+        """Everything so far."""
+        found: list[str] = []
+        for _ in range(self.MOST_ANSWERS):
+            if not (more := self.lines()):
+                break
+            found += more
+        return found
 
     def lines(self) -> list[str]:
         """What came since the last call, oldest first."""

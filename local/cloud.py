@@ -56,7 +56,7 @@ class Servers:
         aws.wait_until(lambda: _answers(f"{url}/_ministack/health"))
         return url
 
-    def start_simulator(self) -> None:
+    def start_simulator(self, fleet: str = FLEET, seed: int = SEED) -> None:
         """Its time begins; does nothing if there is another API."""
         if self._options.endpoint:
             return
@@ -67,7 +67,7 @@ class Servers:
             [
                 *("--port", str(self._simulator_port)),
                 *("--scale", f"{1 / self._options.wait_scale:g}"),
-                *("--fleet", FLEET, "--seed", str(SEED), "--ready-file", str(ready_file)),
+                *("--fleet", fleet, "--seed", str(seed), "--ready-file", str(ready_file)),
             ],
             self._folder / "simulator.log",
             SIMULATOR_TOKEN=self._options.token,

@@ -72,9 +72,10 @@ def test_a_server_one_after_the_other_takes_as_long_as_all_of_them_together(
 def test_transitions_are_counted_as_aws_bills_them() -> None:
     night = play("ours", 1, SEED)
     # The run's own: ListServers, ServersListed?, SnapshotServers, SummariseRun, RunDone?,
-    # RunCompleted. The child's: its start, ServerDone, and for each task the choice after it.
+    # RunCompleted. The child's: its start, WaitToStart, ServerDone, and for each task the choice
+    # after it.
     tasks = night.invocations - 3  # without StartRun, ListServers, SummariseRun
-    waits = night.transitions - (6 + 2 + 2 * tasks)
+    waits = night.transitions - (6 + 3 + 2 * tasks)
     [sample] = night.samples
     assert 1 <= waits <= tasks
     assert tasks >= 2 + sample.polls - 1

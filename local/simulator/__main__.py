@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local.simulator.clock import Clock
+from local.simulator.drawn import add_drawn_fleet
 from local.simulator.fleet import add_default_fleet, add_plain_fleet
 from local.simulator.server import Simulator
 from local.simulator.world import World
@@ -25,10 +26,14 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
 
     world = World(Clock(datetime.now(UTC), arguments.scale), arguments.seed)
+    kind, _, count = arguments.fleet.rpartition(":")
     if arguments.fleet == "default":
         project = add_default_fleet(world)
+    elif kind == "drawn":
+        project = world.project("default")
+        add_drawn_fleet(project, arguments.seed, int(count))
     else:
-        project = add_plain_fleet(world, int(arguments.fleet))
+        project = add_plain_fleet(world, int(count))
     project.add_token(os.environ.get("SIMULATOR_TOKEN", "simulated-token"))
 
     try:
@@ -56,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         "--scale", type=float, default=1.0, help="simulated seconds per real second"
     )
     parser.add_argument(
-        "--fleet", type=_fleet, default="default", help="default, or a number of plain servers"
+        "--fleet",
+        type=_fleet,
+        default="default",
+        help="default, a number of plain servers, or drawn:100 (as the benchmark's, by the seed)",
     )
     parser.add_argument("--seed", type=int, default=1, help="of durations and sizes")
     parser.add_argument("--ready-file", type=Path, help="gets url and pid once it is listening")
@@ -67,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fleet(text: str) -> str:
-    if text != "default" and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither 'default' nor a number")
+    if text != "default" and not text.removeprefix("drawn:").isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither default nor 100 nor drawn:100")
     return text
 
 

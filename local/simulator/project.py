@@ -15,6 +15,7 @@ from local.simulator.model import (
     Image,
     ImageStatus,
     ImageType,
+    ProgressStyle,
     Server,
 )
 
@@ -37,6 +38,8 @@ class Project:
         self.image_limit: int | None = None
         # Seconds, or a list that each create takes its first element from; otherwise drawn.
         self.snapshot_seconds: dict[int, float | list[float]] = {}
+        # How the progress of a server's actions moves, where it is not the world's way.
+        self.progress_styles: dict[int, ProgressStyle] = {}
         self._servers: dict[int, Server] = {}
         self._images: dict[int, Image] = {}
         self._actions: dict[int, Action] = {}
@@ -233,7 +236,7 @@ class Project:
             command=command,
             server_id=server.id,
             clock=self.world.clock,
-            progress_style=self.world.progress,
+            progress_style=self.progress_styles.get(server.id, self.world.progress),
             started=now,
             ends_at=None if seconds is None else now + timedelta(seconds=seconds),
             locks=locks,
