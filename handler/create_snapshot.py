@@ -219,7 +219,7 @@ def _creating(
     )
     elapsed_s = look.elapsed_s if look else 0
     wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, job.budget, spread())
-    return job.going("creating", wait.because(reason), wait.seconds)
+    return job.going("creating", wait.because(reason), min(wait.seconds, job.left_s) or 1)
 
 
 def _locked(

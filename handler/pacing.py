@@ -160,7 +160,8 @@ def while_creating(
         at = history
     at = at or _by_guess(elapsed_s, looks, spread)
     seconds = round(_within(SNAPSHOT_SECONDS, at.seconds - elapsed_s))
-    return _stretched(replace(at, seconds=seconds), budget, spread / 10)
+    due = at.due and elapsed_s + seconds >= at.seconds
+    return _stretched(replace(at, seconds=seconds, due=due), budget, spread / 10)
 
 
 def _usual(earlier_s: Sequence[int]) -> tuple[float, float]:

@@ -225,3 +225,9 @@ def test_a_fleet_starts_in_turn_and_later_ones_as_others_end() -> None:
     assert max(turns.count(second) for second in set(turns[:200]) - {0}) == pacing.STARTS_PER_SECOND
     assert turns[0] == 0
     assert set(turns[200:]) == {0}
+
+
+def test_what_takes_hours_is_looked_at_in_between_and_not_taken_for_due() -> None:
+    wait = pacing.while_creating(3600, [Look(3600, 40)], (), FULL, 0)
+    assert wait.seconds == pacing.SNAPSHOT_SECONDS[1]
+    assert not wait.due
