@@ -5,22 +5,28 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 
+import notification
 from bench.night import play
 from check_snapshot import MOST_FAILED_ACTIONS
+from inventory import Inventory, Stock
+from job import run_again
 from local.logs import readable
 from local.simulator import Project
+from metrics import NAMESPACE
 from request import parse_event
-from run import MOST_ATTENTION
+from run import MOST_ATTENTION, Concern, Totals
 from runtime import TOKEN_CACHE_SECONDS
-from summary import Verdict
+from summary import Verdict, summary_line
 from tests.aws import Aws
+from tests.cloudwatch import series_of_widget, widgets
 from tests.snapshots import ours
-from tests.template import ROOT, read_template
-from tests.test_observability import PROJECT, SERVICE, reads_of
+from tests.template import ROOT, Stack, read_template
+from tests.test_hetzner import RUN
 
 TEXT = (ROOT / "docs" / "operating.md").read_text()
 HANDLERS = sorted((ROOT / "handler").glob("*.py"))
@@ -133,9 +139,9 @@ def test_the_statuses_are_those_of_the_functions() -> None:
     given = {"available", "planned"}  # chosen before, and handed over by name
     for path in HANDLERS:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr in ("going", "done") and node.args:
-                    below = ast.walk(node.args[0])
+            match node:
+                case ast.Call(func=ast.Attribute(attr="going" | "done"), args=[first, *_]):
+                    below = ast.walk(first)
                     given |= {n.value for n in below if isinstance(n, ast.Constant)}
     listed = [row[0].strip("`") for row in table(REASONS, "status")]
     assert set(listed) - {"due"} == {status for status in given if status} - {"due"}
@@ -170,6 +176,34 @@ def test_the_night_of_a_server_is_what_make_logs_prints(
     aws.run({"scheduled_time": "2026-11-21T02:00:00Z"})
     printed = "\n".join(line.plain.rstrip() for line in readable(map(json.dumps, aws.logs), "sg5"))
     assert f"```\n{printed}\n```" in section("Reading a run"), printed
+
+
+def test_the_message_is_the_one_that_is_sent() -> None:
+    run = replace(RUN, id="20261121T020000Z", project="default")
+    locked = "locked by change_type (action 17, 40 %, since 02:01Z)"
+    totals = Totals(
+        available=6, failed=1, left_out=1, deleted=2, longest="web-1", longest_s=431
+    ).noting(
+        Concern(
+            "failed", "sg5", f"no snapshot made after 60 min: {locked}. To retry, {run_again(run)}."
+        ),
+        Concern("note", "db-1", "1 kept only by delete protection"),
+    )
+    line = summary_line("PartiallyFailed", totals, run, took_s=3660)
+    stock = Stock(23, 180.0, "2026-11-18", 1.98, "EUR")
+    inventory = Inventory(stock, Stock(0, 0.0, "", 0.0, "EUR"))
+    links = dict.fromkeys(
+        (
+            "The execution, and in it the Map run with a child for each server",
+            "The log of this run",
+        ),
+        "https://…",
+    )
+    subject = notification.subject("PartiallyFailed", totals, run, "hetzner-snapshots")
+    text = notification.text(
+        "PartiallyFailed", f"{line}; {inventory}", totals.attention, run, links
+    )
+    assert f"```\n{subject}\n\n{text}```" in section("Reading a run")
 
 
 def figures() -> dict[str, float]:
@@ -207,7 +241,9 @@ def test_the_figures_of_the_cost_are_those_of_a_night() -> None:
     of, night = figures(), play("ours", 100, seed=1)
     assert abs(night.transitions / 100 - of["transitions of a server's night"]) <= 2
     assert night.invocations / 100 <= of["invocations of a server's night"]
-    assert night.waiting_s / 100 <= of["seconds of Lambda of a server's night"]
+    # A cold start is about a second.
+    seconds = night.waiting_s + night.computing_s + night.cold_starts
+    assert seconds / 100 <= of["seconds of Lambda of a server's night"]
 
 
 def test_the_log_of_a_night_is_as_large_as_said(aws: Aws, project: Project) -> None:
@@ -224,14 +260,23 @@ def test_the_log_of_a_night_is_as_large_as_said(aws: Aws, project: Project) -> N
     assert per_server <= 1.2 * figures()["kB of log of a server's night"]
 
 
-def test_metrics_and_alarms_are_counted_right(aws: Aws) -> None:
-    series = reads_of(aws.stack)
-    of_project = sum(one.dimensions == PROJECT for one in series)
-    of_stack = sum(one.dimensions == SERVICE for one in series)
-    resources = read_template()["Resources"].values()
-    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in resources)
+def test_metrics_and_alarms_are_counted_right() -> None:
+    # What the dashboard and the alarms read is what is emitted; other tests hold that.
+    resources = Stack().resolved()["Resources"].values()
+    alarms = [r["Properties"] for r in resources if r["Type"] == "AWS::CloudWatch::Alarm"]
+    series = {
+        (one.name, one.dimensions)
+        for widget in widgets(Stack().resource("Dashboard"), "metric")
+        for one in series_of_widget(widget["metrics"])
+    } | {
+        (alarm["MetricName"], frozenset(d["Name"] for d in alarm["Dimensions"]))
+        for alarm in alarms
+        if alarm["Namespace"] == NAMESPACE
+    }
+    of_project = sum("project" in dimensions for _, dimensions in series)
+    of_stack = len(series) - of_project
     assert figures()["metrics"] == of_project + of_stack
-    assert figures()["alarms"] == alarms
+    assert figures()["alarms"] == len(alarms)
     assert f"{of_project} of a project, {of_stack} of the stack" in section("What it costs")
     assert f"Each further project adds {of_project}" in section("What it costs")
 
@@ -280,6 +325,15 @@ def test_every_name_is_one_of_the_templates() -> None:
     assert names <= known, names - known
 
 
+def test_every_make_command_is_one_of_the_makefiles() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    asked = set(re.findall(r"(?:`|^)make ([a-z-]+)", TEXT, re.MULTILINE))
+    assert {"deploy", "token", "smoke", "destroy", "logs", "plan"} <= asked <= targets
+    parameters = read_template()["Parameters"]
+    for given in re.findall(r"PARAMETERS='?([^`]+)", TEXT):
+        assert set(re.findall(r"(\w+)=", given)) <= set(parameters)
+
+
 def test_every_event_can_be_pasted() -> None:
     spans = re.findall(r"`(\{[^`]*\})`|--event '(\{.*?\})'", TEXT)
     events = [a or b for a, b in spans if "…" not in a + b]
@@ -295,6 +349,9 @@ def test_numbers_in_the_text_are_those_of_the_code() -> None:
     assert MOST_ATTENTION == 20 and "the table names twenty" in REASONS
     assert parameters["MaxDeletions"]["Default"] == 5
     assert "`MaxDeletions` snapshots of a server (5)" in section("Changing retention")
+    alarm = Stack().resource("RunNotCompletedAlarm")["Properties"]
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 24 * 3600
+    assert "`RunNotCompletedAlarm` stays red for 24 hours" in TEXT
     queries = [
         resource["Properties"]["Name"]["Fn::Sub"].rsplit("/", 1)[1][0]
         for resource in read_template()["Resources"].values()
