@@ -26,7 +26,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 endif
 .DELETE_ON_ERROR:
 .PHONY: help run up invoke logs down plan deploy token smoke destroy build events test chaos mutants bench \
-	check format-check lint types template fmt clean package sbom audit release lock setup
+	check format-check lint types template workflows fmt clean package sbom audit release lock setup
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -91,7 +91,7 @@ mutants: .venv/complete ## break the code on purpose, line by line: does a night
 bench: build ## how long, how many requests, what it costs: beside other ways, and the promises
 	$(PY) -m bench --seeds $(SEEDS) --deployed $(if $(filter-out 0,$(FULL)),--full --docs)
 
-check: format-check lint types template sbom audit test ## format, lint, types, template, package, then all tests
+check: format-check lint types template workflows sbom audit test ## format, lint, types, template, package, then all tests
 
 format-check: setup
 	$(PY) -m ruff format --check .
@@ -110,6 +110,13 @@ template: setup .venv-checks/complete
 	.venv-sam/bin/cfn-lint --template build/translated.json
 	.venv-checks/bin/checkov --quiet --compact --skip-download --framework cloudformation \
 		--file build/translated.json
+
+# zizmor looks for what makes workflows unsafe; the schemas are GitHub's.
+workflows: setup .venv-checks/complete
+	.venv-checks/bin/zizmor --offline --no-progress --quiet .github
+	$(call SCHEMA,github-workflows,workflows/*.yml)
+	$(call SCHEMA,dependabot,dependabot.yml)
+	$(call SCHEMA,github-issue-forms,ISSUE_TEMPLATE/*.yml)
 
 fmt: setup ## put the code into its format
 	$(PY) -m ruff check --fix .
@@ -204,6 +211,10 @@ define ENVIRONMENT
 @$(PYTHON) -m venv $(1)
 @$(1)/bin/python -m $(INSTALL) --requirement $(2)
 @touch $@
+endef
+
+define SCHEMA
+.venv-checks/bin/check-jsonschema --builtin-schema vendor.$(1) .github/$(2)
 endef
 
 define PUT_EVENT

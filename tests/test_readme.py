@@ -65,9 +65,3 @@ def test_the_calendar_is_what_make_plan_prints() -> None:
     ).stdout
     [calendar] = re.findall(r"```\n(daily7.*?)\n```", section("Retention"), re.DOTALL)
     assert planned.startswith(calendar)
-
-
-def test_every_link_to_a_file_leads_somewhere() -> None:
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
-            assert (document.parent / target).exists(), target

@@ -1,0 +1,85 @@
+"""Known holes in what is deployed: `python -m checks.audit [required]`.
+
+pip-audit asks the package index about every line of requirements/runtime.txt. A package that it
+could not ask about, it passes over and calls the rest clean; here that counts as not audited, and
+with `required` (as on GitHub) as a failure. Without, a machine that has no network still passes.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = ROOT / "requirements" / "runtime.txt"
+REPORT = ROOT / "build" / "audit.json"
+LONGEST_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What pip-audit found: holes, packages it could not ask about, packages it knows as clean."""
+
+    holes: tuple[str, ...]
+    unknown: tuple[str, ...]
+    clean: int
+
+    @classmethod
+    def from_report(cls, report: dict[str, Any]) -> "Audit":
+        packages = report["dependencies"]
+        asked = [package for package in packages if "skip_reason" not in package]
+        return cls(
+            holes=tuple(
+                f"{package['name']} {package['version']}: {hole['id']}, "
+                f"repaired in {', '.join(hole['fix_versions']) or 'no version yet'}"
+                for package in asked
+                for hole in package["vulns"]
+            ),
+            unknown=tuple(p["name"] for p in packages if "skip_reason" in p),
+            clean=sum(not package["vulns"] for package in asked),
+        )
+
+    def verdict(self, required: bool) -> tuple[str, bool]:
+        """What to print, and whether it is good enough."""
+        if self.holes:
+            what = "\n  ".join(self.holes)
+            return f"Known holes:\n  {what}\nRaise them in requirements/ with `make lock`.", False
+        if self.unknown or not self.clean:
+            what = ", ".join(self.unknown) or "anything"
+            said = f"NOT AUDITED: the package index tells nothing about {what}."
+            return f"{said} Try again where it can be reached.", not required
+        return f"{self.clean} packages audited, no known hole.", True
+
+
+def run_pip_audit() -> Audit:
+    """Asks. Where the index cannot be reached at all, nothing is known about anything."""
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.unlink(missing_ok=True)
+    pip_audit = ROOT / ".venv-checks" / "bin" / "pip-audit"
+    try:
+        subprocess.run(
+            [
+                *(pip_audit, "--requirement", REQUIREMENTS, "--disable-pip"),
+                *("--progress-spinner", "off", "--format", "json", "--output", REPORT),
+            ],
+            capture_output=True,
+            check=False,  # it fails on holes, too: the report tells
+            timeout=LONGEST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return Audit((), (), 0)
+    if not REPORT.exists():
+        return Audit((), (), 0)
+    return Audit.from_report(json.loads(REPORT.read_text()))
+
+
+def main(arguments: list[str]) -> int:
+    said, good = run_pip_audit().verdict(required=arguments == ["required"])
+    print(said)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""What the built package holds, and under which licences: `python -m checks.contents PACKAGE FILE`.
+
+Lists the distributions with their licences, fails where one is not among those we accept, and
+writes a CycloneDX bill of materials. Both are read off the package itself, not off a list of what
+should be in it.
+"""
+
+import json
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TOOLS = ROOT / ".venv-checks" / "bin"
+RUNTIME = ROOT / "requirements" / "runtime.in"
+FROM_LAMBDA = {"boto3"}
+# As classifiers or SPDX call them: what may be passed on beside MIT code without more than its
+# licence text, which is in the package. MPL-2.0 (certifi) asks for the source of files that were
+# changed; nothing is changed.
+LICENCES = (
+    "Apache Software License",
+    "BSD License",
+    "BSD-3-Clause",
+    "MIT",
+    "MIT License",
+    "MIT No Attribution License (MIT-0)",
+    "Mozilla Public License 2.0 (MPL 2.0)",
+    "PSF-2.0",
+)
+
+
+def environment(package: Path, folder: Path) -> Path:
+    """The package as the only content of a Python environment, as the tools want to see it."""
+    venv.create(folder, clear=True, symlinks=True, with_pip=False)
+    [site_packages] = folder.glob("lib/python3*/site-packages")
+    (site_packages / "package.pth").write_text(f"{package.resolve()}\n")
+    return folder / "bin" / "python"
+
+
+def check_licences(python: Path, accepted: tuple[str, ...]) -> bool:
+    """Lists them; False, and says which it is, if one is not accepted."""
+    listed = subprocess.run(
+        [
+            *(TOOLS / "pip-licenses", "--python", python, "--with-system", "--from", "mixed"),
+            *("--allow-only", ";".join(accepted)),
+        ],
+        timeout=60,
+    )
+    return listed.returncode == 0
+
+
+def write_bill(python: Path, project: Path, target: Path) -> None:
+    """A CycloneDX 1.6 document; the same package gives the same bytes."""
+    subprocess.run(
+        [
+            *(TOOLS / "cyclonedx-py", "environment", python, "--pyproject", project),
+            *("--PEP-639", "--output-reproducible", "--schema-version", "1.6"),
+            *("--outfile", target),
+        ],
+        check=True,
+        timeout=60,
+    )
+
+
+def described() -> str:
+    """pyproject.toml as the tool can read it: it does not know licence expressions yet."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [line.split("==")[0].strip() for line in RUNTIME.read_text().splitlines()]
+    needed = [line for line in lines if line and line[0] != "#" and line not in FROM_LAMBDA]
+    texts = [f"{key} = {json.dumps(project[key])}" for key in ("name", "version", "description")]
+    licence = f"license = {{ text = {json.dumps(project['license'])} }}"
+    return "\n".join(["[project]", *texts, licence, f"dependencies = {json.dumps(needed)}", ""])
+
+
+def main(package: Path, target: Path) -> int:
+    folder = target.parent / "contents"
+    python = environment(package, folder)
+    if not check_licences(python, LICENCES):
+        print("Leave it out, or add its licence to checks/contents.py if it may be passed on.")
+        return 1
+    project = folder / "pyproject.toml"
+    project.write_text(described())
+    write_bill(python, project, target)
+    print(f"{target}: {len(json.loads(target.read_text())['components'])} components")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
