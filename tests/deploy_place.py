@@ -15,7 +15,7 @@ import boto3
 
 from local.aws import ROOT, LogTail, connection
 from local.cloud import running
-from local.environment import REGION, clean
+from local.environment import clean
 from local.options import Options
 from local.simulator import Clock, Simulator, World
 
@@ -100,7 +100,6 @@ class Place:
 KINDS = {
     "functions": ("lambda", "list_functions", "FunctionName"),
     "roles": ("iam", "list_roles", "RoleName"),
-    "policies": ("iam", "list_policies", "PolicyName"),
     "log groups": ("logs", "describe_log_groups", "logGroupName"),
     "schedules": ("scheduler", "list_schedules", "Name"),
     "schedule groups": ("scheduler", "list_schedule_groups", "Name"),
@@ -112,11 +111,9 @@ KINDS = {
     "dashboards": ("cloudwatch", "list_dashboards", "DashboardName"),
     "state machines": ("stepfunctions", "list_state_machines", "name"),
 }
-LISTS = {"list_policies": {"Scope": "Local"}}
 KEYS = {
     "list_functions": "Functions",
     "list_roles": "Roles",
-    "list_policies": "Policies",
     "describe_log_groups": "logGroups",
     "list_schedules": "Schedules",
     "list_schedule_groups": "ScheduleGroups",
@@ -131,10 +128,9 @@ KEYS = {
 
 
 def _all(client: Any, verb: str) -> list[Any]:
-    arguments = LISTS.get(verb, {})
     if not client.can_paginate(verb):
-        return list(getattr(client, verb)(**arguments).get(KEYS[verb], []))
-    pages = client.get_paginator(verb).paginate(**arguments)
+        return list(getattr(client, verb)().get(KEYS[verb], []))
+    pages = client.get_paginator(verb).paginate()
     return [item for page in pages for item in page.get(KEYS[verb], [])]
 
 
@@ -156,6 +152,3 @@ def a_place(folder: Path) -> Iterator[Place]:
         options = Options("given", "unused", simulator.url, wait_scale=1 / SCALE)
         with running(options) as (cloud, _):
             yield Place(world, simulator.url, cloud.aws, folder)
-
-
-__all__ = ["REGION", "Place", "a_place"]

@@ -6,9 +6,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from deploy.__main__ import main
@@ -19,28 +22,22 @@ from local.environment import clean
 from local.options import Unusable
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import Effect, drop, html, status
+from tests.aws import Aws
 from tests.conftest import TOKEN
 from tests.template import ROOT, read_template
 
 REGION = "eu-central-1"
+Stacks = dict[tuple[str, str], dict[str, Any]]
 PARAMETER = "/hetzner-snapshots/tokens/default"
 SAVED = f"""
 [default.deploy.parameters]
 stack_name = "hetzner-snapshots"
 [default.deploy.parameters.parameter_overrides]
+Notify = "always"
 Retention = "daily5"
 [default.global.parameters]
 region = "{REGION}"
 """
-# Looks like ours from outside, which is all that the commands see of it.
-LIKE_OURS = {
-    "Parameters": {
-        "TokenPath": {"Type": "String", "Default": "/hetzner-snapshots/tokens"},
-        "HetznerEndpoint": {"Type": "String"},
-    },
-    "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
-    "Outputs": {"StartRunFunction": {"Value": "StartRun"}},
-}
 
 
 @pytest.fixture
@@ -58,17 +55,42 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
 
 
 @pytest.fixture
+def stacks(shell: pytest.MonkeyPatch) -> Stacks:
+    """What CloudFormation answers, by region and name; moto's own needs more libraries."""
+    stacks: Stacks = {}
+    to_aws = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, arguments: Any) -> Any:
+        if operation != "DescribeStacks":
+            return to_aws(client, operation, arguments)
+        name = arguments["StackName"]
+        if found := stacks.get((client.meta.region_name, name)):
+            return {"Stacks": [found]}
+        missing = {"Code": "ValidationError", "Message": f"Stack with id {name} does not exist"}
+        raise ClientError({"Error": missing}, operation)
+
+    shell.setattr(BaseClient, "_make_api_call", call)
+    return stacks
+
+
+@pytest.fixture
 def account(shell: pytest.MonkeyPatch) -> Iterator[None]:
     with mock_aws():
         yield
 
 
+def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any]:
+    return {
+        "StackStatus": status,
+        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+        "Outputs": [{"OutputKey": "StartRunFunction", "OutputValue": "StartRun"}],
+    }
+
+
 @pytest.fixture
-def stack(account: None, simulator: Simulator) -> None:
-    boto3.client("cloudformation", region_name=REGION).create_stack(
-        StackName="hetzner-snapshots",
-        TemplateBody=json.dumps(LIKE_OURS),
-        Parameters=[{"ParameterKey": "HetznerEndpoint", "ParameterValue": simulator.url}],
+def stack(stacks: Stacks, account: None, simulator: Simulator) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
     )
 
 
@@ -177,21 +199,170 @@ def test_answers_that_cannot_be_read_are_not_passed_over(
     assert "Repair it, or remove it to be asked again." in said("deploy", capsys)
 
 
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "destroy"])
 def test_a_stack_of_something_else_is_not_touched(
-    account: None, capsys: pytest.CaptureFixture[str], shell: pytest.MonkeyPatch
+    stacks: Stacks,
+    account: None,
+    capsys: pytest.CaptureFixture[str],
+    shell: pytest.MonkeyPatch,
+    command: str,
 ) -> None:
-    foreign = {**LIKE_OURS, "Outputs": {"Something": {"Value": "else"}}}
-    cloudformation = boto3.client("cloudformation", region_name=REGION)
-    cloudformation.create_stack(
-        StackName="shop",
-        TemplateBody=json.dumps(foreign),
-        Parameters=[{"ParameterKey": "HetznerEndpoint", "ParameterValue": "https://x.example"}],
-    )
+    stacks[REGION, "shop"] = a_stack()
     shell.setenv("STACK", "shop")
     shell.setenv("YES", "1")
-    for command in ("deploy", "token", "smoke", "destroy"):
-        assert "not one of hetzner-snapshots" in said(command, capsys)
-    assert cloudformation.describe_stacks(StackName="shop")["Stacks"]
+    assert "not one of hetzner-snapshots, so it is left alone" in said(command, capsys)
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("ROLLBACK_COMPLETE", "Remove it with `make destroy REGION=eu-central-1`, then `make dep"),
+        ("UPDATE_IN_PROGRESS", "Try again when that has ended"),
+    ],
+)
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke"])
+def test_a_stack_that_cannot_be_used_is_said_with_the_remedy(
+    stacks: Stacks,
+    account: None,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    status: str,
+    remedy: str,
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(status, TokenPath="/tokens")
+    text = said(command, capsys)
+    assert status in text and remedy in text
+
+
+def test_before_there_is_a_token_the_trial_says_how_to_store_one(
+    stack: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = said("smoke", capsys)
+    assert "There is no Hetzner API token under /hetzner-snapshots/tokens yet." in text
+    assert "`make token PROJECT=default REGION=eu-central-1`" in text
+
+
+def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
+    stacks: Stacks,
+    aws: Aws,
+    project: Project,
+    simulator: Simulator,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    project.add_server("web-1")
+    aws.store_token("second", "of-nobody")
+    shell.setattr("deploy.smoke.POLL_SECONDS", 0.02)
+    assert main("smoke", os.environ) == 1
+    told = capsys.readouterr().out
+    assert "default: Completed: 1 of 1 server; dry run" in told
+    assert "second: Failed: the token in /hetzner-snapshots/tokens/second" in told
+    assert "`make smoke REGION=eu-central-1`" in told
+
+
+@pytest.fixture
+def passed_to_sam(shell: pytest.MonkeyPatch, stacks: Stacks, account: None) -> list[str]:
+    """What SAM would be called with; the stack is there afterwards."""
+    passed: list[str] = []
+
+    def deployed(verb: str, arguments: list[str], seconds: int) -> None:
+        passed.extend([verb, *arguments])
+        made = a_stack(TokenPath="/tokens")
+        made["Outputs"].append({"OutputKey": "DashboardLink", "OutputValue": "https://d.example"})
+        stacks[REGION, "hetzner-snapshots"] = made
+
+    shell.setattr("deploy.bring.sam", deployed)
+    return passed
+
+
+def test_a_stack_deployed_from_elsewhere_keeps_its_parameters(
+    passed_to_sam: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(TokenPath="/tokens", Retention="daily30")
+    shell.setenv("PARAMETERS", "Notify=always")
+    assert main("deploy", os.environ) == 0
+    assert "deployed from elsewhere: its parameters stay" in capsys.readouterr().out
+    overrides = passed_to_sam[passed_to_sam.index("--parameter-overrides") + 1 :]
+    assert overrides == ['Notify="always"']
+
+
+def test_the_answers_of_earlier_are_used_and_what_is_said_now_counts_more(
+    passed_to_sam: list[str], shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "samconfig.toml").write_text(SAVED)
+    shell.setenv("PARAMETERS", """Schedule='cron(0 3 * * ? *)' Retention=weekly4""")
+    assert main("deploy", os.environ) == 0
+    overrides = passed_to_sam[passed_to_sam.index("--parameter-overrides") + 1 :]
+    assert sorted(overrides) == [
+        'Notify="always"',
+        'Retention="weekly4"',
+        'Schedule="cron(0 3 * * ? *)"',
+    ]
+
+
+def test_where_nobody_can_be_asked_the_first_deployment_takes_the_defaults(
+    passed_to_sam: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("deploy", os.environ) == 0
+    assert "Nobody is there to be asked: the defaults" in capsys.readouterr().out
+    assert "--parameter-overrides" not in passed_to_sam
+
+
+@pytest.mark.parametrize("ending", [EOFError, KeyboardInterrupt])
+def test_whoever_leaves_at_a_question_has_deployed_nothing(
+    passed_to_sam: list[str],
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ending: type[BaseException],
+) -> None:
+    def leave(prompt: str) -> str:
+        raise ending
+
+    shell.setattr("deploy.bring.somebody_is_there", lambda: True)
+    shell.setattr("builtins.input", leave)
+    assert main("deploy", os.environ) == 130
+    assert capsys.readouterr().err == "\nInterrupted.\n"
+    assert passed_to_sam == []
+
+
+def test_when_sam_fails_that_is_said(
+    stacks: Stacks,
+    account: None,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shell.setattr("deploy.bring.SAM", Path("/bin/false"))
+    assert main("deploy", os.environ) == 1
+    assert "`sam deploy` failed; what it says is above." in capsys.readouterr().err
+
+
+def test_removing_is_not_done_unasked(stack: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "`make destroy YES=1 REGION=eu-central-1`" in said("destroy", capsys)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("AccessDenied", "AWS does not allow GetCallerIdentity with these credentials: said so."),
+        ("ExpiredToken", "The AWS credentials have expired (ExpiredToken). Log in again"),
+        ("InvalidClientTokenId", "AWS does not take these credentials (InvalidClientTokenId)."),
+        ("InternalFailure", "AWS refused GetCallerIdentity: said so. (InternalFailure)"),
+    ],
+)
+def test_what_aws_refuses_is_said_in_words(
+    shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str, expected: str
+) -> None:
+    def call(client: Any, operation: str, arguments: Any) -> Any:
+        raise ClientError({"Error": {"Code": code, "Message": "said so."}}, operation)
+
+    shell.setattr(BaseClient, "_make_api_call", call)
+    assert expected in said("smoke", capsys)
 
 
 def test_a_token_is_not_stored_while_hetzner_does_not_answer(

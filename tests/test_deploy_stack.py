@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 
 from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
+from local.environment import REGION
 from local.simulator import Image
-from tests.deploy_place import REGION, Place, a_place
+from tests.deploy_place import Place, a_place
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 STACK, OTHER = "hetzner-snapshots", "staging"
 PARAMETER = "/hetzner-snapshots/tokens/default"
+QUESTION = "Bring the stack"
 TOKEN = "a-token-that-must-be-shown-nowhere"
 READ_ONLY = "a-token-that-may-only-read"
 HOLDS_STATE = (
@@ -103,32 +105,33 @@ def tokens(place: Place, deployed: Step) -> dict[str, Step]:
     return {**steps, "typed": Step(*typed)}
 
 
-@pytest.fixture(scope="module")
-def tried(place: Place, tokens: dict[str, Step]) -> Step:
-    done = place.make("smoke")
-    return Step(done.returncode, done.stdout)
-
-
 @dataclass
 class Update:
+    declined: Step
     step: Step
     before: dict[str, str]
     after: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def updated(place: Place, tried: Step) -> Update:
+def updated(place: Place, tokens: dict[str, Step]) -> Update:
     ids = place.ids(STACK)
-    done = place.make("deploy", PARAMETERS="Retention=daily1 LogRetentionDays=30 Notify=always")
-    return Update(Step(done.returncode, done.stdout), ids, place.ids(STACK))
+    declined = Step(*place.at_a_terminal("deploy", (QUESTION, "n"), PARAMETERS="Notify=always"))
+    assert place.parameters(STACK)["Notify"] == "problems"
+    changes = "Retention=daily1 LogRetentionDays=30 Notify=always"
+    done = Step(*place.at_a_terminal("deploy", (QUESTION, "y"), PARAMETERS=changes))
+    return Update(declined, done, ids, place.ids(STACK))
 
 
 @dataclass
 class Beside:
     """Two stacks on one project: by stack its snapshots, and those that it decided about."""
 
+    trial: str
+    ids: dict[str, set[str]]
+    account: dict[str, set[str]]
     own: dict[str, set[int]]
-    decided: dict[str, set[int]]
+    decided: dict[str, set[int | None]]
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +144,12 @@ def beside(place: Place, updated: Update) -> Beside:
     )
     assert made.returncode == 0, made.stdout
     for stack in (STACK, OTHER):
-        smoke = place.make("smoke", STACK=stack)
-        assert smoke.returncode == 0, smoke.stdout
-        assert "dry run: nothing made or deleted, 3 would be deleted" in smoke.stdout
+        trial = place.make("smoke", STACK=stack)
+        assert trial.returncode == 0, trial.stdout
     return Beside(
+        trial.stdout,
+        {stack: set(place.ids(stack).values()) for stack in (STACK, OTHER)},
+        place.everything(),
         {owner: {image.id for image in images} for owner, images in nights.items()},
         {
             stack: {
@@ -194,7 +199,7 @@ def test_the_first_deployment_asks_in_words_and_keeps_the_answers(
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("none stored", "There is no Hetzner API token yet."),
+        ("none stored", "There is no Hetzner API token under /hetzner-snapshots/tokens yet."),
         ("nothing", "No token was given, so nothing was stored."),
         ("no token", "This is no API token, so nothing was stored"),
         ("wrong", "Hetzner does not take this token, so nothing was stored"),
@@ -223,10 +228,10 @@ def test_a_token_is_tried_and_stored_encrypted(
     assert (stored["Value"], stored["Type"]) == (TOKEN, "SecureString")
 
 
-def test_the_trial_reads_all_and_writes_nothing(place: Place, tried: Step) -> None:
-    assert tried.code == 0, tried.shown
-    assert "default: Completed: 1 of 1 server; dry run: nothing made or deleted" in tried.shown
-    assert "https://us-east-1.console.aws.amazon.com/states/home" in tried.shown
+def test_the_trial_reads_all_and_writes_nothing(place: Place, beside: Beside) -> None:
+    verdict = "default: Completed: 1 of 1 server; dry run: nothing made or deleted"
+    assert f"{verdict}, 3 would be deleted" in beside.trial
+    assert "https://us-east-1.console.aws.amazon.com/states/home" in beside.trial
     # The only writes are those that `make token` tries a token with, and they hit nothing.
     writes = [r for r in place.world.requests if r.method != "GET"]
     assert {(r.method, r.status) for r in writes} == {("PUT", 401), ("PUT", 404)}
@@ -237,6 +242,8 @@ def test_an_update_changes_what_was_asked_and_replaces_nothing_that_holds_state(
 ) -> None:
     assert updated.step.code == 0, updated.step.shown
     assert "With the answers in samconfig.toml" in updated.step.shown
+    assert "Retention: daily2 becomes daily1\r\n" in updated.step.shown
+    assert updated.declined.code != 0 and "Nothing was changed." in updated.declined.shown
     given = place.parameters(STACK)
     assert (given["Retention"], given["Notify"]) == ("daily1", "always")
     assert given["NotificationEmail"] == "ops@example.com"
@@ -248,9 +255,14 @@ def test_an_update_changes_what_was_asked_and_replaces_nothing_that_holds_state(
     assert group["retentionInDays"] == 30
 
 
+def test_two_stacks_in_one_account_have_nothing_in_common(beside: Beside) -> None:
+    assert min(map(len, beside.ids.values())) > len(HOLDS_STATE)
+    assert beside.ids[STACK].isdisjoint(beside.ids[OTHER])
+
+
 def test_two_stacks_on_one_project_see_only_their_own_snapshots(beside: Beside) -> None:
-    # A dry run decides about the snapshot that it would make, too: that one has the number 0.
-    assert {stack: ids - {0} for stack, ids in beside.decided.items()} == beside.own
+    # A dry run decides about the snapshot that it would make, too: that one has no number yet.
+    assert {stack: ids - {None} for stack, ids in beside.decided.items()} == beside.own
 
 
 def test_the_snapshots_outlive_both_stacks(
@@ -276,8 +288,10 @@ def test_removing_asks_and_says_what_stays(place: Place, removed: dict[str, Step
 
 
 def test_nothing_is_left_of_the_stacks(
-    place: Place, before: dict[str, set[str]], removed: dict[str, Step]
+    place: Place, before: dict[str, set[str]], beside: Beside, removed: dict[str, Step]
 ) -> None:
+    # What is looked at were all of these kinds, while the stacks were there.
+    assert [kind for kind, found in beside.account.items() if not found > before[kind]] == []
     assert place.everything() == before
 
 
@@ -285,5 +299,6 @@ def test_the_token_was_shown_nowhere(place: Place, removed: dict[str, Step]) -> 
     told = "".join(place.said)
     assert len(told) > 10_000
     assert TOKEN not in told and READ_ONLY not in told
+    assert (place.folder / "samconfig.toml").exists()
     files = [path for path in place.folder.rglob("*") if path.is_file()]
     assert not [path for path in files if TOKEN in path.read_text(errors="replace")]

@@ -1,0 +1,1 @@
+"""The stack in somebody's AWS account: put there, given its token, tried, taken away."""

@@ -1,0 +1,52 @@
+"""What make calls: deploy, token, smoke, destroy.
+
+Exit code: 0 if all went well, 1 if AWS failed or the trial is not Completed, 2 if what was asked
+for cannot be done as things are; the message then says what to do. 130 if interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+# The client for Hetzner's API is the functions' own.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "handler"))
+
+from deploy.account import Failed
+from deploy.bring import bring
+from deploy.destroy import destroy
+from deploy.give_token import give_token
+from deploy.settings import Settings
+from deploy.smoke import smoke
+from deploy.trouble import explain
+from local.options import Unusable
+
+COMMANDS: Mapping[str, Callable[[Settings], int]] = {
+    "deploy": bring,
+    "token": give_token,
+    "smoke": smoke,
+    "destroy": destroy,
+}
+
+
+def main(command: str, environ: Mapping[str, str]) -> int:
+    try:
+        return COMMANDS[command](Settings.from_env(environ))
+    except Unusable as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+    except Failed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except (BotoCoreError, ClientError) as error:
+        print(explain(error), file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, EOFError):
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], os.environ))

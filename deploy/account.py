@@ -1,0 +1,121 @@
+"""The AWS account and region, and the stack in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoRegionError
+
+from deploy.settings import Settings
+from local.options import Unusable
+
+# Gone, or a change set that nobody has carried out.
+NOTHING_THERE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
+# After these nothing can be updated: the first deployment failed, or a removal did.
+DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+
+
+class Failed(Exception):
+    """AWS began and did not end well; the text is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    session: boto3.Session
+    id: str
+    region: str
+
+    def client(self, service: str, attempts: int = 3) -> Any:
+        # An invocation of StartRun may take 60 s.
+        config = Config(
+            connect_timeout=5, read_timeout=90, retries={"total_max_attempts": attempts}
+        )
+        return self.session.client(service, config=config)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    name: str
+    status: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+def connect(settings: Settings) -> Account:
+    """The account these credentials are of. Raises what botocore raises."""
+    session = boto3.Session(region_name=settings.region)
+    if not session.region_name:
+        raise NoRegionError
+    account = Account(session, "", session.region_name)
+    identity = account.client("sts").get_caller_identity()
+    print(
+        f"AWS account {identity['Account']}, region {account.region}, stack {settings.stack}, "
+        f"as {identity['Arn']}."
+    )
+    return Account(session, identity["Account"], account.region)
+
+
+def find_stack(account: Account, name: str) -> Stack | None:
+    try:
+        [found] = account.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        # There is no code of its own for it.
+        if error.response["Error"]["Code"] == "ValidationError":
+            return None
+        raise
+    if found["StackStatus"] in NOTHING_THERE:
+        return None
+    return Stack(
+        name=name,
+        status=found["StackStatus"],
+        parameters={p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", [])},
+        outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])},
+    )
+
+
+def stack_in(account: Account, settings: Settings) -> Stack:
+    """The deployed stack, in whatever state. Raises Unusable if it is not there, or not ours."""
+    stack = find_stack(account, settings.stack)
+    if stack is None:
+        raise Unusable(
+            f"There is no stack {settings.stack} in {account.region} of the account {account.id}. "
+            "If it is elsewhere, say REGION=, STACK= or AWS_PROFILE=; if it is nowhere yet: "
+            f"{command('deploy', settings)}"
+        )
+    refuse_foreign(stack)
+    return stack
+
+
+def refuse_foreign(stack: Stack) -> None:
+    # A parameter, since a stack that failed has no outputs.
+    if "TokenPath" not in stack.parameters:
+        raise Unusable(
+            f"The stack {stack.name} is not one of hetzner-snapshots, so it is left alone: it has "
+            "no parameter TokenPath. Say which one you mean with STACK=."
+        )
+
+
+def refuse_unready(stack: Stack, settings: Settings) -> None:
+    if stack.status in DEAD:
+        raise Unusable(
+            f"The stack {stack.name} is {stack.status}: it can neither be used nor updated. Its "
+            "events in the CloudFormation console say why. Remove it with "
+            f"{command('destroy', settings)}, then {command('deploy', settings)}."
+        )
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise Unusable(
+            f"The stack {stack.name} is being changed just now ({stack.status}). Try again when "
+            "that has ended; the CloudFormation console shows it."
+        )
+
+
+def command(target: str, settings: Settings, more: str = "") -> str:
+    """The make command to type, with what is not the default."""
+    words = ["make", target, *([more] if more else [])]
+    if settings.environment != "default":
+        words.append(f"STACK={settings.stack}")
+    if settings.region and not settings.saved:
+        words.append(f"REGION={settings.region}")
+    return f"`{' '.join(words)}`"

@@ -1,0 +1,149 @@
+"""`make deploy`: the stack, made or brought up to date from what `make build` has built."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deploy.account import (
+    Account,
+    Failed,
+    Stack,
+    command,
+    connect,
+    find_stack,
+    refuse_foreign,
+    refuse_unready,
+)
+from deploy.parameters import Parameter, check, template_parameters
+from deploy.samconfig import read_samconfig
+from deploy.settings import ROOT, Settings
+from deploy.terminal import agreed, ask, somebody_is_there
+from local.options import Unusable
+
+SAM = ROOT / ".venv-sam/bin/sam"
+TEMPLATE = ".aws-sam/build/template.yaml"
+DEPLOY_SECONDS = 3600
+MOST_ANSWERS = 5
+QUESTIONS = {
+    "NotificationEmail": "E-mail address that is told when something is wrong (empty: nobody)",
+    "Retention": "Which snapshots to keep (`make plan POLICY=...` shows what a policy keeps)",
+    "Schedule": "When to run",
+    "ScheduleTimezone": "In which time zone",
+}
+
+
+def bring(settings: Settings) -> int:
+    # Before AWS is asked anything: a mistyped parameter needs no account.
+    check(settings.parameters)
+    account = connect(settings)
+    stack = find_stack(account, settings.stack)
+    if stack:
+        refuse_foreign(stack)
+        refuse_unready(stack, settings)
+    values = {**_values(settings, stack), **settings.parameters}
+    check(values)
+    if stack:
+        for line in _changes(stack, values):
+            print(line)
+        question = f"Bring the stack {stack.name} to that and to what is in this folder?"
+        if somebody_is_there() and not settings.yes and not agreed(question):
+            print("Nothing was changed.")
+            return 1
+    _run_sam(settings, account, values)
+    deployed = find_stack(account, settings.stack)
+    if deployed is None:
+        raise Failed(f"The stack {settings.stack} is not there, though SAM reports no error.")
+    # From now on the region is known without being said.
+    saved = read_samconfig(settings.samconfig, settings.environment)
+    _say_what_next(replace(settings, saved=saved), stack, deployed)
+    return 0
+
+
+def _values(settings: Settings, stack: Stack | None) -> Mapping[str, str]:
+    """The parameters to pass; those that are not passed stay as they are, or are the defaults."""
+    if settings.saved:
+        print(
+            f"With the answers in {settings.samconfig.name}; change them there or by PARAMETERS=."
+        )
+        return settings.saved.parameters
+    if stack:
+        print("This stack was deployed from elsewhere: its parameters stay but for PARAMETERS=.")
+        return {}
+    if not somebody_is_there():
+        print("Nobody is there to be asked: the defaults but for PARAMETERS=.")
+        return {}
+    known = template_parameters()
+    print("Some questions, this first time only. Enter takes what is in brackets.")
+    return {
+        name: _answer(question, known[name])
+        for name, question in QUESTIONS.items()
+        if name not in settings.parameters
+    }
+
+
+def _answer(question: str, parameter: Parameter) -> str:
+    for _ in range(MOST_ANSWERS):
+        value = ask(question, parameter.default)
+        if not (problem := parameter.problem(value)):
+            return value
+        print(f"  {problem}")
+    raise Unusable(f"No good answer for {parameter.name}, so nothing was deployed.")
+
+
+def _changes(stack: Stack, values: Mapping[str, str]) -> list[str]:
+    changes = [
+        f"  {name}: {was or 'nothing'} becomes {value or 'nothing'}"
+        for name, value in values.items()
+        if (was := stack.parameters.get(name, "")) != value
+    ]
+    return changes or ["  No parameter changes."]
+
+
+def _run_sam(settings: Settings, account: Account, values: Mapping[str, str]) -> None:
+    if not settings.samconfig.exists():
+        # SAM wants the file that it is to save to.
+        settings.samconfig.write_text("version = 0.1\n")
+    arguments = [
+        *("--stack-name", settings.stack, "--region", account.region),
+        *("--template-file", TEMPLATE, "--resolve-s3", "--s3-prefix", settings.stack),
+        *("--capabilities", "CAPABILITY_IAM"),
+        *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+        *("--config-file", str(settings.samconfig), "--config-env", settings.environment),
+        "--save-params",
+    ]
+    if values:
+        overrides = [f'{name}="{value}"' for name, value in values.items()]
+        arguments += ["--parameter-overrides", *overrides]
+    sam("deploy", arguments, DEPLOY_SECONDS)
+
+
+def sam(verb: str, arguments: list[str], seconds: int) -> None:
+    """Runs SAM on this terminal, with this environment. Raises Failed."""
+    # make's own variables are none of its business.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    try:
+        done = subprocess.run(
+            [str(SAM), verb, *arguments],
+            cwd=ROOT,
+            env={**environ, "SAM_CLI_TELEMETRY": "0"},
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(
+            f"`sam {verb}` has not ended after {seconds // 60} min and was stopped. What "
+            "CloudFormation has begun goes on; its console shows how it ends."
+        ) from None
+    if done.returncode:
+        raise Failed(
+            f"`sam {verb}` failed; what it says is above. Nothing at Hetzner has been touched."
+        )
+
+
+def _say_what_next(settings: Settings, before: Stack | None, stack: Stack) -> None:
+    print(f"\nThe stack {stack.name} is deployed. Its dashboard: {stack.outputs['DashboardLink']}")
+    email = stack.parameters.get("NotificationEmail")
+    if email and (before is None or before.parameters.get("NotificationEmail") != email):
+        print(f"AWS writes to {email} once: only after the link in that mail is anything told.")
+    print(f"Next: {command('token', settings, 'PROJECT=default')}, {command('smoke', settings)}.")

@@ -1,0 +1,114 @@
+"""`make token`: a Hetzner project's API token, tried first, into SSM; it is shown nowhere."""
+
+import getpass
+import re
+import sys
+from typing import Literal
+
+import requests
+from hcloud import APIException, Client
+
+from deploy.account import Account, Stack, command, connect, refuse_unready, stack_in
+from deploy.settings import Settings
+from hetzner import client_for
+from local.options import Unusable
+
+TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
+MOST_CHARACTERS = 4096
+# The largest id that JSON can carry exactly; no image has come anywhere near it.
+NO_IMAGE = 2**53 - 1
+WHERE = (
+    "Make one with read and write permission: Hetzner console, the project, Security, API tokens"
+)
+
+
+def give_token(settings: Settings) -> int:
+    account = connect(settings)
+    stack = stack_in(account, settings)
+    refuse_unready(stack, settings)
+    name = f"{stack.parameters['TokenPath']}/{settings.project}"
+    token = read_token(f"API token of the Hetzner project {settings.project} (typed unseen): ")
+    client = client_for(token, stack.parameters["HetznerEndpoint"])
+    print(f"It reads: {seen_with(client)}.")
+    match may_write(client):
+        case "yes":
+            print("It may write.")
+        case "no":
+            raise Unusable(f"The token may only read, so it was not stored. {WHERE}.")
+        case unclear:
+            print(f"Whether it may write could not be told: {unclear}. It is stored all the same.")
+    version = _store(account, name, token)
+    print(f"Stored as the SSM parameter {name} (SecureString, version {version}).")
+    print(f"Next: {command('smoke', settings)}.")
+    return 0
+
+
+def read_token(prompt: str) -> str:
+    """From the terminal without echo, or else from standard input. Raises Unusable."""
+    text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read(MOST_CHARACTERS + 1)
+    token = text.strip()
+    if not token:
+        raise Unusable(f"No token was given, so nothing was stored. {WHERE}.")
+    if len(token) > MOST_CHARACTERS or not TOKEN.fullmatch(token):
+        raise Unusable(
+            "This is no API token, so nothing was stored: a token is one word of letters and "
+            f"digits. {WHERE}."
+        )
+    return token
+
+
+def seen_with(client: Client) -> str:
+    """What the project holds, to see whether it is the right one. Raises Unusable."""
+    try:
+        answer = client.request("GET", "/servers", params={"per_page": 1}, allow_redirects=False)
+        count, servers = answer["meta"]["pagination"]["total_entries"], answer["servers"]
+    except APIException as error:
+        if error.code == "unauthorized":
+            raise Unusable(
+                f"Hetzner does not take this token, so nothing was stored ({error.message}). "
+                f"It may be cut off, deleted or of another service. {WHERE}."
+            ) from None
+        raise Unusable(_not_now(f"{error.message} ({error.code})")) from None
+    except (requests.RequestException, KeyError, TypeError) as error:
+        raise Unusable(_not_now(type(error).__name__)) from None
+    first = f", {servers[0]['name']} among them" if servers else ""
+    return f"{count} server{'' if count == 1 else 's'}{first}"
+
+
+def may_write(client: Client) -> Literal["yes", "no"] | str:
+    """By a request that can change nothing; if that does not tell, what it was answered."""
+    try:
+        client.request("PUT", f"/images/{NO_IMAGE}", json={"labels": {}}, allow_redirects=False)
+    except APIException as error:
+        if error.code == "not_found":
+            return "yes"
+        if error.code in ("token_readonly", "forbidden", "unauthorized"):
+            return "no"
+        return f"Hetzner said {error.message} ({error.code})"
+    except (requests.RequestException, KeyError, TypeError) as error:
+        return f"no clear answer from Hetzner ({type(error).__name__})"
+    return "Hetzner knows an image that cannot exist"
+
+
+def _not_now(said: str) -> str:
+    return (
+        f"The token could not be tried, so nothing was stored: {said}. Try again in a while; "
+        "https://status.hetzner.com tells of outages."
+    )
+
+
+def _store(account: Account, name: str, token: str) -> int:
+    answer = account.client("ssm").put_parameter(
+        Name=name, Value=token, Type="SecureString", Overwrite=True
+    )
+    return int(answer["Version"])
+
+
+def stored_tokens(account: Account, stack: Stack) -> list[str]:
+    """The names of the parameters that hold the tokens; reads no token."""
+    pages = (
+        account.client("ssm")
+        .get_paginator("get_parameters_by_path")
+        .paginate(Path=stack.parameters["TokenPath"], WithDecryption=False)
+    )
+    return [parameter["Name"] for page in pages for parameter in page["Parameters"]]

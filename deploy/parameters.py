@@ -1,0 +1,66 @@
+"""The template's parameters: which there are, and whether a value fits."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from deploy.settings import ROOT
+from local.options import Unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    default: str
+    pattern: str
+    choices: tuple[str, ...]
+    limits: tuple[int, int] | None  # of a number
+    wanted: str  # in words
+
+    def problem(self, value: str) -> str | None:
+        """What is wrong with the value; None if CloudFormation will take it as it is written."""
+        if self.choices and value not in self.choices:
+            return f"{self.name} is {value!r}; it must be one of {', '.join(self.choices)}."
+        # CloudFormation wants the whole value to match.
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            return f"{self.name} is {value!r}; it must be {self.wanted}."
+        if self.limits:
+            lowest, highest = self.limits
+            if not (value.isascii() and value.isdecimal() and lowest <= int(value) <= highest):
+                return f"{self.name} is {value!r}; it must be a number from {lowest} to {highest}."
+        return None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, whose values nobody here reads."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def template_parameters() -> dict[str, Parameter]:
+    document: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)
+    return {
+        name: Parameter(
+            name=name,
+            default=str(given.get("Default", "")),
+            pattern=given.get("AllowedPattern", ""),
+            choices=tuple(str(choice) for choice in given.get("AllowedValues", ())),
+            limits=(given["MinValue"], given["MaxValue"]) if "MinValue" in given else None,
+            wanted=given.get("ConstraintDescription", given.get("Description", "")),
+        )
+        for name, given in document["Parameters"].items()
+    }
+
+
+def check(values: Mapping[str, str]) -> None:
+    """Raises Unusable; SAM would pass over a name that does not exist."""
+    known = template_parameters()
+    for name, value in values.items():
+        if name not in known:
+            raise Unusable(f"There is no parameter {name}. There are: {', '.join(known)}.")
+        if problem := known[name].problem(value):
+            raise Unusable(problem)

@@ -1,0 +1,94 @@
+"""What was asked for, read from the environment that make hands over."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.samconfig import Saved, read_samconfig
+from local.options import Unusable, flag
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = "hetzner-snapshots"
+STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
+# As StartRun has it: what else stands below the token path is no project.
+PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    stack: str
+    region: str | None  # None: the profile's
+    project: str
+    parameters: Mapping[str, str]
+    samconfig: Path
+    saved: Saved | None  # what `make deploy` was told before
+    yes: bool
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises Unusable."""
+        stack = environ.get("STACK", "").strip() or STACK
+        if not STACK_NAME.fullmatch(stack):
+            raise Unusable(
+                f"STACK={stack} is no name for a stack: letters, digits and dashes, a letter first."
+            )
+        project = environ.get("PROJECT", "").strip() or "default"
+        if not PROJECT.fullmatch(project):
+            raise Unusable(
+                f"PROJECT={project} is no name for a project: 1 to 29 letters, digits and dashes. "
+                "The name is yours to choose, Hetzner does not see it."
+            )
+        samconfig = ROOT / (environ.get("SAMCONFIG", "").strip() or "samconfig.toml")
+        saved = read_samconfig(samconfig, environment_of(stack))
+        return cls(
+            stack=stack,
+            region=_region(environ, saved, stack),
+            project=project,
+            parameters=_parameters(environ.get("PARAMETERS", "")),
+            samconfig=samconfig,
+            saved=saved,
+            yes=flag(environ, "YES"),
+        )
+
+    @property
+    def environment(self) -> str:
+        return environment_of(self.stack)
+
+
+def environment_of(stack: str) -> str:
+    """The part of samconfig.toml that is this stack's; `sam` alone takes the one called default."""
+    return "default" if stack == STACK else stack
+
+
+def _region(environ: Mapping[str, str], saved: Saved | None, stack: str) -> str | None:
+    if asked := environ.get("REGION", "").strip():
+        return asked
+    around = next(
+        (value for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if (value := environ.get(name))),
+        None,
+    )
+    known = saved.region if saved else None
+    # A second stack in another region would snapshot the same servers, every night.
+    if around and known and around != known:
+        raise Unusable(
+            f"The stack {stack} was deployed to {known}, says samconfig.toml, but AWS_REGION is "
+            f"{around}. Say which one you mean: REGION={known} or REGION={around}."
+        )
+    return around or known
+
+
+def _parameters(text: str) -> dict[str, str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise Unusable(f"PARAMETERS={text} cannot be read: {error}.") from None
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise Unusable(
+                f"In PARAMETERS, {name} has no value. An example: "
+                """make deploy PARAMETERS='Retention=daily7-weekly4 Schedule="cron(0 3 * * ? *)"'"""
+            )
+    return {name: value for name, _, value in pairs}

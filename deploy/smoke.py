@@ -1,0 +1,71 @@
+"""`make smoke`: a dry run on the deployed stack, which reads everything and changes nothing."""
+
+import json
+import time
+from typing import Any
+
+from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
+from deploy.give_token import stored_tokens
+from deploy.settings import ROOT, Settings
+from local.options import Unusable
+
+EVENT = ROOT / "events/dry-run.json"
+POLL_SECONDS = 1.0
+# A dry run waits for no snapshot; only for an API that is busy or down.
+LONGEST_SECONDS = 900
+
+
+def smoke(settings: Settings) -> int:
+    """0 if every project is Completed, else 1."""
+    account = connect(settings)
+    stack = stack_in(account, settings)
+    refuse_unready(stack, settings)
+    if not stored_tokens(account, stack):
+        raise Unusable(
+            f"There is no Hetzner API token under {stack.parameters['TokenPath']} yet. Make one "
+            "with read and write permission in the Hetzner console and store it with "
+            f"{command('token', settings, 'PROJECT=default')}."
+        )
+    answer = _start(account, stack.outputs["StartRunFunction"])
+    print(f"Dry run {answer['run_id']} has started: it makes and deletes nothing.")
+    for warning in answer.get("warnings", []):
+        print(f"Warning: {warning}")
+    deadline = time.monotonic() + LONGEST_SECONDS
+    ends = [
+        (item, _wait_for(account, item["execution_arn"], deadline)) for item in answer["executions"]
+    ]
+    for item, (_, line) in ends:
+        print(f"\n{item['project']}: {line}")
+        print(f"  the execution: {item['console']}\n  its log: {item['logs']}")
+    if all(verdict == "Completed" for _, (verdict, _) in ends):
+        print("\nAll is well. The schedule does the rest.")
+        return 0
+    print(f"\nNot all is well. When what is named above is repaired: {command('smoke', settings)}")
+    return 1
+
+
+def _start(account: Account, function: str) -> dict[str, Any]:
+    """StartRun's answer. Raises Failed with what it says instead."""
+    # A second attempt would start a second run.
+    answer = account.client("lambda", attempts=1).invoke(
+        FunctionName=function, Payload=EVENT.read_bytes()
+    )
+    payload: dict[str, Any] = json.loads(answer["Payload"].read())
+    if not answer.get("FunctionError"):
+        return payload
+    raise Failed(f"StartRun ended with an error: {payload.get('errorMessage', payload)}")
+
+
+def _wait_for(account: Account, arn: str, deadline: float) -> tuple[str, str]:
+    """Verdict and line; without a summary, what the execution ended with."""
+    step_functions = account.client("stepfunctions")
+    while (found := step_functions.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        if time.monotonic() > deadline:
+            minutes = LONGEST_SECONDS // 60
+            return "RUNNING", f"still running after {minutes} min; its page shows what it waits for"
+        time.sleep(POLL_SECONDS)
+    if found["status"] == "SUCCEEDED":
+        output = json.loads(found["output"])
+        return str(output["verdict"]), str(output["summary"])
+    cause = found.get("cause") or found.get("error") or "it says no more"
+    return str(found.get("error", "")), cause if found["status"] == "FAILED" else found["status"]
