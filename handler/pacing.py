@@ -35,6 +35,7 @@ USUAL_SPREAD = 0.15
 
 # Of a server's requests so many fall to each of its waits, when waits are long.
 REQUESTS_PER_WAIT = 4
+REQUESTS_UNDER_WAY = 1
 REQUESTS_TO_START = 3
 STARTS_PER_SECOND = 5
 
@@ -89,10 +90,12 @@ class Budget:
     def least_s(self) -> float:
         """The shortest wait that leaves enough for all who share it: the emptier, the longer.
 
-        Nothing to speak of in the upper half. At the floor all together ask just as often as the
+        Nothing to speak of in the upper half. Near the floor all together ask just as often as the
         limit refills; below it, only after it has refilled to the floor.
         """
-        emptiness = min(1.0, max(0.0, 1 - self.spare / (self.per_hour - self.kept)))
+        # What the others are about to spend is not seen yet.
+        unspent = self.spare - REQUESTS_UNDER_WAY * self.sharing
+        emptiness = min(1.0, max(0.0, 1 - unspent / (self.per_hour - self.kept)))
         in_turn_s = self.refill_s(REQUESTS_PER_WAIT * self.sharing) * emptiness**8
         return in_turn_s + self.refill_s(-self.spare)
 
@@ -123,7 +126,9 @@ def while_locked(elapsed_s: int, budget: Budget, spread: float, holder: Look | N
     if holder and 5 <= holder.progress < 100:
         left_s = holder.elapsed_s * (100 - holder.progress) / holder.progress
         why = f"if that goes on so, for {_time(left_s)} more"
-        wait = Wait(round(_within((20, LOCK_SECONDS[1]), left_s)), why)
+        # Not for hours every 20 s, where one holder follows the other.
+        soonest_s = min(max(20.0, elapsed_s / 10), LOCK_SECONDS[1])
+        wait = Wait(round(_within((soonest_s, LOCK_SECONDS[1]), left_s)), why)
     return _stretched(wait, budget, spread)
 
 
@@ -231,7 +236,7 @@ def _little_left(budget: Budget) -> str:
     return f"{budget.left} of {budget.per_hour} requests per hour left"
 
 
-def _within(bounds: tuple[int, int], seconds: float) -> float:
+def _within(bounds: tuple[float, float], seconds: float) -> float:
     return min(max(bounds[0], seconds), bounds[1])
 
 

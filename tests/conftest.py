@@ -7,6 +7,7 @@ import pytest
 
 from local.simulator import Clock, Project, Simulator, World
 from tests.aws import Aws, deployed
+from tests.eventful import Inbox
 from tests.template import Stack
 
 TOKEN = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
@@ -36,3 +37,8 @@ def aws(world: World, project: Project, simulator: Simulator) -> Iterator[Aws]:
     with deployed(world.clock, Stack(HetznerEndpoint=simulator.url)) as aws:
         aws.store_token("default", TOKEN)
         yield aws
+
+
+@pytest.fixture
+def inbox(aws: Aws) -> Inbox:
+    return Inbox()

@@ -231,3 +231,10 @@ def test_what_takes_hours_is_looked_at_in_between_and_not_taken_for_due() -> Non
     wait = pacing.while_creating(3600, [Look(3600, 40)], (), FULL, 0)
     assert wait.seconds == pacing.SNAPSHOT_SECONDS[1]
     assert not wait.due
+
+
+def test_one_lock_after_the_other_is_not_asked_about_every_few_seconds_for_hours() -> None:
+    nearly_done = Look(60, 98)
+    waits = [pacing.while_locked(hour * 3600, FULL, 0, nearly_done).seconds for hour in range(24)]
+    assert waits[0] == 20
+    assert set(waits[1:]) == {pacing.LOCK_SECONDS[1]}

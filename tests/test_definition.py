@@ -1,0 +1,85 @@
+"""The definition by somebody else's rules.
+
+cfn-lint's schema of the language knows fields, types and where they may be; where transitions lead
+it does not look: that is in test_structure.py. Moto's grammar, with which every story runs, reads
+the same text a third time, the local AWS a fourth. (`make template` lints the whole template as
+CloudFormation gets it, this definition in it.)
+"""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.translate import translated
+from tests.template import ROOT, Stack
+
+RULE = "E3601"
+OURS = "ours"
+
+
+def children(machine: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = machine["States"]["SnapshotServers"]["ItemProcessor"]
+    return found
+
+
+BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "start": (lambda m: m.update(StartAt="Begin"), "Missing 'Next' target 'Begin'"),
+    "child-start": (lambda m: children(m).update(StartAt="Begin"), "target 'Begin'"),
+    "nothing-to-do": (
+        lambda m: m["States"]["ListServers"].pop("Resource"),
+        "'Resource' is a required property",
+    ),
+    "unknown-field": (
+        lambda m: m["States"]["ListServers"].update(TimeoutSecond=9),
+        "'TimeoutSecond' was unexpected",
+    ),
+    "unknown-type": (
+        lambda m: children(m)["States"]["WaitToPrune"].update(Type="Sleep"),
+        "'Sleep' is not one of",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What cfn-lint says of our machine, and of each broken one, all in one go."""
+    folder = tmp_path_factory.mktemp("templates")
+    changes = {OURS: lambda m: None} | {name: change for name, (change, _) in BROKEN.items()}
+    for name, change in changes.items():
+        machine = json.loads(Stack().definition())
+        change(machine)
+        role = "arn:aws:iam::123456789012:role/none"
+        properties = {"DefinitionString": json.dumps(machine), "RoleArn": role}
+        resource = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+        (folder / f"{name}.json").write_text(json.dumps({"Resources": {"Machine": resource}}))
+    files = [str(folder / f"{name}.json") for name in changes]
+    command = [str(ROOT / ".venv-sam/bin/cfn-lint"), "--format", "json", "--template", *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    said: dict[str, list[str]] = {name: [] for name in changes}
+    for finding in json.loads(done.stdout):
+        text = f"{finding['Rule']['Id']}: {finding['Message']}"
+        said[Path(finding["Filename"]).stem].append(text)
+    return said
+
+
+def test_nothing_is_found_in_our_definition(found: dict[str, list[str]]) -> None:
+    assert found[OURS] == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_definition_is_found(found: dict[str, list[str]], name: str) -> None:
+    [text] = found[name]
+    assert text.startswith(RULE) and BROKEN[name][1] in text
+
+
+def test_each_substitution_is_used_and_each_placeholder_substituted() -> None:
+    machine = translated(ROOT / "template.yaml")["Resources"]["SnapshotRun"]["Properties"]
+    text = machine["DefinitionString"]
+    for name in machine["DefinitionSubstitutions"]:
+        assert text.count(f'"${{{name}}}"') == 1, name
+        text = text.replace(f"${{{name}}}", "")
+    assert "${" not in text

@@ -1,0 +1,211 @@
+"""The deployed stack on a local AWS that enforces the functions' roles: a hard night, and what
+happens when a permission is missing.
+
+What this cannot show: MiniStack does not enforce the state machine's and the schedule's roles, nor
+what Lambda does in a role's name (logs, dead letters). It checks ssm:GetParametersByPath against *
+whatever path is asked for, so StartRun is allowed that here. All these are compared in
+test_permissions.py.
+"""
+
+import json
+import os
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+
+from local.aws import STACK, LogTail, connection, deploy, outputs, store_token
+from local.cloud import Cloud
+from local.environment import LOOPBACK, clean
+from local.run import Refused, start
+from local.service import Service, remove, take_port
+from local.simulator import Clock, Fault, Project, Simulator, World
+from local.simulator.faults import drop, hook
+from tests.built import make_build
+from tests.snapshots import available, ours, writes
+
+SPEED = 60
+NIGHT_SECONDS = 100
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+
+@dataclass
+class Deployed:
+    cloud: Cloud
+    function: str
+    world: World
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, **connection(self.cloud.aws))
+
+    def project(self, name: str) -> Project:
+        """A new one, whose token no function has read yet."""
+        project = self.world.project(name)
+        project.add_token(f"token-of-{name}")
+        store_token(self.cloud.aws, f"token-of-{name}", name)
+        return project
+
+    def run(self, **event: Any) -> tuple[str, dict[str, str]]:
+        """The run id, and by project the verdict of its execution."""
+        answer = start(self.cloud, self.function, event)
+        arns = {started["project"]: started["execution_arn"] for started in answer["executions"]}
+        return answer["run_id"], {project: self.verdict_of(arn) for project, arn in arns.items()}
+
+    def verdict_of(self, arn: str) -> str:
+        deadline = time.monotonic() + NIGHT_SECONDS
+        step_functions = self.client("stepfunctions")
+        while time.monotonic() < deadline:
+            execution = step_functions.describe_execution(executionArn=arn)
+            if execution["status"] != "RUNNING":
+                output = json.loads(execution.get("output", "{}"))
+                return str(output.get("verdict", execution.get("error")))
+            time.sleep(0.2)
+        raise AssertionError(f"{arn} does not end:\n{self.log()}")
+
+    def log(self) -> str:
+        group = outputs(self.cloud.aws)["LogGroupName"]
+        return "\n".join(LogTail(self.cloud.aws, group, since=0).all_lines())
+
+    def role(self, name: str) -> str:
+        return str(
+            self.client("cloudformation").describe_stack_resource(
+                StackName=STACK, LogicalResourceId=f"{name}Role"
+            )["StackResourceDetail"]["PhysicalResourceId"]
+        )
+
+    @contextmanager
+    def without(self, function: str, action: str) -> Iterator[None]:
+        """The function's role lacks that one permission, for a while."""
+        iam = self.client("iam")
+        which = {"RoleName": self.role(function), "PolicyName": function}
+        document = iam.get_role_policy(**which)["PolicyDocument"]
+        left = [each for each in document["Statement"] if each["Action"] != action]
+        assert len(left) == len(document["Statement"]) - 1
+        iam.put_role_policy(**which, PolicyDocument=json.dumps({**document, "Statement": left}))
+        try:
+            yield
+        finally:
+            iam.put_role_policy(**which, PolicyDocument=json.dumps(document))
+
+
+def enforces(url: str) -> bool:
+    """Whether it is up, and checks what roles allow."""
+    try:
+        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=2) as answer:
+            return bool(json.load(answer)["auth"] == "enabled")
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Deployed]:
+    make_build()
+    folder = Path(tempfile.mkdtemp(prefix="hetzner-snapshots-enforced-"))
+    port = take_port(None, "AWS_PORT")
+    url = f"http://{LOOPBACK}:{port}"
+    arguments = [str(port), str(1 / SPEED), str(folder)]
+    world = World(Clock(datetime.now(UTC), SPEED), seed=1)
+    with patch.dict(os.environ, clean(os.environ), clear=True), Simulator(world) as simulator:
+        aws = Service("AWS", "local.ministack", arguments, folder / "aws.log", AUTH="true")
+        try:
+            aws.wait_until(lambda: enforces(url))
+            cloud = Cloud(url, "given", simulator.url, 1 / SPEED, str(folder))
+            made = deploy(url, folder, {"HetznerEndpoint": simulator.url})
+            deployed = Deployed(cloud, made["StartRunFunction"], world)
+            grant = {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}
+            deployed.client("iam").put_role_policy(
+                RoleName=deployed.role("StartRun"),
+                PolicyName="WhatMiniStackAsksFor",
+                PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [grant]}),
+            )
+            yield deployed
+        finally:
+            aws.stop()
+            remove(folder)
+
+
+def test_a_hard_night_needs_no_more_than_the_roles_allow(stack: Deployed) -> None:
+    project, other = stack.project("default"), stack.project("other")
+    free, locked = project.add_server("free"), project.add_server("locked")
+    failing, lost = project.add_server("failing"), project.add_server("lost")
+    project.snapshot_seconds |= dict.fromkeys([free.id, locked.id, failing.id, lost.id], 60)
+    other.snapshot_seconds[other.add_server("elsewhere").id] = 60
+    old = [ours(project, free, days) for days in range(1, 6)]
+    lock = project.lock(locked, seconds=None)
+    project.next_action_fails(failing, after_seconds=20)
+    # However slow all this is: the lock is met, and ends after that.
+    ends = Fault(
+        hook(lambda world, *_: setattr(lock, "ends_at", world.clock.now() + timedelta(minutes=1))),
+        path=f"/servers/{locked.id}/actions",
+    )
+    path = f"/servers/{lost.id}/actions/create_image"
+    stack.world.faults.add(ends)
+    stack.world.faults.add(Fault(drop(), method="POST", path=path, when="after"))
+
+    run_id, verdicts = stack.run()
+
+    assert verdicts == {"default": "Completed", "other": "Completed"}
+    assert available(project, run_id) == dict.fromkeys(("free", "locked", "failing", "lost"), 1)
+    assert available(other, run_id) == {"elsewhere": 1}
+    assert "locked: waiting" in stack.log()
+    assert "failing: waiting" in stack.log()
+    creates = [write for write in writes(stack.world) if write.startswith("POST")]
+    # Once each, and once more where the action failed; the lost answer was not asked for again.
+    assert len(creates) == 6 and creates.count(f"POST {path}") == 1
+    # daily3: the new one and the two nights before it.
+    assert [image.id in project.images for image in old] == [True, True, False, False, False]
+
+    written = writes(stack.world)
+    assert stack.run(project="default", run_id=run_id) == (run_id, {"default": "Completed"})
+    assert stack.run(project="default", dry_run=True)[1] == {"default": "Completed"}
+    assert writes(stack.world) == written
+
+
+@pytest.mark.parametrize(
+    "function", ["ListServers", "CreateSnapshot", "CheckSnapshot", "PruneSnapshots"]
+)
+def test_without_its_permission_to_read_the_token_a_function_says_so(
+    stack: Deployed, function: str
+) -> None:
+    project = stack.project(function)
+    server = project.add_server("sg5")
+    # Longer than CreateSnapshot expects, so that CheckSnapshot gets its look.
+    project.snapshot_seconds[server.id] = 90
+    with stack.without(function, "ssm:GetParameter"):
+        run_id, verdicts = stack.run(project=function)
+    # One server, and it failed; or its snapshot was made and not pruned.
+    assert verdicts[function] in ("Failed", "PartiallyFailed")
+    parameter = f"/hetzner-snapshots/tokens/{function}"
+    assert f"{parameter} cannot be read (AccessDeniedException)" in stack.log()
+    assert stack.run(project=function, run_id=run_id) == (run_id, {function: "Completed"})
+    assert available(project, run_id) == {"sg5": 1}
+
+
+def test_without_its_permission_to_start_runs_start_run_says_so(stack: Deployed) -> None:
+    stack.project("unstarted")
+    with (
+        stack.without("StartRun", "states:StartExecution"),
+        pytest.raises(Refused, match=r"AccessDenied.*states:StartExecution"),
+    ):
+        stack.run(project="unstarted")
+    assert stack.run(project="unstarted")[1] == {"unstarted": "Completed"}
+
+
+def test_without_its_permission_to_publish_a_summary_says_that_nobody_was_told(
+    stack: Deployed,
+) -> None:
+    stack.project("untold").add_server("sg5")
+    asked = {"project": "untold", "servers": ["nobody"]}
+    with stack.without("SummariseRun", "sns:Publish"):
+        assert stack.run(**asked)[1] == {"untold": "Failed.NobodyWasTold"}
+    assert stack.run(**asked)[1] == {"untold": "Failed"}
