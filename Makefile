@@ -218,7 +218,7 @@ define SCHEMA
 endef
 
 define PUT_EVENT
-.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) \
+.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) $(REGION:%=--region %) \
 	--name $(basename $(notdir $(1))) --file $(1) --force
 
 endef

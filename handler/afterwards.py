@@ -96,7 +96,7 @@ def _own_since(document: RunDocument, findings: Findings | None) -> datetime | N
     # every server is newer than its own beginning.
     totals = document.totals
     all_made = totals.servers and totals.available == totals.servers and not totals.adopted
-    return parse_time(document.run.began) if all_made else None
+    return parse_time(document.run.began) if all_made and not document.remaining else None
 
 
 def _of_all(document: RunDocument, settings: SummarySettings) -> bool:

@@ -106,7 +106,7 @@ def _wait(job: Job, reason: str, wait: Wait) -> Job:
     if job.overdue:
         minutes = job.run.snapshot_minutes
         return _give_up(job, f"not available after {minutes} min: {reason}.")
-    status = "due" if wait.due and wait.seconds <= job.left_s else "creating"
+    status = "due" if wait.due and job.may_be_due and wait.seconds <= job.left_s else "creating"
     return job.going(status, wait.because(reason), min(wait.seconds, job.left_s))
 
 

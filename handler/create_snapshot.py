@@ -84,7 +84,8 @@ def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) ->
         return _locked(looked, f"locked by {holder}", spread, holder)
     # An earlier attempt may have succeeded without us hearing of it.
     mine = _of_this_run(job, hetzner.snapshots(job.run.owner, job.server.id))
-    if unknown and not (mine and mine[0].status == "available"):
+    settled = mine and (mine[0].status == "available" or isinstance(unknown, NotFound))
+    if unknown and not settled:
         raise unknown
     mine = mine or _not_listed_yet(job, hetzner, actions)
     looked = replace(_after_look(job, hetzner), earlier_s=looked.earlier_s)
@@ -99,7 +100,8 @@ def _look_and_create(job: Job, hetzner: Hetzner, spread: Callable[[], float]) ->
         return _locked(looked, f"locked by {holder}", spread, holder)
     if job.run.dry_run:
         return looked.going("planned", "would be made now")
-    if looked.overdue:
+    # Free at last: late is better than not at all, unless one may be there already.
+    if looked.overdue and looked.maybe_posted:
         return _give_up(looked, looked.reason or "no time left to create a snapshot")
     try:
         image_id, action_id = hetzner.create_snapshot(job.server, job.run)

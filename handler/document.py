@@ -88,8 +88,9 @@ class Document:
         """
         found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
         watch = found.get("watch") or {"now": None, "elapsed_s": 0}
+        run = known(Run, found["run"])
         return found | {
-            "run": Run(**{**found["run"], "others": tuple(found["run"].get("others", ()))}),
+            "run": Run(**{**run, "others": tuple(run.get("others", ()))}),
             "watch": Watch(parse_time(watch["now"]), watch["elapsed_s"]),
         }
 
@@ -143,6 +144,12 @@ class Document:
             reason=reason[:REASON_CHARACTERS],
             wait_seconds=min(max(0, wait_seconds), LONGEST_WAIT_SECONDS),
         )
+
+
+def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """What of these the dataclass has: a run goes on while its functions are updated, or back."""
+    names = {f.name for f in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def format_time(moment: datetime | None) -> str | None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from document import Document, Run
+from document import Document, Run, known
 from pacing import Look
 
 LABEL_ENABLED = "hetzner-snapshots/enabled"
@@ -14,7 +14,7 @@ LABEL_RUN_ID = "hetzner-snapshots/run-id"
 LABEL_SERVER_ID = "hetzner-snapshots/server-id"
 LABEL_SERVER_NAME = "hetzner-snapshots/server-name"
 
-# 400 results of this size, the run and its totals fit a state's 262,144 bytes.
+# 500 results of this size, the run and its totals fit a state's 262,144 bytes.
 RESULT_BYTES = 450
 NAME_BYTES = 63
 
@@ -93,6 +93,7 @@ class Job(Document):
     waited_s: int | None = None  # until the create, once there was one
     snapshot_s: int | None = None
     earlier_s: tuple[int, ...] = ()  # what this server's last snapshots took
+    may_be_due: bool = False  # an older definition, still running, does not know that status
     looks: tuple[Look, ...] = ()  # at the snapshot while it was creating
     doomed: tuple[int, ...] = ()  # what this run deletes, decided once
     deleted: int = 0
@@ -108,7 +109,7 @@ class Job(Document):
         parts = cls.parts(document)
         snapshot = parts.get("snapshot")
         parts |= {
-            "server": Server(**parts["server"]),
+            "server": Server(**known(Server, parts["server"])),
             "snapshot": StartedSnapshot(**snapshot) if snapshot else None,
             "earlier_s": tuple(parts.get("earlier_s", ())),
             "looks": tuple(Look(**look) for look in parts.get("looks", ())),

@@ -20,7 +20,7 @@ from runtime import hetzner_for, logger
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 # Of each of a batch's servers; the log has them whole.
-NAME_BYTES, PROBLEM_BYTES = 90, 100
+NAME_BYTES, PROBLEM_BYTES = 80, 150
 
 
 @logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
@@ -152,8 +152,11 @@ def _with_labels(server: ServerDetails) -> Server:
             parse_policy(retention)
         except BadPolicy as error:
             problem = f"its label {LABEL_RETENTION}: {error}"
-    problem = problem and cut(problem, PROBLEM_BYTES)
-    return Server(server.id, cut(server.name, NAME_BYTES), retention, problem)
+    name = cut(server.name, NAME_BYTES)
+    if problem:
+        logger.warning(f"{server.name}: {problem}", extra={"server": server.name})
+        return Server(server.id, name, None, cut(problem, PROBLEM_BYTES))
+    return Server(server.id, name, retention)
 
 
 def _waiting(document: RunDocument, reason: str, wait: Wait) -> RunDocument:

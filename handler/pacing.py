@@ -112,11 +112,23 @@ def start_s(position: int, at_a_time: int) -> int:
 
 def before_start(budget: Budget, spread: float) -> Wait | None:
     """Until those who start at once can start; None: now."""
-    wanted = REQUESTS_TO_START * budget.sharing
-    missing = min(wanted, budget.per_hour - budget.kept) - budget.spare
+    # Of all that there ever is at most half: to ask whether it is there takes requests, too.
+    wanted = min(REQUESTS_TO_START * budget.sharing, (budget.per_hour - budget.kept) / 2)
+    missing = wanted - budget.spare
     if missing <= 0:
         return None
-    return _spread(Wait(math.ceil(budget.refill_s(missing)), _little_left(budget)), spread)
+    seconds = max(TROUBLE_SECONDS[0], budget.refill_s(missing))
+    return _spread(Wait(math.ceil(seconds), _little_left(budget)), spread)
+
+
+def before_deleting(requests: int, budget: Budget, spread: float) -> Wait | None:
+    """Until so many requests are there, for this server and in turn for all; None: now."""
+    missing = min(requests, (budget.per_hour - budget.kept) / 2) - budget.spare
+    if missing <= 0:
+        return None
+    # Each of them lists again before it deletes.
+    seconds = budget.refill_s(missing + (requests + 1) * budget.sharing * spread)
+    return Wait(math.ceil(max(TROUBLE_SECONDS[0], seconds)), _little_left(budget))
 
 
 def while_locked(elapsed_s: int, budget: Budget, spread: float, holder: Look | None = None) -> Wait:

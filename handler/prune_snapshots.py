@@ -6,7 +6,7 @@ One complete listing proves the new snapshot available and feeds the pruning. A 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,9 +57,7 @@ def prune_snapshots(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> 
         return _prune(job, snapshots, hetzner, spread)
     except Trouble as trouble:
         job = job.after(hetzner)
-        wait = pacing.in_trouble(job.attempts, spread())
-        if isinstance(trouble, Busy):
-            wait = pacing.when_refused(job.attempts, job.budget, spread())
+        wait = _after([trouble], job, spread)
         if not due:
             return _wait(job, str(trouble), wait)
         # CheckSnapshot knows what to say when time is up.
@@ -81,7 +79,7 @@ def _early(job: Job, new: Snapshot | None, spread: Callable[[], float]) -> Job:
         return job.going("creating", "due, but not there")
     elapsed_s = new.age_s(job.watch.now)
     wait = pacing.while_creating(elapsed_s, job.looks, job.earlier_s, job.budget, spread())
-    status = "due" if wait.due and wait.seconds <= job.left_s else "creating"
+    status = "due" if wait.due and job.may_be_due and wait.seconds <= job.left_s else "creating"
     reason = wait.because(f"not done after {elapsed_s} s")
     return job.going(status, reason, min(wait.seconds, job.left_s))
 
@@ -114,7 +112,8 @@ def _prune(
     if not job.doomed:
         # Decided once: a delete whose answer was lost must not make room for another one.
         job = replace(job, doomed=tuple(d.snapshot.id for d in decisions if not d.keep))
-        if not job.run.dry_run and any(d.kind == "postponed" for d in decisions):
+        postponed = any(decision.kind == "postponed" for decision in decisions)
+        if job.doomed and postponed and not job.run.dry_run:
             # Nor must a function that dies: what was decided is kept before anything is deleted.
             return job.going("pruning", f"deletes {len(job.doomed)} for now")
     notes = _notes(job, snapshots, decisions)
@@ -123,10 +122,15 @@ def _prune(
         return replace(job, deleted=len(job.doomed)).done("planned", notes, kept=kept)
     listed = {snapshot.id for snapshot in snapshots}
     doomed = [d.snapshot.id for d in decisions if not d.keep and d.snapshot.id in job.doomed]
+    wait = pacing.before_deleting(len(doomed), job.budget, spread())
+    if wait and not job.overdue:
+        return _wait(job, f"{len(doomed)} to delete", wait)
     deleted, troubles, refusals = _delete(job, doomed, hetzner)
     job = replace(job, deleted=deleted + len(set(job.doomed) - listed))
     if troubles:
-        return _wait(job, "; ".join(troubles), pacing.in_trouble(job.attempts, spread()))
+        said = "; ".join(f"snapshot {id_} not deleted: {troubles[id_]}" for id_ in troubles)
+        job = job.after(hetzner)
+        return _wait(job, said, _after(list(troubles.values()), job, spread))
     if refusals:
         return _not_pruned(job, "; ".join(refusals))
     return job.done("pruned" if job.run.prune_only else "available", notes, kept=kept)
@@ -180,9 +184,22 @@ def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
     return decision
 
 
-def _delete(job: Job, doomed: list[int], hetzner: Hetzner) -> tuple[int, list[str], list[str]]:
-    """How many went, what to try again, what Hetzner refused. One that fails stops no other."""
-    deleted, troubles, refusals = 0, [], []
+def _after(troubles: Sequence[HetznerError], job: Job, spread: Callable[[], float]) -> Wait:
+    if any(isinstance(trouble, Busy) for trouble in troubles):
+        return pacing.when_refused(job.attempts, job.budget, spread())
+    return pacing.in_trouble(job.attempts, spread())
+
+
+def _delete(
+    job: Job, doomed: list[int], hetzner: Hetzner
+) -> tuple[int, dict[int, HetznerError], list[str]]:
+    """How many went, what to try again and why, what Hetzner refused.
+
+    One that fails stops no other, unless there are no requests left.
+    """
+    deleted = 0
+    troubles: dict[int, HetznerError] = {}
+    refusals = []
     for image_id in doomed:
         try:
             hetzner.delete_snapshot(image_id)
@@ -190,8 +207,11 @@ def _delete(job: Job, doomed: list[int], hetzner: Hetzner) -> tuple[int, list[st
         except NotFound:
             logger.info(f"{job.server.name}: snapshot {image_id} was gone already")
             deleted += 1
+        except Busy as busy:
+            troubles[image_id] = busy
+            break
         except (Trouble, Locked) as trouble:
-            troubles.append(f"snapshot {image_id} not deleted: {trouble}")
+            troubles[image_id] = trouble
         except Protected:
             logger.warning(f"{job.server.name}: snapshot {image_id} is protected now and stays")
         except HetznerError as error:

@@ -11,7 +11,7 @@ from retention import BadPolicy, parse_policy
 
 UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
 # With a full batch beside it, this much of a selection still fits a state.
-MOST_SELECTION_CHARACTERS = 20_000
+MOST_SELECTION_CHARACTERS = 10_000
 RUN_ID = re.compile(r"[A-Za-z0-9-]{1,32}", re.ASCII)
 EXAMPLE = '{"servers": ["sg5"], "dry_run": true}'
 

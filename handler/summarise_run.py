@@ -145,29 +145,33 @@ def _told(
     settings: SummarySettings,
 ) -> bool:
     """Whether the notification has been taken."""
-    run, arn = document.run, document.execution
-    now = document.watch.now or datetime.now(UTC)
-    links = {
-        "The execution, and in it the Map run with a child for each server": execution_link(arn),
-        "The log of this run": log_link(
-            arn,
-            settings.log_group,
-            run.id,
-            run.project,
-            parse_time(run.began) or now,
-            datetime.now(UTC),
-        ),
-    }
+    run = document.run
     try:
         sns().publish(
             TopicArn=settings.topic_arn,
             Subject=notification.subject(verdict, totals, run, settings.stack),
-            Message=notification.text(verdict, line, concerns, run, links),
+            Message=notification.text(verdict, line, concerns, run, _links(document, settings)),
         )
     except (BotoCoreError, ClientError) as error:
         logger.error(f"The notification could not be sent to {settings.topic_arn}: {error}")
         return False
+    except Exception:  # whatever it is, the verdict stands
+        logger.exception("The notification could not be written")
+        return False
     return True
+
+
+def _links(document: RunDocument, settings: SummarySettings) -> dict[str, str]:
+    run, arn = document.run, document.execution
+    if not arn:  # of a run that was started before an update
+        return {}
+    began = parse_time(run.began) or document.watch.now or datetime.now(UTC)
+    return {
+        "The execution, and in it the Map run with a child for each server": execution_link(arn),
+        "The log of this run": log_link(
+            arn, settings.log_group, run.id, run.project, began, datetime.now(UTC)
+        ),
+    }
 
 
 def _log_attention(concerns: list[Concern]) -> None:

@@ -7,16 +7,18 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from job import LABEL_RUN_ID
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import Call, drop, hook, html, status
+from run import BATCH
 from tests.aws import deployed
 from tests.chaos.bad_answers import CREATE
 from tests.chaos.check import check
-from tests.chaos.cloud import Fate
+from tests.chaos.cloud import Execution, Fate, definition
 from tests.chaos.invariants import broken
 from tests.chaos.machine import Failed, Walk
 from tests.chaos.stage import Stage
@@ -314,19 +316,52 @@ def test_an_image_of_this_run_that_is_of_no_use_is_not_adopted() -> None:
     assert available(stage.project, "tonight") == {"s0": 1, "s1": 1, "s2": 1}
 
 
+def test_what_is_spared_for_another_run_is_not_tried_again_and_again() -> None:
+    """One may go, but that one is of a run that is going on: nothing to delete, and no more."""
+    stage = Stage()
+    server = stage.project.add_server("s0")
+    stage.old_snapshot(server, 0.8, labels={LABEL_RUN_ID: "X"})
+    stage.old_snapshot(server, 0.2, labels={LABEL_RUN_ID: "Y"})
+    stage.cloud.executions["X_default_0"] = Execution("X_default_0", {}, 0.0)
+    stage.play({"retention": "last1", "max_deletions": 1})
+    assert not [deletion for deletion in stage.truth.deletions if deletion.by]
+    pruned = [i.output for i in stage.cloud.invocations if i.function == "PruneSnapshots"]
+    assert len(pruned) <= 2
+    assert pruned[-1]["status"] == "available"
+    assert "1 more to delete next time" in pruned[-1]["reason"]
+
+
+def test_a_run_goes_on_by_the_definition_it_began_with() -> None:
+    """An update in the middle: its functions are new, its definition does not know `due`."""
+    old: dict[str, Any] = json.loads(json.dumps(definition()))
+    del old["States"]["SnapshotServers"]["ItemSelector"]["may_be_due"]
+    for state in old["States"]["SnapshotServers"]["ItemProcessor"]["States"].values():
+        choices = state.get("Choices", [])
+        state["Choices"] = [c for c in choices if c["StringEquals"] != "due"] if choices else []
+        if not choices:
+            del state["Choices"]
+    stage = Stage()
+    stage.project.add_server("s0")
+    with patch("tests.chaos.cloud.definition", lambda: old):
+        stage.play({})
+    [execution] = stage.cloud.executions.values()
+    assert execution.status == "SUCCEEDED"
+    assert not [i for i in stage.cloud.invocations if (i.output or {}).get("status") == "due"]
+
+
 # Payloads.
 
 
 def test_names_and_errors_of_any_length_fit_the_states() -> None:
     stage = Stage()
-    for number in range(400):
+    for number in range(BATCH):
         stage.project.add_server(f"s{number}-" + "é" * 250)
     long = status(403, "forbidden", "x" * 100_000)
     stage.world.faults.add(Fault(long, "POST", times=None))
     stage.play({"run_id": "tonight"})
     assert broken(stage) == []
     [execution] = stage.cloud.executions.values()
-    assert len(execution.results) == 400
+    assert len(execution.results) == BATCH
     assert execution.error == "Failed"
 
 

@@ -18,10 +18,12 @@ from tests.template import Stack
 class Fleet(Stage):
     """So many servers in one project with so many requests per hour; notes what is left."""
 
-    def __init__(self, servers: int, per_hour: int, floor: int = 20) -> None:
+    def __init__(self, servers: int, per_hour: int, floor: int = 20, old: int = 0) -> None:
         super().__init__()
         for number in range(servers):
-            self.project.add_server(f"s{number}")
+            server = self.project.add_server(f"s{number}")
+            for days in range(1, old + 1):
+                self.old_snapshot(server, days)
         self.project.rate_limit = per_hour
         self.floor = floor
         self.left: list[int] = []
@@ -39,13 +41,18 @@ class Fleet(Stage):
         monkeypatch.setattr("tests.chaos.process.stack", lambda: _stack(self.floor))
         self.play({})
         [execution] = self.cloud.executions.values()
-        made = [i for i in self.project.images.values() if i.status == "available"]
-        assert len(made) == len(self.project.servers)
+        made = [i for i in self.project.images.values() if i.id in self.truth.created]
+        new = [i for i in made if i.status == "available" and i.id not in self.truth.before]
+        assert len(new) == len(self.project.servers)
         return execution
 
     @property
     def refused(self) -> int:
         return sum(request.status == 429 for request in self.world.requests)
+
+
+def _listings(fleet: Fleet) -> int:
+    return sum(i.function == "ListServers" for i in fleet.cloud.invocations)
 
 
 @cache
@@ -72,8 +79,28 @@ def test_the_floor_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
         assert fleet.night(monkeypatch).status == "SUCCEEDED"
         assert not fleet.refused
         least.append(min(fleet.left))
+        assert _listings(fleet) == 1
     assert least[0] < 100
     assert least[1] > 120
+
+
+@pytest.mark.parametrize(("servers", "per_hour"), [(150, 3600), (20, 300)])
+def test_a_run_does_not_wait_for_more_requests_than_there_ever_are(
+    monkeypatch: pytest.MonkeyPatch, servers: int, per_hour: int
+) -> None:
+    fleet = Fleet(servers, per_hour, floor=90)
+    assert fleet.night(monkeypatch).status == "SUCCEEDED"
+    assert _listings(fleet) <= 3
+    assert not fleet.refused
+
+
+def test_deletions_wait_for_their_requests_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = Fleet(60, 400, old=8)
+    assert fleet.night(monkeypatch).status == "SUCCEEDED"
+    deleted = [d for d in fleet.truth.deletions if d.by]
+    assert len(deleted) == 60 * 5
+    assert fleet.refused <= 0.01 * len(fleet.world.requests)
+    assert min(fleet.left) >= 0.4 * 80
 
 
 @pytest.mark.parametrize(("taken", "refused"), [(220, 0), (300, 1)])

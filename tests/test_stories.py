@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from job import LABEL_MANAGED_BY, LABEL_SERVER_NAME
+from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_NAME
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop, hook, html, status
 from tests.aws import Aws, LambdaDied
@@ -577,6 +577,39 @@ def test_a_snapshot_outlives_a_server_that_was_deleted_after_a_lost_answer(
     night = aws.run({})
     assert night.results["sg5"]["status"] == "available"
     assert night.results["sg5"]["image_id"] in project.images
+
+
+def test_a_snapshot_that_is_creating_is_not_given_up_because_its_server_is_gone(
+    aws: Aws, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    image = ours(project, server, 0)
+    image.labels[LABEL_RUN_ID] = "tonight"
+    image.status = "creating"
+
+    def delete(function: str, _: Any) -> None:
+        if function == "CreateSnapshot" and server.id in project.servers:
+            project.delete_server(server)
+        if function == "CheckSnapshot":
+            image.status = "available"
+
+    aws.before = delete
+    night = aws.run({"run_id": "tonight"})
+    assert night.results["sg5"]["image_id"] == image.id
+    assert night.results["sg5"]["status"] == "available"
+
+
+def test_a_lock_that_ends_in_the_last_gap_before_the_deadline_costs_no_snapshot(
+    aws: Aws, project: Project
+) -> None:
+    aws.stack = Stack(HetznerEndpoint=aws.stack.parameters["HetznerEndpoint"], LockWaitMinutes="5")
+    import runtime
+
+    runtime.run_settings.cache_clear()
+    project.lock(project.add_server("sg5"), seconds=297)
+    night = aws.run({})
+    assert night.verdict() == "Completed"
+    assert available(project) == {"sg5": 1}
 
 
 def test_a_failure_after_an_unclear_create_says_that_a_snapshot_may_be_there(
