@@ -65,3 +65,13 @@ def test_the_calendar_is_what_make_plan_prints() -> None:
     ).stdout
     [calendar] = re.findall(r"```\n(daily7.*?)\n```", section("Retention"), re.DOTALL)
     assert planned.startswith(calendar)
+
+
+def test_the_benchmarks_figures_are_those_of_its_page() -> None:
+    page = (ROOT / "docs" / "benchmark.md").read_text()
+    rows = re.findall(r"^\| (ours|naive fan-out|plain script) \| (.+) \|$", README, re.MULTILINE)
+    assert len(rows) == 3
+    for way, figures in rows:
+        [line] = re.findall(rf"^\| 100 \| {way} \| .*$", page, re.MULTILINE)
+        for figure in figures.split(" | "):
+            assert f" {figure.removeprefix('$')} |" in line, (way, figure)
