@@ -218,7 +218,7 @@ define SCHEMA
 endef
 
 define PUT_EVENT
-.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) $(REGION:%=--region %) \
+.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) $(addprefix --region ,$(or $(REGION),$(AWS_REGION))) \
 	--name $(basename $(notdir $(1))) --file $(1) --force
 
 endef

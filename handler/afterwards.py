@@ -4,7 +4,7 @@ Never raises: the verdict neither waits for it nor depends on it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from document import parse_time
@@ -87,6 +87,17 @@ def concerns_of(
         if saved.server not in named
     )
     return [Concern("overdue", server, why) for server, why in overdue if why]
+
+
+def with_last_good(concerns: list[Concern], findings: Findings | None) -> list[Concern]:
+    """What failed, with what there is to fall back on: it tells how urgent it is."""
+    saved = {saved.server: saved.said for saved in findings.saved} if findings else {}
+    return [
+        replace(concern, reason=f"{concern.reason} {saved[concern.server]}")
+        if concern.what == "failed" and concern.server in saved
+        else concern
+        for concern in concerns
+    ]
 
 
 def _own_since(document: RunDocument, findings: Findings | None) -> datetime | None:

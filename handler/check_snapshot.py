@@ -96,6 +96,8 @@ def _try_again(job: Job, reason: str, spread: Callable[[], float]) -> Job:
     job = replace(job, failed_actions=job.failed_actions + 1)
     if job.overdue or job.failed_actions >= MOST_FAILED_ACTIONS:
         times = f"failed {job.failed_actions} times"
+        # What a failed action leaves behind is no snapshot.
+        job = replace(job, snapshot=None, maybe_posted=False)
         return job.done("failed", f"{reason} ({times}). To retry, {job.run_again}.")
     job = replace(job, snapshot=None)
     wait = pacing.in_trouble(job.failed_actions, spread())

@@ -156,6 +156,9 @@ def _earlier(actions: list[Action]) -> tuple[int, ...]:
 def _after_look(job: Job, hetzner: Hetzner) -> Job:
     """The state's input after this look; the first look sets the deadline for locks and outages."""
     looked = job.after(hetzner)
+    if job.lock_from_s is not None:
+        locked_s = looked.watch.elapsed_s - job.lock_from_s
+        looked = replace(looked, lock_s=job.lock_s + locked_s, lock_from_s=None)
     return looked if looked.give_up_s is not None else looked.allow(job.run.lock_wait_minutes)
 
 
@@ -238,8 +241,7 @@ def _locked(
     if holder and job.watch.now:
         look = Look(holder.age_s(job.watch.now), holder.progress)
     wait = pacing.while_locked(job.watch.elapsed_s, job.budget, spread(), look)
-    locked_s = job.lock_s + min(wait.seconds, job.left_s)
-    job = replace(job, lock_s=locked_s, lock=holder.command if holder else job.lock)
+    job = replace(job, lock_from_s=job.watch.elapsed_s, lock=holder.command if holder else job.lock)
     return _wait(job, reason, wait)
 
 

@@ -36,6 +36,12 @@ class Saved:
     since: datetime
     snapshot: bool
 
+    @property
+    def said(self) -> str:
+        if self.snapshot:
+            return f"Its newest good snapshot is of {self.since:%Y-%m-%d %H:%MZ}."
+        return "It has no good snapshot."
+
     def why_overdue(self, now: datetime, limit_hours: int) -> str:
         """Empty while it is no older than that."""
         if now - self.since <= timedelta(hours=limit_hours):

@@ -100,6 +100,7 @@ class Job(Document):
     adopted: bool = False
     gb: float | None = None
     lock_s: int = 0
+    lock_from_s: int | None = None  # since when, on the watch, if it was locked at the last look
     lock: str = ""
     snapshot: StartedSnapshot | None = None
     result: Result | None = None

@@ -19,8 +19,9 @@ from run import BATCH, RunDocument, Selection
 from runtime import hetzner_for, logger
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+MOST_NAMED = 10
 # Of each of a batch's servers; the log has them whole.
-NAME_BYTES, PROBLEM_BYTES = 80, 150
+NAME_BYTES, PROBLEM_BYTES = 80, 190
 
 
 @logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
@@ -59,7 +60,8 @@ def list_servers(
     if first and unknown:
         return _failed(
             document,
-            f"no server {', '.join(unknown)} in this project. Check the event's field servers.",
+            f"no server {', '.join(unknown)} in this project, which has {_some_of(listed)}. "
+            "Check the event's field servers.",
         )
     ids = {server.id for server in matching}
     why_not = {s.id: _why_left_out(s, chosen, ids, document.selection) for s in listed}
@@ -110,6 +112,12 @@ def _chosen(selection: Selection, listed: list[ServerDetails]) -> tuple[set[int]
         else:
             unknown.append(str(named))
     return chosen, tuple(unknown)
+
+
+def _some_of(listed: list[ServerDetails]) -> str:
+    more = len(listed) - MOST_NAMED
+    names = [server.name for server in listed[:MOST_NAMED]] or ["none"]
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
 def _why_left_out(

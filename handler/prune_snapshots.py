@@ -107,9 +107,9 @@ def _prune(
     if job.server.problem:
         return _not_pruned(job, job.server.problem)
     decisions = _decide(job, snapshots)
-    for decision in decisions:
-        _log(job, decision)
     if not job.doomed:
+        for decision in decisions:
+            _log(job, decision)
         # Decided once: a delete whose answer was lost must not make room for another one.
         job = replace(job, doomed=tuple(d.snapshot.id for d in decisions if not d.keep))
         postponed = any(decision.kind == "postponed" for decision in decisions)
@@ -203,6 +203,9 @@ def _delete(
     for image_id in doomed:
         try:
             hetzner.delete_snapshot(image_id)
+            logger.info(
+                f"{job.server.name}: snapshot {image_id} deleted", extra={"deleted": image_id}
+            )
             deleted += 1
         except NotFound:
             logger.info(f"{job.server.name}: snapshot {image_id} was gone already")
@@ -263,7 +266,7 @@ def _not_pruned(job: Job, reason: str) -> Job:
 def _log(job: Job, decision: Decision) -> None:
     snapshot = decision.snapshot
     what = f"snapshot {snapshot.id}" if snapshot.id else "the new snapshot"
-    would = "would " if job.run.dry_run else ""
+    would = "would " if job.run.dry_run else "" if decision.keep else "to "
     logger.info(
         f"{job.server.name}: {would}{'keep' if decision.keep else 'delete'} {what} "
         f"of {snapshot.created:%Y-%m-%d %H:%MZ}: {decision.reason}",

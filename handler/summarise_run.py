@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 import metrics
 import notification
-from afterwards import Findings, concerns_of, everywhere_since, look
+from afterwards import Findings, concerns_of, everywhere_since, look, with_last_good
 from document import parse_time
 from hetzner import Hetzner
 from job import Result
@@ -78,7 +78,8 @@ def _end(
     elif unlisted:
         totals = totals.noting(Concern("failed", "", unlisted))
     totals = totals.noting(*concerns_of(document, findings, settings))
-    concerns = [*totals.attention, *_unnamed(totals, document.remaining if unlisted else 0)]
+    concerns = with_last_good(list(totals.attention), findings)
+    concerns += _unnamed(totals, document.remaining if unlisted else 0)
     verdict = verdict_of(totals, unlisted)
     inventory = findings.inventory if findings else None
     began, now = parse_time(run.began), findings.now if findings else None

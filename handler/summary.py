@@ -36,7 +36,7 @@ def summary_line(
         *_some(totals.skipped, "skipped"),
         *_some(totals.left_out, "left out by label" if by_label else "left out"),
         *_some(totals.failed, "failed"),
-        *_some(totals.not_pruned, "made but not pruned"),
+        *_some(totals.not_pruned, "of those made not pruned"),
     ]
     parts = [f"{verdict}: {', '.join(counts)}"]
     if run.dry_run:

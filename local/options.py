@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -88,11 +89,11 @@ def _scale(environ: Mapping[str, str], default: float) -> float:
     if not text:
         return default
     try:
-        scale = float(text)
-    except ValueError:
+        scale = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
         scale = 0.0
     if not 0.0001 <= scale <= 10:
-        raise Unusable(f"WAIT_SCALE={text} is not a number from 0.0001 to 10.")
+        raise Unusable(f"WAIT_SCALE={text} is not a number from 0.0001 to 10, such as 1/60.")
     return scale
 
 

@@ -144,4 +144,8 @@ def _mark(kept: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ))
+    try:
+        sys.exit(main(os.environ))
+    except BrokenPipeError:
+        # Whoever reads has seen enough; nor must Python's own end complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

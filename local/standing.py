@@ -22,7 +22,7 @@ from local.options import Options, Unusable
 from local.service import Crashed, remove
 
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 60
 CHECK_SECONDS = 0.5
 
 

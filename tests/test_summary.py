@@ -43,7 +43,7 @@ CONCERNS = (
         (
             Totals(available=2, failed=1, not_pruned=1, skipped=3, deleted=1),
             "", None, "PartiallyFailed",
-            "PartiallyFailed: 2 of 6 servers, 3 skipped, 1 failed, 1 made but not pruned; "
+            "PartiallyFailed: 2 of 6 servers, 3 skipped, 1 failed, 1 of those made not pruned; "
             "2 made; 1 deleted",
         ),
         (Totals(failed=2), "", 60, "Failed", "Failed: 0 of 2 servers, 2 failed; 0 deleted"),
