@@ -348,7 +348,9 @@ def test_who_subscribes_is_told_once_what_failed_and_where_to_look(up: Up, inbox
     run_id = up.record()["run_id"]
     [message] = inbox.wait_for(1)
     assert message["Subject"] == f"hetzner-snapshots: Failed, default, run {run_id}"
-    assert message["Message"].startswith("Failed: no server nobody in this project.")
+    assert message["Message"].startswith(
+        "Failed: no server nobody in this project, which has web-1, "
+    )
     assert f'"run_id": "{run_id}"' in message["Message"]
     assert "https://us-east-1.console.aws.amazon.com/states/home?" in message["Message"]
     up.make("invoke", EVENT="events/dry-run.json")
