@@ -203,5 +203,7 @@ def _pace(night: Stage) -> Iterator[str]:
         ends = document["watch"]["elapsed_s"] + document["wait_seconds"]
         # After a create that may have happened, or has failed, one more look comes all the same.
         slack = ONE_MORE_LOOK_SECONDS if document["status"] == "waiting" else 0
-        if document["give_up_s"] is not None and ends > document["give_up_s"] + slack:
+        # Without a wait it goes straight on to whoever ends it, however late an answer came.
+        waits = document["wait_seconds"] > 0
+        if waits and document["give_up_s"] is not None and ends > document["give_up_s"] + slack:
             yield f"{invocation.function} waits until {ends} s, {document['give_up_s']} are allowed"
