@@ -35,9 +35,7 @@ def check_snapshot(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> J
         return _look(job, job.snapshot, hetzner, spread)
     except Trouble as trouble:
         job = job.after(hetzner)
-        if isinstance(trouble, Busy):
-            return _wait(job, str(trouble), pacing.when_refused(job.attempts, job.budget, spread()))
-        return _wait(job, str(trouble), pacing.in_trouble(job.attempts, spread()))
+        return _wait(job, str(trouble), job.again(isinstance(trouble, Busy), spread()))
     except HetznerError as error:
         return _give_up(job.after(hetzner), f"{error}.")
 
@@ -108,8 +106,7 @@ def _wait(job: Job, reason: str, wait: Wait) -> Job:
     if job.overdue:
         minutes = job.run.snapshot_minutes
         return _give_up(job, f"not available after {minutes} min: {reason}.")
-    status = "due" if wait.due and job.may_be_due and wait.seconds <= job.left_s else "creating"
-    return job.going(status, wait.because(reason), min(wait.seconds, job.left_s))
+    return job.creating(reason, wait)
 
 
 def _give_up(job: Job, reason: str) -> Job:

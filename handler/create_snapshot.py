@@ -55,9 +55,7 @@ def create_snapshot(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> 
         if job.overdue:
             # Nothing was seen: an attempt that died may have made one.
             return _give_up(job, str(trouble), "no snapshot confirmed")
-        if isinstance(trouble, Busy):
-            return _wait(job, str(trouble), pacing.when_refused(job.attempts, job.budget, spread()))
-        return _wait(job, str(trouble), pacing.in_trouble(job.attempts, spread()))
+        return _wait(job, str(trouble), job.again(isinstance(trouble, Busy), spread()))
     except NotFound:
         return _after_look(job, hetzner).done("skipped", "the server was deleted during the run.")
     except Unauthorized as error:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
-from pacing import Budget
+import pacing
+from pacing import Budget, Wait
 
 REASON_CHARACTERS = 600
 LONGEST_WAIT_SECONDS = 3600
@@ -135,6 +136,12 @@ class Document:
     @property
     def overdue(self) -> bool:
         return self.left_s == 0
+
+    def again(self, refused: bool, spread: float) -> Wait:
+        """How long to wait after trouble; `refused`: the API was asked too often."""
+        if refused:
+            return pacing.when_refused(self.attempts, self.budget, spread)
+        return pacing.in_trouble(self.attempts, spread)
 
     def going(self, status: str, reason: str = "", wait_seconds: int = 0) -> Self:
         """The document on its way to the next state, after a wait."""

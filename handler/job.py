@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from document import Document, Run, known
-from pacing import Look
+from pacing import Look, Wait
 
 LABEL_ENABLED = "hetzner-snapshots/enabled"
 LABEL_MANAGED_BY = "hetzner-snapshots/managed-by"
@@ -118,6 +118,12 @@ class Job(Document):
             "result": None,
         }
         return cls(**parts)
+
+    def creating(self, reason: str, wait: Wait) -> Self:
+        """The job waiting for its snapshot; due if that should be available by then."""
+        due = wait.due and self.may_be_due and wait.seconds <= self.left_s
+        seconds = min(wait.seconds, self.left_s)
+        return self.going("due" if due else "creating", wait.because(reason), seconds)
 
     def done(
         self,

@@ -6,7 +6,7 @@ One complete listing proves the new snapshot available and feeds the pruning. A 
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,7 +57,7 @@ def prune_snapshots(job: Job, hetzner: Hetzner, spread: Callable[[], float]) -> 
         return _prune(job, snapshots, hetzner, spread)
     except Trouble as trouble:
         job = job.after(hetzner)
-        wait = _after([trouble], job, spread)
+        wait = job.again(isinstance(trouble, Busy), spread())
         if not due:
             return _wait(job, str(trouble), wait)
         # CheckSnapshot knows what to say when time is up.
@@ -79,9 +79,7 @@ def _early(job: Job, new: Snapshot | None, spread: Callable[[], float]) -> Job:
         return job.going("creating", "due, but not there")
     elapsed_s = new.age_s(job.watch.now)
     wait = pacing.while_creating(elapsed_s, job.looks, job.earlier_s, job.budget, spread())
-    status = "due" if wait.due and job.may_be_due and wait.seconds <= job.left_s else "creating"
-    reason = wait.because(f"not done after {elapsed_s} s")
-    return job.going(status, reason, min(wait.seconds, job.left_s))
+    return job.creating(f"not done after {elapsed_s} s", wait)
 
 
 def _arrived(job: Job) -> Job:
@@ -95,8 +93,7 @@ def _prune(
     for twin in _twins(job, snapshots):
         logger.warning(f"{job.server.name}: snapshot {twin} is of this run too; delete one by hand")
     if job.snapshot and not job.run.dry_run:
-        image_id = job.snapshot.image_id
-        new = next((snapshot for snapshot in snapshots if snapshot.id == image_id), None)
+        image_id, new = job.snapshot.image_id, _new(job, snapshots)
         available = new is not None and new.is_available
         size_gb = new.size_gb if new else None
         job = replace(job, snapshot=replace(job.snapshot, available=available), gb=size_gb)
@@ -130,7 +127,8 @@ def _prune(
     if troubles:
         said = "; ".join(f"snapshot {id_} not deleted: {troubles[id_]}" for id_ in troubles)
         job = job.after(hetzner)
-        return _wait(job, said, _after(list(troubles.values()), job, spread))
+        refused = any(isinstance(trouble, Busy) for trouble in troubles.values())
+        return _wait(job, said, job.again(refused, spread()))
     if refusals:
         return _not_pruned(job, "; ".join(refusals))
     return job.done("pruned" if job.run.prune_only else "available", notes, kept=kept)
@@ -182,12 +180,6 @@ def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
     if run_id in job.run.others or snapshot.created >= began:
         return replace(decision, kind="exempt", reason="of another run that is going on")
     return decision
-
-
-def _after(troubles: Sequence[HetznerError], job: Job, spread: Callable[[], float]) -> Wait:
-    if any(isinstance(trouble, Busy) for trouble in troubles):
-        return pacing.when_refused(job.attempts, job.budget, spread())
-    return pacing.in_trouble(job.attempts, spread())
 
 
 def _delete(

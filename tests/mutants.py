@@ -77,9 +77,9 @@ MUTANTS = [
     Mutant("treat a failed action as done", CHECK, 'case "success":', 'case "success" | "error":'),
     Mutant(
         "wait beyond the snapshot's deadline",
-        CHECK,
-        "return job.going(status, wait.because(reason), min(wait.seconds, job.left_s))",
-        "return job.going(status, wait.because(reason), wait.seconds)",
+        "handler/job.py",
+        "seconds = min(wait.seconds, self.left_s)",
+        "seconds = wait.seconds",
     ),
     Mutant(
         "prune on an incomplete listing",
