@@ -201,7 +201,7 @@ setup:
 	$(call ENVIRONMENT,.venv-sam,$<)
 
 .aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
-		.venv-sam/complete handler statemachine $(wildcard handler/*.py statemachine/*)
+		.venv-sam/complete handler statemachine $(wildcard handler/*.py handler/*/*.py statemachine/*)
 	@mkdir -p build/home
 	@$(MAKE) --no-print-directory --file handler/Makefile package
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }

@@ -1,0 +1,1 @@
+"""AWS: clients, tokens, settings, the log."""

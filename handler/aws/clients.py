@@ -1,0 +1,35 @@
+"""The clients for AWS: made once in a container, one try each."""
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+# One try each: what to do about errors is decided in the states.
+AWS_CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
+
+
+@cache
+def step_functions() -> "SFNClient":
+    return boto3.client("stepfunctions", config=AWS_CONFIG)
+
+
+@cache
+def sns() -> Any:
+    return boto3.client("sns", config=AWS_CONFIG)
+
+
+@cache
+def ssm() -> "SSMClient":
+    return boto3.client("ssm", config=AWS_CONFIG)
+
+
+# It takes 60 ms of a whole CPU, which Lambda gives while it starts a container and not after that.
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    ssm()

@@ -1,0 +1,53 @@
+"""The log: one JSON line for each thing that happened, and for each state's input and output."""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.buffer import LoggerBufferConfig
+
+from handler.documents.document import format_time
+from handler.documents.job import Job
+
+# Lines at DEBUG are kept back, and written only if the invocation meets an error; what exceeds the
+# buffer drops the oldest. With LogLevel DEBUG all of them are written at once.
+BUFFER_BYTES = 200_000
+AT_ONCE = os.environ.get("POWERTOOLS_LOG_LEVEL") == "DEBUG"
+
+logger = Logger(
+    utc=True, buffer_config=None if AT_ONCE else LoggerBufferConfig(max_bytes=BUFFER_BYTES)
+)
+
+
+def log_input(job: Job, event: dict[str, Any]) -> None:
+    """Logs a state's input; every line from here on names its run and server."""
+    logger.append_keys(
+        run_id=job.run.id, project=job.run.project, server=job.server.name, server_id=job.server.id
+    )
+    logger.debug(f"{job.server.name}: input", extra={"input": event})
+
+
+def output_of(job: Job) -> dict[str, Any]:
+    """The state's output; logged in one line: the server's status, why, what comes next."""
+    now = job.stopwatch.now
+    until = now and now + timedelta(seconds=job.wait_seconds)
+    at = f" at {until:%H:%M:%S}Z" if until else ""
+    then = f", again{at} (in {job.wait_seconds} s)" if job.wait_seconds else ""
+    colon = f": {job.reason}" if job.reason else ""
+    # An error writes the lines at DEBUG, too.
+    log = logger.error if job.status == "failed" else logger.info
+    log(
+        str(job.result) if job.result else f"{job.server.name}: {job.status}{then}{colon}",
+        extra={
+            "status": job.status,
+            "reason": job.reason,
+            "wait_seconds": job.wait_seconds,
+            "until": format_time(until) if job.wait_seconds else None,
+            "now": format_time(now),
+            "elapsed_s": job.stopwatch.elapsed_s,
+            "waited_s": job.waited_s if job.waited_s is not None else job.stopwatch.elapsed_s,
+            "requests_left": job.requests_left,
+        },
+    )
+    return job.to_dict()

@@ -1,0 +1,61 @@
+"""What a container keeps between invocations: settings, and connections to Hetzner."""
+
+import json
+import os
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handler.aws.logs import logger
+from handler.aws.settings import ApiSettings, RunSettings, SummarySettings
+from handler.aws.tokens import token_in
+from handler.hetzner.api import Hetzner, client_for
+
+# A read of the token, a request that times out, and something to spare.
+ONE_REQUEST_MS = 40_000
+
+# One session for each token and address; more than one only after a token was changed.
+hcloud_client = lru_cache(maxsize=64)(client_for)
+
+
+@cache
+def run_settings() -> RunSettings:
+    return RunSettings.from_env(os.environ)
+
+
+@cache
+def api_settings() -> ApiSettings:
+    return ApiSettings.from_env(os.environ)
+
+
+@cache
+def summary_settings() -> SummarySettings:
+    return SummarySettings.from_env(os.environ)
+
+
+def hetzner_for(project: str, context: LambdaContext) -> Hetzner:
+    """The project's API for this invocation. The token is read with the first request.
+
+    No request starts that could outlive the invocation: what has been done must still be said.
+    """
+    settings = api_settings()
+    parameter = f"{settings.token_path}/{project}"
+
+    def connect(anew: bool = False) -> Any:
+        return hcloud_client(token_in(parameter, anew), settings.hetzner_endpoint)
+
+    return Hetzner(
+        connect,
+        parameter,
+        out_of_time=lambda: context.get_remaining_time_in_millis() < ONE_REQUEST_MS,
+        reconnect=lambda: connect(anew=True),
+        detail=logger.debug,
+    )
+
+
+def put_metrics(lines: Iterable[dict[str, Any]]) -> None:
+    """Writes lines in the embedded metric format: CloudWatch makes metrics of them."""
+    for line in lines:
+        print(json.dumps(line))

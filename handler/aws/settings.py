@@ -1,0 +1,115 @@
+"""Settings from the environment: frozen, checked when first read, the bad variable named."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self, cast
+
+from handler.documents.document import OnLocked
+from handler.documents.policy import parse_policy
+
+
+class BadSetting(ValueError):
+    """A deployed setting that cannot be used; the message names variable, value and remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where the tokens and the API are; what every function that talks to Hetzner needs."""
+
+    token_path: str
+    hetzner_endpoint: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        return cls(_text(environ, "TOKEN_PATH"), _text(environ, "HETZNER_ENDPOINT"))
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """The template's parameters, as StartRun writes them into a run unless the event differs."""
+
+    token_path: str
+    state_machine_arn: str
+    log_group: str
+    owner: str
+    label_selector: str
+    retention: str
+    on_locked: OnLocked
+    lock_wait_minutes: int
+    snapshot_minutes: int
+    max_deletions: int
+    servers_at_a_time: int
+    rate_limit_floor: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting (a bad deploy; nothing has happened yet)."""
+        on_locked = _text(environ, "ON_LOCKED")
+        if on_locked not in ("wait", "skip"):
+            raise BadSetting(f"ON_LOCKED is {on_locked!r}; it must be wait or skip")
+        try:
+            retention = str(parse_policy(_text(environ, "RETENTION")))
+        except ValueError as error:
+            raise BadSetting(f"RETENTION: {error}") from None
+        return cls(
+            token_path=_text(environ, "TOKEN_PATH"),
+            state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
+            log_group=_text(environ, "LOG_GROUP"),
+            owner=_owner(environ),
+            label_selector=environ.get("LABEL_SELECTOR", ""),
+            retention=retention,
+            on_locked=cast(OnLocked, on_locked),
+            lock_wait_minutes=_number(environ, "LOCK_WAIT_MINUTES", 1440),
+            snapshot_minutes=_number(environ, "SNAPSHOT_MINUTES", 1440),
+            max_deletions=_number(environ, "MAX_DELETIONS", 1000),
+            servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
+            rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SummarySettings:
+    """Whom SummariseRun tells what, and what it takes to judge how fresh the snapshots are."""
+
+    stack: str
+    log_group: str
+    topic_arn: str
+    notify_always: bool
+    label_selector: str
+    freshness_hours: int  # 0: no limit
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting."""
+        return cls(
+            stack=_text(environ, "POWERTOOLS_SERVICE_NAME"),
+            log_group=_text(environ, "LOG_GROUP"),
+            topic_arn=_text(environ, "TOPIC_ARN"),
+            notify_always=_text(environ, "NOTIFY") == "always",
+            label_selector=environ.get("LABEL_SELECTOR", ""),
+            freshness_hours=_number(environ, "FRESHNESS_HOURS", 167, least=0),
+        )
+
+
+def _text(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise BadSetting(f"the environment variable {name} is missing or empty; deploy again")
+    return value
+
+
+def _owner(environ: Mapping[str, str]) -> str:
+    owner = _text(environ, "OWNER")
+    if len(owner) > 63:
+        raise BadSetting(
+            f"OWNER (by default the stack's name) is {owner!r}, longer than the 63 characters "
+            "of a Hetzner label; deploy with the parameter Owner"
+        )
+    return owner
+
+
+def _number(environ: Mapping[str, str], name: str, most: int, least: int = 1) -> int:
+    value = _text(environ, name)
+    if not (value.isascii() and value.isdecimal() and least <= int(value) <= most):
+        raise BadSetting(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
+    return int(value)

@@ -1,0 +1,1 @@
+"""Decisions, each with its reason: no clock, environment, chance or network."""

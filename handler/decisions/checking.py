@@ -1,0 +1,92 @@
+"""What a look at this run's snapshot of a server means: pure."""
+
+from dataclasses import dataclass, replace
+
+from handler.decisions import pacing
+from handler.decisions.pacing import Budget
+from handler.documents.document import Look, Wait
+from handler.documents.errors import HetznerError, TransientError
+from handler.documents.job import Job
+from handler.documents.resources import Action, Snapshot
+
+MOST_FAILED_ACTIONS = 5
+MOST_LOOKS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look: at the action; at the image where the action is unknown or has vanished."""
+
+    action: Action | None = None
+    image: Snapshot | None = None  # None beside no action and no error: it has vanished
+    error: HetznerError | None = None
+
+
+def decide(job: Job, seen: Seen, jitter: float) -> Job:
+    """The job still creating, available, waiting for another create, or failed."""
+    if isinstance(seen.error, TransientError):
+        return _wait(job, str(seen.error), pacing.after_error(seen.error, job, jitter))
+    if seen.error:
+        return _give_up(job, f"{seen.error}.")
+    if seen.action:
+        action = seen.action
+        match action.status:
+            case "success":
+                return _available(job, action)
+            case "error":
+                return _try_again(job, f"action {action.id} failed: {action.error}", jitter)
+        return _creating(job, action, action.progress, jitter)
+    if seen.image is None:
+        image_id = job.snapshot.image_id if job.snapshot else 0
+        return _try_again(job, f"snapshot {image_id} vanished", jitter)
+    match seen.image.status:
+        case "available":
+            return _available(job, None)
+        case "creating":
+            return _creating(job, seen.image, 0, jitter)
+    return _try_again(job, f"snapshot {seen.image.id} turned {seen.image.status}", jitter)
+
+
+def _available(job: Job, action: Action | None) -> Job:
+    assert job.snapshot is not None
+    seconds = job.stopwatch.elapsed_s - (job.waited_s or 0)
+    if action and action.took_s is not None:
+        seconds = action.took_s
+    snapshot = replace(job.snapshot, available=True)
+    job = replace(job, snapshot=snapshot, snapshot_s=max(0, seconds))
+    return job.moved_to("available", f"snapshot {snapshot.image_id}, after {job.snapshot_s} s")
+
+
+def _creating(job: Job, since: Action | Snapshot, progress: int, jitter: float) -> Job:
+    elapsed_s = job.stopwatch.elapsed_s - (job.waited_s or 0)
+    if job.stopwatch.now:
+        elapsed_s = since.age_s(job.stopwatch.now)
+    looks = (*job.looks, Look(elapsed_s, progress))[-MOST_LOOKS:]
+    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, Budget.of(job), jitter)
+    return _wait(replace(job, looks=looks), f"{progress} % after {elapsed_s} s", wait)
+
+
+def _try_again(job: Job, reason: str, jitter: float) -> Job:
+    """Back to CreateSnapshot, which looks before it creates again; or the end."""
+    job = replace(job, failed_actions=job.failed_actions + 1)
+    if job.overdue or job.failed_actions >= MOST_FAILED_ACTIONS:
+        times = f"failed {job.failed_actions} times"
+        # What a failed action leaves behind is no snapshot.
+        job = replace(job, snapshot=None, maybe_posted=False)
+        return job.done("failed", f"{reason} ({times}). To retry, {job.run_again}.")
+    wait = pacing.in_trouble(job.failed_actions, jitter)
+    return replace(job, snapshot=None).moved_to("waiting", reason, wait.seconds)
+
+
+def _wait(job: Job, reason: str, wait: Wait) -> Job:
+    if job.overdue:
+        minutes = job.run.snapshot_minutes
+        return _give_up(job, f"not available after {minutes} min: {reason}.")
+    return job.creating(reason, wait)
+
+
+def _give_up(job: Job, reason: str) -> Job:
+    image_id = job.snapshot.image_id if job.snapshot else 0
+    may = f"snapshot {image_id} may still become available; to take it over, {job.run_again}"
+    # First, because a long reason is cut at its end.
+    return job.done("failed", f"{may}: {reason}")

@@ -1,0 +1,82 @@
+"""What a survey after a run means: how fresh the snapshots are, what is stored. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from handler.decisions.freshness import LastGood, last_good
+from handler.decisions.inventory import Inventory, take_inventory
+from handler.documents.document import parse_time
+from handler.documents.run import Concern, RunDocument
+from handler.documents.survey import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found; `last_good` is longest ago first."""
+
+    last_good: list[LastGood]
+    inventory: Inventory | None
+    now: datetime
+    requests_left: int | None
+    of_all: bool  # a real run over all servers: it may judge the freshness
+
+    @property
+    def oldest_hours(self) -> float | None:
+        """The age of the oldest newest good snapshot; None without a server."""
+        if not self.last_good:
+            return None
+        return max(0.0, round((self.now - self.last_good[0].since) / timedelta(hours=1), 2))
+
+
+def findings_of(document: RunDocument, survey: Survey, label_selector: str) -> Findings | None:
+    """None without the API's clock; without an inventory if only the price is not known."""
+    if survey.now is None:
+        return None
+    server_ids = {server.id for server in survey.servers}
+    inventory = survey.price and take_inventory(survey.snapshots, server_ids, survey.price)
+    of_all = is_of_all(document, label_selector)
+    return Findings(last_good(survey), inventory, survey.now, survey.requests_left, of_all)
+
+
+def is_of_all(document: RunDocument, label_selector: str) -> bool:
+    """Whether it was a real run over all servers that the stack is for."""
+    run, selection = document.run, document.selection
+    narrowed = selection.servers or selection.label_selector != label_selector
+    return not (narrowed or run.dry_run or run.prune_only)
+
+
+def own_since(document: RunDocument, findings: Findings | None) -> datetime | None:
+    """Since when every server of the run's project has a good snapshot; None: not known."""
+    if findings:
+        return min([findings.now, *(last.since for last in findings.last_good)])
+    # An API that is busy just now must not cost a night its proof: what the run itself has made of
+    # every server is newer than its own beginning.
+    totals = document.totals
+    all_made = totals.servers and totals.available == totals.servers and not totals.adopted
+    return parse_time(document.run.began) if all_made and not document.remaining else None
+
+
+def overdue(
+    document: RunDocument, findings: Findings | None, freshness_hours: int
+) -> list[Concern]:
+    """The servers whose newest good snapshot is too old, but for those that failed just now."""
+    if not findings or not findings.of_all or not freshness_hours:
+        return []
+    named = {concern.server for concern in document.totals.attention if concern.what != "note"}
+    reasons = (
+        (last.server, last.why_overdue(findings.now, freshness_hours))
+        for last in findings.last_good
+        if last.server not in named
+    )
+    return [Concern("overdue", server, why) for server, why in reasons if why]
+
+
+def with_last_good(concerns: list[Concern], findings: Findings | None) -> list[Concern]:
+    """What failed, with what there is to fall back on: it tells how urgent it is."""
+    said = {last.server: last.said for last in findings.last_good} if findings else {}
+    return [
+        replace(concern, reason=f"{concern.reason} {said[concern.server]}")
+        if concern.what == "failed" and concern.server in said
+        else concern
+        for concern in concerns
+    ]

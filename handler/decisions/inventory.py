@@ -1,0 +1,58 @@
+"""What a project's snapshots of ours are, what they cost, and whose server is gone: pure."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from handler.documents.resources import Price, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Some snapshots: how many, their size (GB), the oldest one's creation, their monthly cost."""
+
+    count: int
+    size_gb: float
+    oldest: str  # a day, empty if there is none
+    monthly: float
+    currency: str
+
+    @classmethod
+    def of(cls, snapshots: Iterable[Snapshot], price: Price) -> "Stock":
+        found = list(snapshots)
+        size_gb = sum((Decimal(str(s.size_gb or 0)) for s in found), Decimal(0))
+        monthly = (size_gb * price.per_gb_month).quantize(Decimal("0.01"))
+        oldest = min((f"{snapshot.created:%Y-%m-%d}" for snapshot in found), default="")
+        return cls(len(found), float(size_gb), oldest, float(monthly), price.currency)
+
+    def __str__(self) -> str:
+        return f"{self.size_gb:.0f} GB, {self.monthly:.2f} {self.currency}/month net"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All our snapshots of a project; the orphans among them, whose server no longer exists."""
+
+    all: Stock
+    orphans: Stock
+
+    def __str__(self) -> str:
+        text = f"{_count(self.all.count, 'snapshot')}, {self.all}"
+        if self.orphans.count:
+            text += (
+                f", {self.orphans.count} of them of servers that no longer exist "
+                f"({self.orphans}, oldest {self.orphans.oldest}): never deleted by itself"
+            )
+        return text
+
+
+def take_inventory(
+    snapshots: Sequence[Snapshot], server_ids: Collection[int], price: Price
+) -> Inventory:
+    """The inventory, from complete listings of our snapshots and of all servers."""
+    orphans = [snapshot for snapshot in snapshots if snapshot.server_id not in server_ids]
+    return Inventory(Stock.of(snapshots, price), Stock.of(orphans, price))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

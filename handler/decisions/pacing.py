@@ -1,0 +1,262 @@
+"""How long to wait next, and why: pure, in whole seconds.
+
+A look at a snapshot costs a request of a rate limit that others share, and three transitions of
+the state machine. So it is looked at when it should be done: by what this server's earlier ones
+took, then by the progress so far, and without either ever more rarely.
+
+Of a server's requests, under eight, three start its snapshot (its actions, our snapshots of it, the
+create), between two and three look at it, one lists, one deletes. What is merged: the actions tell
+both who holds the lock and what earlier snapshots took; the listing that the pruning needs is also
+the last look (half a request and a transition less for each server). What is not: 25 actions
+fit one request, but then one branch would wait for 25 servers; and neither of the two looks before
+a create is left out, they are what makes it exactly one.
+
+`jitter` is a number from 0 to 1, drawn by the caller, that keeps a fleet from asking in step.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, pstdev
+
+from handler.documents.document import Document, Look, Wait
+from handler.documents.errors import RateLimited, TransientError
+
+HOUR = 3600
+
+LOCK_SECONDS = (45, 120)
+TROUBLE_SECONDS = (30, 180)
+SNAPSHOT_SECONDS = (10, 900)
+
+FIRST_LOOK_SECONDS = (38, 46)  # hardly a snapshot takes less
+SOON_SECONDS = 22  # to be so late is not late
+LATE = 1.17  # an estimate's lower end is overrun by so much at most before the next look
+GROWTH = 0.2  # without an estimate, what is noticed is late by at most so much of what it took
+TRUST = 4  # one look's progress is believed for as long as three times the time so far
+# A server's own nights differ by so much (standard deviation of the logarithm), if few are known.
+USUAL_DEVIATION = 0.15
+
+# Of a server's requests so many fall to each of its waits, when waits are long.
+REQUESTS_PER_WAIT = 4
+REQUESTS_UNDER_WAY = 1
+REQUESTS_TO_START = 3
+STARTS_PER_SECOND = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A project's rate limit: requests left at the last answer, of so many per hour.
+
+    `kept_percent` of them are for the people's other tools. `sharing` servers are worked on at the
+    same time; none knows of the others but by what is left. None: no answer has told it yet.
+    """
+
+    left: int | None = None
+    per_hour: int = 3600
+    kept_percent: int = 20
+    sharing: int = 1
+
+    @classmethod
+    def of(cls, document: Document) -> "Budget":
+        """The budget at the document's last look, shared by the servers worked on at once."""
+        at_a_time = document.run.servers_at_a_time
+        return cls(
+            left=document.requests_left,
+            per_hour=document.requests_per_hour,
+            kept_percent=document.run.rate_limit_floor,
+            sharing=min(at_a_time, document.run.server_count or at_a_time),
+        )
+
+    @property
+    def kept(self) -> float:
+        return self.per_hour * self.kept_percent / 100
+
+    @property
+    def spare(self) -> float:
+        """Requests that are ours to spend at once; negative: others' have been used."""
+        return self.per_hour - self.kept if self.left is None else self.left - self.kept
+
+    def refill_s(self, requests: float) -> float:
+        """How long until so many are there again, if nobody takes any."""
+        return max(0.0, requests) * HOUR / self.per_hour
+
+    def least_s(self) -> float:
+        """The shortest wait that leaves enough for all who share it: the emptier, the longer.
+
+        Nothing to speak of in the upper half. Near the floor all together ask just as often as the
+        limit refills; below it, only after it has refilled to the floor.
+        """
+        # What the others are about to spend is not seen yet.
+        unspent = self.spare - REQUESTS_UNDER_WAY * self.sharing
+        emptiness = min(1.0, max(0.0, 1 - unspent / (self.per_hour - self.kept)))
+        in_turn_s = self.refill_s(REQUESTS_PER_WAIT * self.sharing) * emptiness**8
+        return in_turn_s + self.refill_s(-self.spare)
+
+
+def start_s(position: int, at_a_time: int) -> int:
+    """How long the server at this place in its batch waits for its turn.
+
+    A Map starts 100 branches per second. Each would have a cold container of its own, which reads
+    the token (SSM: 40 per second) and may exceed the account's concurrency (10 in a new one). A
+    few seconds of waiting are cheaper: each container serves many. Later ones start as others end.
+    """
+    return position // STARTS_PER_SECOND if position < at_a_time else 0
+
+
+def before_start(budget: Budget, jitter: float) -> Wait | None:
+    """Until those who start at once can start; None: now."""
+    # Of all that there ever is at most half: to ask whether it is there takes requests, too.
+    wanted = min(REQUESTS_TO_START * budget.sharing, (budget.per_hour - budget.kept) / 2)
+    missing = wanted - budget.spare
+    if missing <= 0:
+        return None
+    seconds = max(TROUBLE_SECONDS[0], budget.refill_s(missing))
+    return _with_jitter(Wait(math.ceil(seconds), _little_left(budget)), jitter)
+
+
+def before_deleting(requests: int, budget: Budget, jitter: float) -> Wait | None:
+    """Until so many requests are there, for this server and in turn for all; None: now."""
+    missing = min(requests, (budget.per_hour - budget.kept) / 2) - budget.spare
+    if missing <= 0:
+        return None
+    # Each of them lists again before it deletes.
+    seconds = budget.refill_s(missing + (requests + 1) * budget.sharing * jitter)
+    return Wait(math.ceil(max(TROUBLE_SECONDS[0], seconds)), _little_left(budget))
+
+
+def while_locked(elapsed_s: int, budget: Budget, jitter: float, holder: Look | None = None) -> Wait:
+    """Longer the longer it has been locked; until the holder's progress says it is done."""
+    so_far_s = max(elapsed_s, holder.elapsed_s if holder else 0)
+    wait = Wait(round(_within(LOCK_SECONDS, 0.6 * so_far_s)))
+    if holder and 5 <= holder.progress < 100:
+        left_s = holder.elapsed_s * (100 - holder.progress) / holder.progress
+        why = f"if that goes on so, for {_time(left_s)} more"
+        # Not for hours every 20 s, where one holder follows the other.
+        soonest_s = min(max(20.0, elapsed_s / 10), LOCK_SECONDS[1])
+        wait = Wait(round(_within((soonest_s, LOCK_SECONDS[1]), left_s)), why)
+    return _stretched(wait, budget, jitter)
+
+
+def after_error(error: TransientError, document: Document, jitter: float) -> Wait:
+    """Until the same is asked again; `document` has observed the error."""
+    if isinstance(error, RateLimited):
+        return when_rate_limited(document.attempts, Budget.of(document), jitter)
+    return in_trouble(document.attempts, jitter)
+
+
+def in_trouble(attempts: int, jitter: float) -> Wait:
+    """At least 30 s: by then a snapshot created by a request without an answer is listed."""
+    return _with_jitter(
+        Wait(round(_within(TROUBLE_SECONDS, 30 * 1.3 ** min(attempts, 20)))), jitter
+    )
+
+
+def when_rate_limited(attempts: int, budget: Budget, jitter: float) -> Wait:
+    """Asked too often: until the floor is there again, and then not all at once."""
+    if budget.left is None:  # not Hetzner's limit, then: SSM's, which refills within a second
+        return Wait(round(3 + 5 * min(attempts, 6) * (1 + 2 * jitter)))
+    seconds = max(in_trouble(attempts, jitter).seconds, budget.refill_s(-budget.spare))
+    return Wait(round(seconds + budget.refill_s(budget.sharing) * jitter), _little_left(budget))
+
+
+def while_creating(
+    elapsed_s: int,
+    looks: Sequence[Look],
+    earlier_s: Sequence[int],
+    budget: Budget,
+    jitter: float,
+) -> Wait:
+    """Until it should be done: by its progress, else by what earlier ones took, else a guess.
+
+    `looks` are those that told a progress; when the snapshot was due and is not done there is none
+    of this moment.
+    """
+    usual_s, deviation = _usual(earlier_s)
+    at = _by_progress(elapsed_s, looks)
+    history = _by_history(elapsed_s, usual_s, deviation, len(earlier_s)) if usual_s else None
+    # A progress that says much longer than ever before has to say so twice.
+    if history and (at is None or at.seconds > usual_s * math.exp(2.5 * deviation)):
+        at = history
+    at = at or _by_guess(elapsed_s, looks, jitter)
+    seconds = round(_within(SNAPSHOT_SECONDS, at.seconds - elapsed_s))
+    due = at.due and elapsed_s + seconds >= at.seconds
+    return _stretched(replace(at, seconds=seconds, due=due), budget, jitter / 10)
+
+
+def _usual(earlier_s: Sequence[int]) -> tuple[float, float]:
+    """What it usually takes, and how much that varies: of the logarithms, times multiply."""
+    logarithms = [math.log(max(1, seconds)) for seconds in earlier_s]
+    if not logarithms:
+        return 0.0, 0.0
+    known = len(logarithms)
+    deviation = (pstdev(logarithms) * known + USUAL_DEVIATION * 2) / (known + 2)
+    return math.exp(mean(logarithms)), min(deviation, 0.5)
+
+
+def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
+    """When it is done if progress goes on as it went; None where that tells nothing."""
+    if not any(look.progress for look in looks):
+        return None
+    if looks[-1].elapsed_s < elapsed_s:
+        return Wait(elapsed_s + max(8, elapsed_s // 20), "later than its progress said")
+    # Hetzner may count in steps: 25 means from 25 to 49.
+    step = 25 if all(look.progress % 25 == 0 for look in looks) else 1
+    at_least, at_most = float(elapsed_s), math.inf
+    for look in reversed(looks):
+        low = 100 * look.elapsed_s / (look.progress + step)
+        high = 100 * look.elapsed_s / look.progress if look.progress else math.inf
+        if max(low, at_least) > 1.05 * min(high, at_most):
+            return None  # it has not gone on evenly
+        at_least, at_most = max(low, at_least), min(high, at_most)
+    if at_most is math.inf:
+        return None
+    at_s = min(at_most + 1, LATE * at_least, TRUST * elapsed_s)
+    why = f"if it goes on so, done after {round(at_least)} to {round(at_most)} s"
+    return Wait(math.ceil(max(at_s, elapsed_s + 8)), why, due=at_s >= at_most)
+
+
+def _by_history(elapsed_s: int, usual_s: float, deviation: float, known: int) -> Wait | None:
+    """First a little before the usual time, then in steps of its variation; None long after."""
+    why = f"{known} earlier took about {_time(usual_s)}"
+    first_s = usual_s * math.exp(-1.3 * deviation)
+    if elapsed_s < 0.9 * first_s:
+        return Wait(round(first_s), why)
+    if elapsed_s < usual_s * math.exp(2.5 * deviation):
+        step_s = max(10.0, elapsed_s * min(deviation, GROWTH))
+        return Wait(round(elapsed_s + step_s), why, due=elapsed_s + step_s >= usual_s)
+    return None
+
+
+def _by_guess(elapsed_s: int, looks: Sequence[Look], jitter: float) -> Wait:
+    """Ever more rarely: what is noticed is never much later than it was done."""
+    if not elapsed_s:
+        # Those that were started together are not looked at together.
+        seconds = FIRST_LOOK_SECONDS[0] * (1 - jitter) + FIRST_LOOK_SECONDS[1] * jitter
+        return Wait(round(seconds), "no progress to go by")
+    at_s = elapsed_s + max(SOON_SECONDS, GROWTH * elapsed_s)
+    # Where progress tells nothing the listing tells as much; but in turns, it may begin to.
+    told_nothing = len(looks) >= 3 and looks[-1].elapsed_s == elapsed_s
+    return Wait(round(at_s), "no progress to go by", due=told_nothing)
+
+
+def _stretched(wait: Wait, budget: Budget, jitter: float) -> Wait:
+    least_s = budget.least_s()
+    if least_s <= wait.seconds:
+        return _with_jitter(wait, jitter)
+    return _with_jitter(replace(wait, seconds=round(least_s), why=_little_left(budget)), jitter)
+
+
+def _little_left(budget: Budget) -> str:
+    return f"{budget.left} of {budget.per_hour} requests per hour left"
+
+
+def _within(bounds: tuple[float, float], seconds: float) -> float:
+    return min(max(bounds[0], seconds), bounds[1])
+
+
+def _with_jitter(wait: Wait, jitter: float) -> Wait:
+    return replace(wait, seconds=round(wait.seconds * (1 + 0.2 * jitter)))
+
+
+def _time(seconds: float) -> str:
+    return f"{round(seconds)} s" if seconds < 120 else f"{round(seconds / 60)} min"

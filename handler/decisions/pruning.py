@@ -1,0 +1,261 @@
+"""What PruneSnapshots does with one complete listing of a server's snapshots, and why: pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from handler.decisions import pacing
+from handler.decisions.pacing import Budget
+from handler.decisions.retention import Decision, plan
+from handler.documents.document import Wait, parse_time
+from handler.documents.errors import HetznerError, RateLimited, TransientError
+from handler.documents.job import Job
+from handler.documents.labels import LABEL_RUN_ID
+from handler.documents.policy import parse_policy
+from handler.documents.resources import Snapshot
+
+PRUNE_MINUTES = 60
+MISSING_MINUTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Hetzner listed of the server's snapshots, or why it is not known."""
+
+    snapshots: tuple[Snapshot, ...] = ()
+    error: HetznerError | None = None
+    # This run's snapshot, asked for by itself where the listing has lacked it for long.
+    unlisted: Snapshot | None = None
+    vanished: bool = False  # it was asked for, and is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a listing says of this run's own snapshot."""
+
+    kind: Literal["arrived", "early", "missing", "broken"]
+    snapshot: Snapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The job on its way; or, with `delete`, what to delete first."""
+
+    job: Job
+    decisions: tuple[Decision, ...] = ()  # made just now
+    delete: tuple[int, ...] | None = None
+    gone: int = 0  # decided to be deleted, and no longer listed
+    kept: int = 0
+    notes: str = ""
+
+
+@dataclass(slots=True)
+class Deleted:
+    """What became of the deletes: how many went, what to try again and why, what was refused."""
+
+    count: int = 0
+    failed: dict[int, HetznerError] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+
+def begun(job: Job) -> Job:
+    """The job with the deadline of its pruning."""
+    if job.status == "due" or (job.status == "pruning" and job.deadline_s is not None):
+        return job
+    return job.with_deadline(PRUNE_MINUTES)
+
+
+def arrival_of(job: Job, snapshots: Sequence[Snapshot]) -> Arrival:
+    """Whether this run's snapshot is available (arrived), still creating (early), not listed
+    (missing), or in a state in which it will never be available (broken)."""
+    image_id = job.snapshot.image_id if job.snapshot else None
+    new = next((snapshot for snapshot in snapshots if snapshot.id == image_id), None)
+    if new is None:
+        return Arrival("missing", None)
+    if new.is_available:
+        return Arrival("arrived", new)
+    return Arrival("early" if new.status == "creating" else "broken", new)
+
+
+def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
+    """Whether the listing has lacked this run's snapshot for so long that it is asked for alone."""
+    if job.status == "due" or job.run.dry_run or job.snapshot is None:
+        return False
+    started_s = (job.deadline_s or 0) - 60 * PRUNE_MINUTES
+    listed_by_s = started_s + 60 * MISSING_MINUTES
+    is_missing = arrival_of(job, snapshots).kind == "missing"
+    return is_missing and job.stopwatch.elapsed_s >= listed_by_s
+
+
+def twins(job: Job, snapshots: Sequence[Snapshot]) -> list[str]:
+    """Other snapshots of this run: there should be none, and none is deleted for it."""
+    mine = job.snapshot.image_id if job.snapshot else None
+    return [
+        str(snapshot.id)
+        for snapshot in snapshots
+        if mine and snapshot.labels.get(LABEL_RUN_ID) == job.run.id and snapshot.id != mine
+    ]
+
+
+def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
+    """The next step of a job that has observed what was seen; `now` is for snapshots' ages."""
+    if seen.error:
+        return Step(_after_error(job, seen.error, jitter))
+    if job.status == "due":
+        arrival = arrival_of(job, seen.snapshots)
+        if arrival.kind != "arrived":
+            return Step(_not_yet(job, arrival, jitter))
+        snapshot_s = job.stopwatch.elapsed_s - (job.waited_s or 0)
+        job = replace(job, status="pruning", snapshot_s=snapshot_s).with_deadline(PRUNE_MINUTES)
+    if job.snapshot and not job.run.dry_run:
+        arrival = arrival_of(job, seen.snapshots)
+        new, available = arrival.snapshot, arrival.kind == "arrived"
+        size_gb = new.size_gb if new else None
+        job = replace(job, snapshot=replace(job.snapshot, available=available), size_gb=size_gb)
+        if new is None:
+            return Step(_missing(job, seen, jitter))
+        if not available:
+            return Step(_not_available(job, new, jitter))
+    if job.server.problem:
+        return Step(not_pruned(job, job.server.problem))
+    return _to_delete(job, seen.snapshots, jitter, now)
+
+
+def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:
+    """The job at its end, or waiting to delete again what could not be deleted."""
+    job = replace(job, deleted=deleted.count + step.gone)
+    if deleted.failed:
+        errors = deleted.failed.items()
+        reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
+        limited = next((e for e in deleted.failed.values() if isinstance(e, RateLimited)), None)
+        error = limited or TransientError(reason)
+        return _wait(job, reason, pacing.after_error(error, job, jitter))
+    if deleted.refused:
+        return not_pruned(job, "; ".join(deleted.refused))
+    status = "pruned" if job.run.prune_only else "available"
+    return job.done(status, step.notes, kept=step.kept)
+
+
+def not_pruned(job: Job, reason: str) -> Job:
+    """The end without pruning: the snapshot is there, what it was to replace stays."""
+    if job.run.dry_run or job.run.prune_only:
+        return job.done("failed", f"not pruned: {reason}")
+    return job.done("available", f"made, not pruned: {reason}", pruned=False)
+
+
+def _after_error(job: Job, error: HetznerError, jitter: float) -> Job:
+    due = job.status == "due"
+    if isinstance(error, TransientError):
+        wait = pacing.after_error(error, job, jitter)
+        if not due:
+            return _wait(job, str(error), wait)
+        # Past the deadline CheckSnapshot decides.
+        return job.waiting("creating" if job.overdue else "due", str(error), wait)
+    return job.moved_to("creating", str(error)) if due else not_pruned(job, str(error))
+
+
+def _not_yet(job: Job, arrival: Arrival, jitter: float) -> Job:
+    """Due, but not available: waited for again; what became of a lost one CheckSnapshot decides."""
+    now = job.stopwatch.now
+    if arrival.snapshot is None or arrival.kind != "early" or not now:
+        return job.moved_to("creating", "due, but not there")
+    elapsed_s = arrival.snapshot.age_s(now)
+    wait = pacing.while_creating(elapsed_s, job.looks, job.earlier_s, Budget.of(job), jitter)
+    return job.creating(f"not done after {elapsed_s} s", wait)
+
+
+def _missing(job: Job, seen: Seen, jitter: float) -> Job:
+    """This run's snapshot is not in the listing: nothing is deleted, whatever the reason."""
+    assert job.snapshot is not None
+    image_id = job.snapshot.image_id
+    reason = f"snapshot {image_id} is not among the server's labelled snapshots"
+    if seen.vanished:
+        return job.done("failed", f"snapshot {image_id} vanished. To retry, {job.run_again}.")
+    if seen.unlisted is None:
+        return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
+    if not seen.unlisted.is_available:
+        return _not_available(job, seen.unlisted, jitter)
+    return not_pruned(job, f"{reason}; were its labels taken off?")
+
+
+def _not_available(job: Job, new: Snapshot, jitter: float) -> Job:
+    """The action was done, the snapshot is not: nothing is deleted, and perhaps nothing made."""
+    reason = f"snapshot {new.id} is {new.status}, though its action succeeded"
+    if new.status == "creating" and not job.overdue:
+        return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
+    return job.done("failed", f"{reason}. To look again, {job.run_again}.")
+
+
+def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: datetime) -> Step:
+    decisions = _decisions(job, snapshots, now)
+    made: tuple[Decision, ...] = ()
+    if not job.to_delete:
+        # Decided once: a delete whose answer was lost must not make room for another one.
+        made = tuple(decisions)
+        job = replace(job, to_delete=tuple(d.snapshot.id for d in decisions if not d.keep))
+        postponed = any(decision.kind == "postponed" for decision in decisions)
+        if job.to_delete and postponed and not job.run.dry_run:
+            # Nor must a function that dies: the decision is kept before anything is deleted.
+            reason = f"deletes {len(job.to_delete)} for now"
+            return Step(job.moved_to("pruning", reason), made)
+    notes = _notes(job, snapshots, decisions)
+    kept = sum(d.keep and d.snapshot.status == "available" for d in decisions)
+    if job.run.dry_run:
+        planned = replace(job, deleted=len(job.to_delete)).done("planned", notes, kept=kept)
+        return Step(planned, made)
+    delete = [d.snapshot.id for d in decisions if not d.keep and d.snapshot.id in job.to_delete]
+    wait = pacing.before_deleting(len(delete), Budget.of(job), jitter)
+    if wait and not job.overdue:
+        return Step(_wait(job, f"{len(delete)} to delete", wait), made)
+    gone = len(set(job.to_delete) - {snapshot.id for snapshot in snapshots})
+    return Step(job, made, tuple(delete), gone, kept, notes)
+
+
+def _decisions(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[Decision]:
+    mine = job.snapshot.image_id if job.snapshot else None
+    # A dry run plans as if the new snapshot were there.
+    planned = job.run.dry_run and not job.run.prune_only
+    planned = planned and not any(s.id == mine and s.is_available for s in snapshots)
+    new = [Snapshot(0, now)] if planned else []
+    policy = parse_policy(job.server.retention or job.run.retention)
+    most = job.run.max_deletions
+    decisions = plan(policy, [*snapshots, *new], now=now, most_deletions=most)
+    return [decision if decision.keep else _spared(job, decision, now) for decision in decisions]
+
+
+def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
+    """Kept all the same if a run that is still running has made it, this one first of all."""
+    snapshot = decision.snapshot
+    run_id = snapshot.labels.get(LABEL_RUN_ID)
+    if run_id == job.run.id:
+        return replace(decision, kind="exempt", reason="this run's")
+    elapsed = timedelta(seconds=job.stopwatch.elapsed_s)
+    began = parse_time(job.run.began) or now - elapsed
+    if run_id in job.run.concurrent_runs or snapshot.created >= began:
+        return replace(decision, kind="exempt", reason="of another run that is going on")
+    return decision
+
+
+def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -> str:
+    """What a person should know though nothing failed."""
+    unavailable = [str(s.id) for s in snapshots if s.status == "unavailable"]
+    also = twins(job, snapshots)
+    protected = sum(decision.kind == "protected" for decision in decisions)
+    postponed = sum(
+        d.kind == "postponed" or not (d.keep or d.snapshot.id in job.to_delete) for d in decisions
+    )
+    notes = [job.reason] if job.run.dry_run else []
+    notes += [f"unavailable, of no use: snapshot {', '.join(unavailable)}"] if unavailable else []
+    notes += [f"also of this run: snapshot {', '.join(also)}"] if also else []
+    notes += [f"{protected} kept only by delete protection"] if protected else []
+    if postponed:
+        limit = f"at most {job.run.max_deletions} in one run"
+        notes.append(f"{postponed} more to delete next time ({limit})")
+    return "; ".join(notes)
+
+
+def _wait(job: Job, reason: str, wait: Wait) -> Job:
+    if job.overdue:
+        return not_pruned(job, f"{reason} (tried for {PRUNE_MINUTES} min)")
+    return job.waiting("pruning", reason, wait)

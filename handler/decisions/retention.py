@@ -1,0 +1,117 @@
+"""Which snapshots of one server to keep, and why: pure, with the words and meaning of restic.
+
+How a policy is written stands in documents/policy.py. A snapshot stays if any rule keeps it:
+
+- A rule with a count goes from the newest snapshot to the oldest and keeps the newest of each
+  hour, day, ISO week, month or year (of each snapshot: `last`) until it has counted enough.
+  A period without a snapshot is not counted.
+- A rule with a duration does the same with all snapshots less than that much older than the
+  newest one. Months and years are the calendar's; a day that a month lacks runs over into the
+  next: one month before 31 March is "31 February", 3 March.
+- The oldest snapshot stays too if a rule gets that far with its count not used up, or with the
+  oldest inside its duration.
+
+Where this differs from restic: all periods are UTC's (restic: the local time zone). Snapshots
+that are not available or from the future stay and do not count. Protected ones stay, the newest
+good one stays, a run may delete only so many.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from handler.documents.policy import PERIODS, Duration, Policy, Rule
+from handler.documents.resources import Snapshot
+
+# Of these only "no rule" is deleted.
+Kind = Literal["rule", "exempt", "protected", "postponed", "no rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a snapshot, and why: `kind` for programs, `reason` for people."""
+
+    snapshot: Snapshot
+    kind: Kind
+    reason: str
+
+    @property
+    def keep(self) -> bool:
+        return self.kind != "no rule"
+
+
+def plan(
+    policy: Policy,
+    snapshots: Sequence[Snapshot],
+    *,
+    now: datetime | None = None,
+    most_deletions: int | None = None,
+) -> list[Decision]:
+    """A decision for each of one server's snapshots, newest first.
+
+    Only available snapshots that are not from the future count or go. Protected ones and the
+    newest good one stay. Of what no rule keeps, only the oldest `most_deletions` go.
+    """
+    newest_first = sorted(snapshots, key=lambda s: (s.created, s.id), reverse=True)
+    good = [s for s in newest_first if not _exempt(s, now)]
+    why = iter(_reasons(policy, [s.created.astimezone(UTC) for s in good]))
+    decisions = []
+    for snapshot in newest_first:
+        if reason := _exempt(snapshot, now):
+            decisions.append(Decision(snapshot, "exempt", reason))
+        elif reason := next(why):
+            decisions.append(Decision(snapshot, "rule", reason))
+        elif snapshot.protected:
+            decisions.append(Decision(snapshot, "protected", "protected"))
+        else:
+            decisions.append(Decision(snapshot, "no rule", "no rule keeps it"))
+    if most_deletions is not None:
+        _limit(decisions, most_deletions)
+    return decisions
+
+
+def _exempt(snapshot: Snapshot, now: datetime | None) -> str:
+    if snapshot.status != "available":
+        return f"not available but {snapshot.status}"
+    return "created in the future" if now and snapshot.created > now else ""
+
+
+def _reasons(policy: Policy, times: list[datetime]) -> list[str]:
+    """For each of the times, which are newest first, all that keeps it; empty if nothing does."""
+    reasons: list[list[str]] = [[] for _ in times]
+    for rule in policy.rules:
+        for position, reason in _kept_by(rule, times):
+            reasons[position].append(reason)
+    if reasons and not reasons[0]:
+        reasons[0].append("the newest good one")
+    return [", ".join(found) for found in reasons]
+
+
+def _kept_by(rule: Rule, times: list[datetime]) -> Iterator[tuple[int, str]]:
+    """The positions of the times, newest first, that the rule keeps, each with the reason."""
+    period_of, limit = PERIODS[rule.name], rule.limit
+    since, what, of = None, rule.name, ", unlimited" if limit is None else f" of {limit}"
+    if times and isinstance(limit, Duration):
+        since = limit.before(times[0])
+        what = f"{rule.name.removeprefix('within')} within {limit} of the newest".lstrip()
+    kept, last_period = 0, None
+    for position, time in enumerate(times):
+        if kept == limit or (since and time <= since):
+            return
+        period = period_of(time) if period_of else str(position)
+        if period != last_period:
+            kept, last_period = kept + 1, period
+            nth = "" if since else f" {kept}{of}"
+            yield position, f"{what}{nth} ({period})" if period_of else f"{what}{nth}"
+        elif position == len(times) - 1:
+            yield position, f"oldest, {what}" if since else f"oldest, {what} not used up"
+
+
+def _limit(decisions: list[Decision], most: int) -> None:
+    """Turn all deletions but the oldest `most` into keeping; the decisions are newest first."""
+    to_delete = [position for position, decision in enumerate(decisions) if not decision.keep]
+    noun = "deletion" if most == 1 else "deletions"
+    for position in to_delete[: max(0, len(to_delete) - most)]:
+        reason = f"over this run's limit of {most} {noun}, next time"
+        decisions[position] = replace(decisions[position], kind="postponed", reason=reason)

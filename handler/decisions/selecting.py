@@ -1,0 +1,78 @@
+"""Which servers a run is for, and why not the others: pure."""
+
+import re
+from collections.abc import Collection, Sequence
+
+from handler.documents.job import ServerItem, cut
+from handler.documents.labels import LABEL_ENABLED, LABEL_RETENTION
+from handler.documents.policy import BadPolicy, parse_policy
+from handler.documents.resources import Server
+from handler.documents.run import Selection
+
+ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+MOST_NAMED = 10
+# Of each of a batch's servers; the log has them whole.
+NAME_BYTES, PROBLEM_BYTES = 80, 190
+
+
+def named(selection: Selection, listed: Sequence[Server]) -> tuple[set[int], tuple[str, ...]]:
+    """The ids that the event's servers mean, and the names that mean none.
+
+    A number is an id; a string is a name, and an id only if no server has that name.
+    """
+    ids = {server.id for server in listed}
+    if not selection.servers:
+        return ids, ()
+    by_name = {server.name: server.id for server in listed}
+    found, unknown = set(), []
+    for name in selection.servers:
+        is_number = isinstance(name, int) or bool(ID.fullmatch(name))
+        server_id = by_name.get(str(name)) if isinstance(name, str) else None
+        if server_id is None and is_number:
+            server_id = int(name)
+        if server_id in ids:
+            found.add(server_id)
+        else:
+            unknown.append(str(name))
+    return found, tuple(unknown)
+
+
+def some_of(listed: Sequence[Server]) -> str:
+    more = len(listed) - MOST_NAMED
+    names = [server.name for server in listed[:MOST_NAMED]] or ["none"]
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def why_left_out(
+    server: Server, chosen: Collection[int], matching: Collection[int], selection: Selection
+) -> str:
+    """Empty if the server is selected."""
+    if server.id not in chosen:
+        return "not named in the event"
+    if server.id not in matching:
+        return f"does not match the label selector {selection.label_selector!r}"
+    if server.labels.get(LABEL_ENABLED) == "false":
+        return f"its label {LABEL_ENABLED} is false"
+    return ""
+
+
+def problem_of(server: Server) -> str:
+    """What is wrong with the labels that people have written; empty if nothing is."""
+    enabled, retention = server.labels.get(LABEL_ENABLED), server.labels.get(LABEL_RETENTION)
+    problem = ""
+    if enabled not in (None, "true", "false"):
+        problem = f"its label {LABEL_ENABLED} is {enabled!r}; write true or false"
+    if retention is not None:
+        try:
+            parse_policy(retention)
+        except BadPolicy as error:
+            problem = f"its label {LABEL_RETENTION}: {error}"
+    return problem
+
+
+def item_of(server: Server, start_s: int = 0) -> ServerItem:
+    """The server as an item of the Map. With a label that is wrong no policy of its own counts."""
+    name = cut(server.name, NAME_BYTES)
+    if problem := problem_of(server):
+        return ServerItem(server.id, name, None, cut(problem, PROBLEM_BYTES), start_s)
+    return ServerItem(server.id, name, server.labels.get(LABEL_RETENTION), None, start_s)

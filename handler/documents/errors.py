@@ -1,0 +1,65 @@
+"""The errors that Hetzner's API answers, in our words.
+
+HetznerError
+├── TransientError     passing: ask again later; a write has not happened
+│   ├── RateLimited        asked too often
+│   ├── OutcomeUnknown     no clear answer: a write may have happened all the same
+│   └── IncompleteListing  a listing that does not add up
+├── Locked             another action holds the server
+├── Protected          delete protection is on
+├── NotFound
+├── QuotaReached       the account's limit of snapshots
+├── Unauthorized       the token is wrong, missing or read-only
+└── Refused            a request that Hetzner will never take
+"""
+
+MESSAGE_CHARACTERS = 500
+
+
+class HetznerError(Exception):
+    """An error that Hetzner's API answered; `correlation_id` is the request's, for its support."""
+
+    def __init__(self, message: str, code: str = "", correlation_id: str | None = None) -> None:
+        support = f", for Hetzner support: {correlation_id}" if correlation_id else ""
+        super().__init__(message[:MESSAGE_CHARACTERS] + (f" ({code}{support})" if code else ""))
+        self.code = code
+
+
+class TransientError(HetznerError):
+    """Passing: ask again later; a write has not happened."""
+
+
+class RateLimited(TransientError):
+    """Asked too often."""
+
+
+class OutcomeUnknown(TransientError):
+    """No clear answer: a write may have happened all the same."""
+
+
+class IncompleteListing(TransientError):
+    """A listing that does not add up."""
+
+
+class Locked(HetznerError):
+    """Another action holds the server."""
+
+
+class Protected(HetznerError):
+    """Delete protection is on."""
+
+
+class NotFound(HetznerError):
+    """It does not exist, or no longer."""
+
+
+class QuotaReached(HetznerError):
+    """The account's limit of snapshots."""
+
+
+class Unauthorized(HetznerError):
+    """The token is wrong, missing or read-only."""
+
+
+class Refused(HetznerError):
+    """A request that Hetzner will never take."""

@@ -1,0 +1,168 @@
+"""The job: one server of one run, a little further on after every state of its child execution."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from handler.documents.document import Document, Look, Run, Wait, known
+
+# 500 results of this size, the run and its totals fit a state's 262,144 bytes.
+RESULT_BYTES = 450
+NAME_BYTES = 63
+
+
+@dataclass(frozen=True, slots=True)
+class ServerItem:
+    """A server as ListServers hands it out: an item of the Map.
+
+    With the policy of its label, what is wrong with its labels, and how long it waits to start.
+    """
+
+    id: int
+    name: str
+    retention: str | None = None
+    problem: str | None = None
+    start_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StartedSnapshot:
+    """This run's snapshot; the action is unknown when an earlier attempt started it unheard."""
+
+    image_id: int
+    action_id: int | None = None
+    available: bool = False  # at the last look
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one server; a run's summary is made of these.
+
+    `status` is available, planned (a dry run), pruned (a run that only prunes), skipped or failed.
+    """
+
+    server: str
+    id: int
+    status: str
+    reason: str = ""
+    image_id: int | None = None
+    waited_s: int | None = None
+    snapshot_s: int | None = None
+    deleted: int = 0
+    kept: int | None = None
+    pruned: bool = True  # False: what was there to prune was not
+    adopted: bool = False  # an earlier attempt had made it
+    size_gb: float | None = None
+    lock_s: int = 0  # spent waiting for a lock
+    lock: str = ""  # the action that held it
+
+    def __str__(self) -> str:
+        """For people: `web-1: available, snapshot 90010, waited 0 s, took 181 s, 2 deleted`."""
+        facts = [self.status]
+        facts += [f"snapshot {self.image_id}"] if self.image_id else []
+        facts += [f"waited {self.waited_s} s"] if self.waited_s is not None else []
+        facts += [f"took {self.snapshot_s} s"] if self.snapshot_s is not None else []
+        facts += [f"{self.deleted} deleted", f"{self.kept} kept"] if self.kept is not None else []
+        return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
+
+    def fitted(self) -> "Result":
+        """The result in at most RESULT_BYTES of JSON, its texts cut: the log has them whole."""
+        bare = replace(self, server=cut(self.server, NAME_BYTES), reason="")
+        return replace(bare, reason=cut(self.reason, RESULT_BYTES - len(json.dumps(asdict(bare)))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Document):
+    """One server of one run. The statuses on the way, besides a result's:
+
+    new, waiting (for a lock, or an API that is busy or down), creating, due (should be available
+    when the wait is over), pruning.
+    """
+
+    server: ServerItem
+    maybe_posted: bool = False  # a create_image of ours may have taken effect
+    failed_actions: int = 0
+    waited_s: int | None = None  # until the create, once there was one
+    snapshot_s: int | None = None
+    earlier_s: tuple[int, ...] = ()  # what this server's last snapshots took
+    looks: tuple[Look, ...] = ()  # at the snapshot while it was creating
+    to_delete: tuple[int, ...] = ()  # decided once
+    deleted: int = 0
+    adopted: bool = False
+    size_gb: float | None = None
+    lock_s: int = 0
+    lock_from_s: int | None = (
+        None  # since when, on the stopwatch, if it was locked at the last look
+    )
+    lock: str = ""
+    snapshot: StartedSnapshot | None = None
+    result: Result | None = None
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        parts = cls.parts(document)
+        snapshot = parts.get("snapshot")
+        parts |= {
+            "server": ServerItem(**known(ServerItem, parts["server"])),
+            "snapshot": StartedSnapshot(**snapshot) if snapshot else None,
+            "earlier_s": tuple(parts.get("earlier_s", ())),
+            "looks": tuple(Look(**look) for look in parts.get("looks", ())),
+            "to_delete": tuple(parts.get("to_delete", ())),
+            "result": None,
+        }
+        return cls(**parts)
+
+    def creating(self, reason: str, wait: Wait) -> Self:
+        """The job waiting for its snapshot; due if that should be available by then."""
+        due = wait.due and wait.seconds <= self.left_s
+        return self.waiting("due" if due else "creating", reason, wait)
+
+    def done(
+        self,
+        status: str,
+        reason: str = "",
+        *,
+        kept: int | None = None,
+        pruned: bool = True,
+    ) -> Self:
+        """The job at its end, with its result."""
+        if self.maybe_posted and not self.snapshot and status in ("failed", "skipped"):
+            # First, because a long reason is cut at its end.
+            reason = f"a snapshot may have been started all the same; {reason}"
+        waited_s = self.stopwatch.elapsed_s if self.waited_s is None else self.waited_s
+        result = Result(
+            server=self.server.name,
+            id=self.server.id,
+            status=status,
+            reason=reason,
+            image_id=self.snapshot.image_id if self.snapshot else None,
+            waited_s=None if status == "planned" else waited_s,
+            snapshot_s=self.snapshot_s,
+            deleted=self.deleted,
+            kept=kept,
+            pruned=pruned,
+            adopted=self.adopted,
+            size_gb=self.size_gb,
+            lock_s=self.lock_s,
+            lock=self.lock,
+        )
+        return replace(self.moved_to(status, reason), result=result.fitted())
+
+    @property
+    def run_again(self) -> str:
+        return run_again(self.run)
+
+
+def run_again(run: Run) -> str:
+    """What to do to make what a run is still missing."""
+    return f'run again with {{"run_id": "{run.id}", "project": "{run.project}"}}'
+
+
+def cut(text: str, size: int) -> str:
+    """The text, or its beginning and dots: at most `size` bytes of JSON, quotes not counted."""
+    if len(json.dumps(text)) - 2 <= size:
+        return text
+    kept = text[:size]
+    while len(json.dumps(kept + "...")) - 2 > size:
+        kept = kept[:-1]
+    return kept + "..."

@@ -1,0 +1,137 @@
+"""What a person or the schedule asks StartRun for: strict, refused before anything happens."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from handler.documents.document import OnLocked
+from handler.documents.policy import BadPolicy, parse_policy
+
+UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
+# With a full batch beside it, this much of a selection still fits a state.
+MOST_SELECTION_CHARACTERS = 10_000
+RUN_ID = re.compile(r"[A-Za-z0-9-]{1,32}", re.ASCII)
+EXAMPLE = '{"servers": ["sg5"], "dry_run": true}'
+
+
+class EventRefused(ValueError):
+    """The event cannot be taken; nothing was started. Names field, value and what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked event. None and empty mean: not said; the resumed run or the deploy counts."""
+
+    project: str | None = None
+    servers: tuple[str | int, ...] = ()
+    label_selector: str | None = None
+    dry_run: bool | None = None
+    prune_only: bool | None = None
+    on_locked: OnLocked | None = None
+    retention: str | None = None
+    max_deletions: int | None = None
+    run_id: str | None = None
+    scheduled_time: datetime | None = None
+
+
+FIELDS = {
+    "project": "the name of one project",
+    "servers": "a list of server names (strings) or ids (numbers) of one project, at least one",
+    "label_selector": "a Hetzner label selector",
+    "dry_run": "true or false",
+    "prune_only": "true or false",
+    "on_locked": '"wait" or "skip"',
+    "retention": 'a retention policy such as "daily7-weekly4"',
+    "max_deletions": "a whole number from 1 to 1000",
+    "run_id": "1 to 32 letters, digits and dashes",
+    "scheduled_time": "a time such as 2026-11-21T02:00:00Z",
+}
+
+
+def parse_event(event: Any) -> Request:
+    """The request in an event, its own or EventBridge's envelope. Raises EventRefused.
+
+    `{}` asks for everything as deployed. A scheduled time that the scheduler did not fill in counts
+    as none.
+    """
+    if not isinstance(event, dict):
+        raise EventRefused(
+            f"The event must be a JSON object, not {_show(event)}. {{}} takes all servers; "
+            f"an example: {EXAMPLE}"
+        )
+    if event.get("source") == "aws.events" and event.get("detail-type") == "Scheduled Event":
+        return Request(scheduled_time=_time(event.get("time")))
+    for name in event:
+        if name not in FIELDS:
+            raise EventRefused(
+                f"The event has an unknown field {_show(name)}. Accepted are: "
+                f"{', '.join(FIELDS)}. {{}} takes all servers; an example: {EXAMPLE}"
+            )
+    request = Request(**{name: _field(name, value) for name, value in event.items()})
+    if request.prune_only and request.scheduled_time:
+        raise EventRefused("prune_only is for a run by hand; it cannot have a scheduled_time.")
+    return request
+
+
+def _field(name: str, value: Any) -> Any:
+    match name:
+        case "dry_run" | "prune_only":
+            ok = isinstance(value, bool)
+        case "servers":
+            ok = isinstance(value, list) and bool(value) and all(map(_is_name_or_id, value))
+            if ok and len(json.dumps(value)) > MOST_SELECTION_CHARACTERS:
+                raise _refused(name, value, "; so many are better chosen by a label_selector")
+            value = tuple(dict.fromkeys(value)) if ok else value
+        case "max_deletions":
+            ok = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
+        case "on_locked":
+            ok = value in ("wait", "skip")
+        case "run_id":
+            ok = isinstance(value, str) and bool(RUN_ID.fullmatch(value))
+        case "retention":
+            return _policy(value)
+        case "scheduled_time":
+            return None if value == UNFILLED_TIME else _time(value)
+        case _:
+            ok = isinstance(value, str) and 0 < len(value.strip()) <= 4096
+    if not ok:
+        raise _refused(name, value)
+    return value
+
+
+def _is_name_or_id(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip())
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _policy(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _refused("retention", value)
+    try:
+        return str(parse_policy(value))
+    except BadPolicy as error:
+        raise _refused("retention", value, f" ({error})") from None
+
+
+def _time(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise _refused("scheduled_time", value) from None
+    raise _refused("scheduled_time", value)
+
+
+def _refused(name: str, value: Any, why: str = "") -> EventRefused:
+    return EventRefused(
+        f"The field {name} is {_show(value)}; it must be {FIELDS[name]}{why}. Nothing was started."
+    )
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 100 else text[:100] + "..."

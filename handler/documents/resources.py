@@ -1,0 +1,80 @@
+"""Hetzner's resources as far as we need them. Times are UTC."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from handler.documents.labels import LABEL_SERVER_ID
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    id: int
+    name: str
+    status: str
+    ipv4: str | None
+    ipv6: str | None
+    type: str | None
+    location: str | None
+    labels: dict[str, str]
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An image of type snapshot. `status` is available, creating or unavailable."""
+
+    id: int
+    created: datetime
+    status: str = "available"
+    description: str = ""
+    size_gb: float | None = None
+    protected: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_available(self) -> bool:
+        return self.status == "available"
+
+    def age_s(self, now: datetime) -> int:
+        return max(0, int((now - self.created).total_seconds()))
+
+    @property
+    def server_id(self) -> int | None:
+        """The server it is of, by our label, which outlives the server."""
+        label = self.labels.get(LABEL_SERVER_ID, "")
+        return int(label) if label.isascii() and label.isdecimal() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that Hetzner does or has done. `status` is running, success or error."""
+
+    id: int
+    command: str
+    status: str
+    progress: int  # per cent
+    started: datetime
+    finished: datetime | None = None
+    error: str = ""
+    image_ids: frozenset[int] = frozenset()
+
+    @property
+    def took_s(self) -> int | None:
+        """How long it took, if it has ended."""
+        return int((self.finished - self.started).total_seconds()) if self.finished else None
+
+    def age_s(self, now: datetime) -> int:
+        return max(0, int((now - self.started).total_seconds()))
+
+    def __str__(self) -> str:
+        since = self.started.strftime("%H:%MZ")
+        return f"{self.command} (action {self.id}, {self.progress} %, since {since})"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a GB of snapshot costs each month, net, in the project's currency."""
+
+    per_gb_month: Decimal
+    currency: str

@@ -1,0 +1,135 @@
+"""The run's own document: what was selected, the batch at hand, the totals so far."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, get_args
+
+from handler.documents.document import Document
+from handler.documents.job import Result
+
+BATCH = 500
+# What of a run's surroundings its documents hold; at its end it looks into all these projects.
+MOST_CONCURRENT_RUNS, MOST_PROJECTS = 20, 100
+MOST_ATTENTION = 20  # servers named in the document; the log has all
+
+# Worst first.
+What = Literal["failed", "made, not pruned", "overdue", "note"]
+WORST_FIRST = get_args(What)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which servers a run is for: those named (numbers are ids), and what the selector matches."""
+
+    servers: tuple[str | int, ...] = ()
+    label_selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that needs a person's attention; `server` is empty if it is of more than one."""
+
+    what: What
+    server: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.reason}" if self.server else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run's servers came to so far; `attention` is worst first."""
+
+    available: int = 0
+    adopted: int = 0  # of those available
+    planned: int = 0
+    pruned: int = 0
+    skipped: int = 0
+    failed: int = 0
+    not_pruned: int = 0
+    left_out: int = 0
+    deleted: int = 0
+    longest: str = ""
+    longest_s: int = 0
+    longest_lock_s: int = 0
+    longest_lock: str = ""  # the action that held it
+    attention: tuple[Concern, ...] = ()
+
+    @property
+    def servers(self) -> int:
+        return self.available + self.planned + self.pruned + self.skipped + self.failed
+
+    def plus(self, results: Iterable[Result]) -> "Totals":
+        total = self
+        for result in results:
+            total = total._plus(result)
+        return total
+
+    def noting(self, *concerns: Concern) -> "Totals":
+        """With these, in their order; of too many the least bad are left out."""
+        found = sorted((*self.attention, *concerns), key=lambda c: WORST_FIRST.index(c.what))
+        return replace(self, attention=tuple(found[:MOST_ATTENTION]))
+
+    def _plus(self, result: Result) -> "Totals":
+        total = replace(
+            self,
+            adopted=self.adopted + (result.status == "available" and result.adopted),
+            not_pruned=self.not_pruned + (result.status != "failed" and not result.pruned),
+            deleted=self.deleted + result.deleted,
+        )
+        total = replace(total, **{result.status: getattr(self, result.status) + 1})
+        if what := _what(result):
+            total = total.noting(Concern(what, result.server, result.reason))
+        took_s = (result.waited_s or 0) + (result.snapshot_s or 0)
+        if result.status == "available" and took_s > self.longest_s:
+            total = replace(
+                total,
+                longest=result.server,
+                longest_s=took_s,
+                longest_lock_s=result.lock_s,
+                longest_lock=result.lock,
+            )
+        return total
+
+
+def _what(result: Result) -> What | None:
+    if result.status == "failed":
+        return "failed"
+    if not result.pruned:
+        return "made, not pruned"
+    # What a dry run has to say of every server is no news.
+    return "note" if result.reason and result.status != "planned" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDocument(Document):
+    """A run over one project, batch by batch.
+
+    Statuses: new, waiting (the listing is asked for again), ready (a batch is at hand), failed (no
+    listing), and from SummariseRun: more, or the verdict.
+    """
+
+    selection: Selection
+    execution: str = ""  # its ARN
+    projects: tuple[str, ...] = ()  # all there were at the start, this one among them
+    after_id: int = 0  # the last server handed out
+    remaining: int = 0  # servers still to be handed out
+    handed_out: tuple[int, ...] = ()  # the batch's servers, by id
+    batch: tuple[dict[str, Any], ...] = ()  # servers; after the Map the results of its children
+    totals: Totals = Totals()
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        parts = cls.parts(document)
+        selection, totals = parts["selection"], parts.get("totals") or {}
+        parts |= {
+            "selection": Selection(tuple(selection["servers"]), selection["label_selector"]),
+            "handed_out": tuple(parts.get("handed_out") or ()),
+            "batch": tuple(parts.get("batch") or ()),
+            "projects": tuple(parts.get("projects") or ()),
+            "totals": Totals(
+                **totals | {"attention": tuple(Concern(**c) for c in totals.get("attention") or ())}
+            ),
+        }
+        return cls(**parts)

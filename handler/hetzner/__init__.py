@@ -1,0 +1,1 @@
+"""Hetzner: its API, and a survey of a project. Only api.py imports hcloud."""

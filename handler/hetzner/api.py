@@ -1,0 +1,245 @@
+"""Hetzner's API in our words: the only importer of hcloud.
+
+Every method sends each of its requests once. Nothing here waits or tries again: what to do about
+an error is decided in the states.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from hcloud import APIException, Client
+
+from handler.documents.document import Run
+from handler.documents.errors import (
+    HetznerError,
+    IncompleteListing,
+    Locked,
+    NotFound,
+    OutcomeUnknown,
+    Protected,
+    QuotaReached,
+    RateLimited,
+    Refused,
+    TransientError,
+    Unauthorized,
+)
+from handler.documents.job import ServerItem
+from handler.documents.labels import (
+    LABEL_MANAGED_BY,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+    LABEL_SERVER_NAME,
+    label_value,
+)
+from handler.documents.resources import Action, Price, Server, Snapshot
+from handler.hetzner.answers import action_in, server_in, snapshot_in, well_formed
+
+TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
+PER_PAGE = 50  # Hetzner's maximum
+MOST_PAGES = 400
+
+BY_CODE: dict[str, type[HetznerError]] = {
+    "locked": Locked,
+    "protected": Protected,
+    "not_found": NotFound,
+    "resource_limit_exceeded": QuotaReached,
+    "unauthorized": Unauthorized,
+    "token_readonly": Unauthorized,
+    "forbidden": Unauthorized,
+    "rate_limit_exceeded": RateLimited,
+    "conflict": TransientError,
+    "maintenance": TransientError,
+    "resource_unavailable": TransientError,
+    "deprecated_api_endpoint": Refused,
+    "invalid_input": Refused,
+    "json_error": Refused,
+    "method_not_allowed": Refused,
+    "uniqueness_error": Refused,
+    "unsupported_error": Refused,
+    # Any other (server_error, unavailable, timeout, one that is new) is OutcomeUnknown.
+}
+
+
+def client_for(token: str, endpoint: str) -> Client:
+    """An hcloud client that has a timeout and never tries again by itself."""
+    client = Client(
+        token=token,
+        api_endpoint=endpoint,
+        application_name="hetzner-snapshots",
+        timeout=TIMEOUT_SECONDS,
+    )
+    # hcloud repeats a timed-out request, a POST too, and pauses in between. There is no public
+    # switch; tests hold that one call is one request.
+    client._client._retry_max_retries = 0
+    return client
+
+
+class Hetzner:
+    """One project's API during one invocation.
+
+    `connect` gives the client when it is needed and may itself raise TransientError or
+    Unauthorized (the token could not be read); `token_name` is where the token lives, for messages;
+    once `out_of_time` says so no request is sent, but TransientError raised; `reconnect` gives a
+    client with the token as it is stored now, which may be another; `detail` takes a line for each
+    answer.
+    `answered_at` is the API's clock at its last answer, `requests_left` of `requests_per_hour` its
+    rate limit; None before the first one.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        token_name: str,
+        out_of_time: Callable[[], bool] = lambda: False,
+        reconnect: Callable[[], Client] | None = None,
+        detail: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._connect = connect
+        self._token_name = token_name
+        self._out_of_time = out_of_time
+        self._reconnect = reconnect or connect
+        self._detail = detail
+        self.answered_at: datetime | None = None
+        self.requests_left: int | None = None
+        self.requests_per_hour: int | None = None
+
+    def servers(self, label_selector: str = "") -> list[Server]:
+        """All servers, or all that the selector matches, by id. Raises IncompleteListing."""
+        params = {"sort": "id:asc"} | ({"label_selector": label_selector} if label_selector else {})
+        with well_formed():
+            servers = [server_in(item) for item in self._list("/servers", "servers", params)]
+        # Batches go by id: one out of order would be left out.
+        return sorted(servers, key=lambda server: server.id)
+
+    def snapshots(self, owner: str, server_id: int | None = None) -> list[Snapshot]:
+        """All snapshots with the owner's label (and the server's), by id. Raises IncompleteListing."""
+        selector = f"{LABEL_MANAGED_BY}=={owner}"
+        if server_id is not None:
+            selector += f",{LABEL_SERVER_ID}=={server_id}"
+        params = {"type": "snapshot", "label_selector": selector, "sort": "id:asc"}
+        with well_formed():
+            snapshots = [snapshot_in(item) for item in self._list("/images", "images", params)]
+        # What is deleted is chosen from this list: it must not be wider than asked for.
+        if any(
+            s.labels.get(LABEL_MANAGED_BY) != owner or server_id not in (None, s.server_id)
+            for s in snapshots
+        ):
+            raise IncompleteListing("the listing of images holds others than those asked for")
+        return sorted(snapshots, key=lambda snapshot: snapshot.id)
+
+    def snapshot(self, image_id: int) -> Snapshot:
+        with well_formed():
+            return snapshot_in(self._request("GET", f"/images/{image_id}")["image"])
+
+    def price(self) -> Price:
+        """What Hetzner charges for snapshots now, net."""
+        with well_formed():
+            pricing = self._request("GET", "/pricing")["pricing"]
+            net = pricing["image"]["price_per_gb_month"]["net"]
+            return Price(Decimal(net), str(pricing["currency"]))
+
+    def recent_actions(self, server_id: int) -> list[Action]:
+        """The server's 50 newest actions, newest first, the running ones among them."""
+        params = {"sort": "started:desc", "per_page": PER_PAGE}
+        with well_formed():
+            answer = self._request("GET", f"/servers/{server_id}/actions", params=params)
+            return [action_in(item) for item in answer["actions"]]
+
+    def action(self, action_id: int) -> Action:
+        with well_formed():
+            return action_in(self._request("GET", f"/actions/{action_id}")["action"])
+
+    def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int]:
+        """Starts a snapshot with our labels; gives its image id and action id.
+
+        On OutcomeUnknown it may have started all the same: look before the next try.
+        """
+        body = {
+            "type": "snapshot",
+            "description": f"{server.name}-snapshot {run.id}",
+            "labels": {
+                LABEL_MANAGED_BY: run.owner,
+                LABEL_RUN_ID: run.id,
+                LABEL_SERVER_ID: str(server.id),
+                LABEL_SERVER_NAME: label_value(server.name),
+            },
+        }
+        path = f"/servers/{server.id}/actions/create_image"
+        with well_formed():
+            answer = self._request("POST", path, json=body)
+            return int(answer["image"]["id"]), int(answer["action"]["id"])
+
+    def delete_snapshot(self, image_id: int) -> None:
+        self._request("DELETE", f"/images/{image_id}")
+
+    def _list(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = {}
+        totals = set()
+        for page in range(1, MOST_PAGES + 1):
+            answer = self._request(
+                "GET", path, params={**params, "page": page, "per_page": PER_PAGE}
+            )
+            found |= {item["id"]: item for item in answer[key]}
+            pagination = answer["meta"]["pagination"]
+            totals.add(pagination["total_entries"])
+            if pagination["next_page"] != page + 1:
+                break
+        # A total that moved between pages means that an entry may have slipped to a page already
+        # read, even if the sum is right.
+        if totals != {len(found)} or pagination["next_page"] is not None:
+            seen = " then ".join(str(total) for total in sorted(totals))
+            raise IncompleteListing(f"the listing of {key} does not add up: {len(found)} of {seen}")
+        return list(found.values())
+
+    def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        if self._out_of_time():
+            raise TransientError(f"no time left for {method} {path}")
+        client = self._connect()
+        try:
+            # A redirect would carry the token to wherever it points.
+            answer: dict[str, Any] = client.request(
+                method, path, hooks={"response": [self._read_headers, self._note]},
+                allow_redirects=False, **arguments,
+            )  # fmt: skip
+        except APIException as error:
+            if error.code == "unauthorized" and self._reconnect() is not client:
+                raise TransientError(f"the token in {self._token_name} has been replaced") from None
+            raise self._in_our_words(error) from None
+        except requests.RequestException as error:
+            self._detail(f"{method} {path}: {type(error).__name__}")
+            raise OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            # An error object without code or message, or no object at all.
+            raise OutcomeUnknown(f"an answer that is not Hetzner's: {error!r}") from None
+        return answer
+
+    def _in_our_words(self, error: APIException) -> HetznerError:
+        if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
+            return OutcomeUnknown(f"HTTP {error.code}", "no error object", error.correlation_id)
+        kind = BY_CODE.get(error.code, OutcomeUnknown)
+        said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
+        return kind(f"{said}{error.message}", error.code, error.correlation_id)
+
+    def _read_headers(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        try:
+            self.answered_at = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+        except (KeyError, ValueError):
+            # Without a readable Date the clock stays at the last one.
+            return
+        left = response.headers.get("RateLimit-Remaining", "")
+        self.requests_left = int(left) if left.isdecimal() else self.requests_left
+        limit = response.headers.get("RateLimit-Limit", "")
+        # Of zero nothing could be shared.
+        if limit.isdecimal() and int(limit):
+            self.requests_per_hour = int(limit)
+
+    def _note(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        asked, took_s = response.request, response.elapsed.total_seconds()
+        support = response.headers.get("X-Correlation-Id", "no correlation id")
+        self._detail(
+            f"{asked.method} {asked.path_url}: {response.status_code} in {took_s:.2f} s ({support})"
+        )

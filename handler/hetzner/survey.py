@@ -1,0 +1,29 @@
+"""Takes the survey of a project."""
+
+from handler.documents.errors import HetznerError
+from handler.documents.survey import Survey
+from handler.hetzner.api import Hetzner
+
+
+def take_survey(
+    hetzner: Hetzner, owner: str, label_selector: str, *, with_price: bool = False
+) -> Survey:
+    """The project's servers and our snapshots. Raises HetznerError, but not for the price."""
+    snapshots = hetzner.snapshots(owner)
+    servers = hetzner.servers()
+    matching = hetzner.servers(label_selector) if label_selector else servers
+    price, price_error = None, ""
+    if with_price:
+        try:
+            price = hetzner.price()
+        except HetznerError as error:
+            price_error = str(error)
+    return Survey(
+        servers=tuple(servers),
+        matching=frozenset(server.id for server in matching),
+        snapshots=tuple(snapshots),
+        now=hetzner.answered_at,
+        requests_left=hetzner.requests_left,
+        price=price,
+        price_error=price_error,
+    )

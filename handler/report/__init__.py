@@ -1,0 +1,1 @@
+"""What people are told: results, verdict, notification, metrics, links. Pure."""

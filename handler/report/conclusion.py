@@ -1,0 +1,71 @@
+"""What a run has come to, all of it: verdict, line, what needs attention, figures. Pure."""
+
+from dataclasses import dataclass, replace
+
+from handler.decisions.findings import Findings, overdue, with_last_good
+from handler.documents.document import parse_time
+from handler.documents.run import Concern, RunDocument, Totals
+from handler.report import metrics
+from handler.report.summary import Verdict, summary_line, verdict_of
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    verdict: Verdict
+    line: str
+    totals: Totals
+    concerns: list[Concern]  # worst first
+    findings: Findings | None
+
+    @property
+    def below(self) -> list[Concern]:
+        """What is not said in the line already."""
+        return [concern for concern in self.concerns if concern.reason not in self.line]
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """What is known of the project, for metrics."""
+        findings = self.findings
+        if findings is None:
+            return {}
+        inventory = findings.inventory
+        return {
+            metrics.STORED: inventory.all.size_gb if inventory else None,
+            metrics.COST: inventory.all.monthly if inventory else None,
+            metrics.ORPHANS: inventory.orphans.count if inventory else None,
+            metrics.OLDEST: findings.oldest_hours if findings.of_all else None,
+            metrics.REQUESTS_LEFT: findings.requests_left,
+        }
+
+
+def conclude(
+    document: RunDocument, unlisted: str, findings: Findings | None, freshness_hours: int
+) -> Conclusion:
+    """The conclusion of a run; `unlisted`: why there were no servers, or no more of them."""
+    run, totals = document.run, document.totals
+    if unlisted and document.remaining:
+        reason = f"{document.remaining} more servers: {unlisted}"
+        totals = replace(totals, failed=totals.failed + document.remaining)
+        totals = totals.noting(Concern("failed", "", reason))
+    elif unlisted:
+        totals = totals.noting(Concern("failed", "", unlisted))
+    totals = totals.noting(*overdue(document, findings, freshness_hours))
+    concerns = with_last_good(list(totals.attention), findings)
+    concerns += _unnamed(totals, document.remaining if unlisted else 0)
+    verdict = verdict_of(totals, unlisted)
+    began, now = parse_time(run.began), findings.now if findings else None
+    took_s = int((now - began).total_seconds()) if now and began else None
+    by_label = not document.selection.servers
+    line = summary_line(verdict, totals, run, unlisted, took_s, by_label)
+    line += f"; {findings.inventory}" if findings and findings.inventory else ""
+    return Conclusion(verdict, line, totals, concerns, findings)
+
+
+def _unnamed(totals: Totals, remaining: int) -> list[Concern]:
+    """How many more there were than the table has room for."""
+    named = sum(
+        c.what in ("failed", "made, not pruned") and bool(c.server) for c in totals.attention
+    )
+    count = totals.failed + totals.not_pruned - remaining - named
+    reason = f"{count} more failed or were not pruned: each has a line of its own in the log"
+    return [Concern("note", "", reason)] if count > 0 else []

@@ -1,0 +1,125 @@
+"""The run's figures as CloudWatch metrics, in the embedded format: pure but for the clock's stamp.
+
+Every metric has the dimensions service (the stack) and project. An alarm cannot know the projects,
+so what is alarmed about has service alone as well. Never the server: each would be billed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from handler.documents.document import Run
+from handler.documents.job import Result
+from handler.documents.run import Totals
+
+NAMESPACE = "HetznerSnapshots"
+# CloudWatch takes 100 values of a metric in one line; Powertools writes out by itself at 100.
+MOST_VALUES = 99
+# CloudWatch refuses what is older.
+OLDEST_STAMP = timedelta(days=14)
+
+# Of each server.
+LOCKED = "LockedSeconds"
+SNAPSHOT = "SnapshotSeconds"
+SIZE = "SnapshotGB"
+# Of a run over one project.
+MADE = "ServersMade"
+ADOPTED = "ServersAdopted"
+SKIPPED = "ServersSkipped"
+FAILED = "ServersFailed"
+NOT_PRUNED = "ServersNotPruned"
+DELETED = "SnapshotsDeleted"
+COMPLETED = "RunsCompleted"
+PARTIALLY_FAILED = "RunsPartiallyFailed"
+RUN_FAILED = "RunsFailed"
+REQUESTS_LEFT = "RequestsLeft"
+STORED = "StoredGB"
+COST = "MonthlyCost"
+ORPHANS = "OrphanSnapshots"
+OLDEST = "OldestSnapshotHours"
+# Of all projects: a point at a time says that every server has a good snapshot from then or later.
+ALL_SAVED = "AllServersSaved"
+
+UNITS = {
+    LOCKED: MetricUnit.Seconds,
+    SNAPSHOT: MetricUnit.Seconds,
+    SIZE: MetricUnit.Gigabytes,
+    STORED: MetricUnit.Gigabytes,
+    COST: MetricUnit.NoUnit,
+    OLDEST: MetricUnit.NoUnit,
+}
+
+
+def of_servers(run: Run, results: Iterable[Result]) -> Iterator[dict[str, Any]]:
+    """What single servers took, of those that got their snapshot."""
+    made = [result for result in results if result.status == "available"]
+    sizes = [result.gb for result in made if result.gb is not None]
+    took = [result.snapshot_s for result in made if result.snapshot_s is not None]
+    figures: dict[str, Sequence[float]] = {
+        LOCKED: [result.lock_s for result in made],
+        SNAPSHOT: took,
+        SIZE: sizes,
+    }
+    for name, values in figures.items():
+        for first in range(0, len(values), MOST_VALUES):
+            yield _line(run, {name: values[first : first + MOST_VALUES]})
+
+
+def of_run(run: Run, verdict: str, totals: Totals) -> Iterator[dict[str, Any]]:
+    """What a run came to."""
+    yield _line(
+        run,
+        {
+            MADE: [totals.available - totals.adopted],
+            ADOPTED: [totals.adopted],
+            SKIPPED: [totals.skipped],
+            FAILED: [totals.failed],
+            NOT_PRUNED: [totals.not_pruned],
+            DELETED: [totals.deleted],
+            COMPLETED: [verdict == "Completed"],
+            PARTIALLY_FAILED: [verdict == "PartiallyFailed"],
+            RUN_FAILED: [verdict == "Failed"],
+        },
+    )
+    yield _line(run, {COMPLETED: [verdict == "Completed"]}, of_all_projects=True)
+
+
+def of_project(run: Run, figures: Mapping[str, float | None]) -> Iterator[dict[str, Any]]:
+    """What is known of the project after a run; what is not known is left out."""
+    known = {name: [value] for name, value in figures.items() if value is not None}
+    if known:
+        yield _line(run, known)
+
+
+def all_saved(run: Run, since: datetime, now: datetime) -> Iterator[dict[str, Any]]:
+    """The point the freshness alarm looks for, at the time it is about and not when it was seen."""
+    if now - since < OLDEST_STAMP:
+        line = _line(run, {ALL_SAVED: [1]}, of_all_projects=True)
+        line["_aws"]["Timestamp"] = int(since.timestamp() * 1000)
+        yield line
+
+
+def _line(
+    run: Run, values: Mapping[str, Sequence[float]], of_all_projects: bool = False
+) -> dict[str, Any]:
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    if of_all_projects:
+        metrics.add_metadata("of_project", run.project)
+    else:
+        metrics.add_dimension("project", run.project)
+    # It is a line of the log too: found with the run's others, and readable there.
+    metrics.add_metadata("run_id", run.id)
+    metrics.add_metadata("message", "metrics: " + ", ".join(map(_said, values.items())))
+    for name, each in values.items():
+        for value in each:
+            metrics.add_metric(name, UNITS.get(name, MetricUnit.Count), value)
+    return dict(metrics.serialize_metric_set())
+
+
+def _said(metric: tuple[str, Sequence[float]]) -> str:
+    name, values = metric
+    return (
+        f"{name} {float(values[0]):g}" if len(values) == 1 else f"{name} of {len(values)} servers"
+    )

@@ -1,0 +1,84 @@
+"""What a run came to, in words: verdict, one line, the table of what needs attention. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from handler.documents.document import Run
+from handler.documents.run import Concern, Totals
+
+Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
+
+
+def verdict_of(totals: Totals, unlisted: str = "") -> Verdict:
+    """Completed, PartiallyFailed or Failed, as Velero uses these words."""
+    good = totals.servers - totals.failed
+    if (unlisted or totals.failed) and not good:
+        return "Failed"
+    return "PartiallyFailed" if unlisted or totals.failed or totals.not_pruned else "Completed"
+
+
+def summary_line(
+    verdict: str, totals: Totals, run: Run, unlisted: str = "", took_s: int | None = None,
+    by_label: bool = True,
+) -> str:  # fmt: skip
+    """One line that a person can read, the same facts as in the summary's fields.
+
+    `took_s` is the whole run's time, if it is known; `by_label` is why servers were left out.
+    """
+    if unlisted and not totals.servers:
+        return f"{verdict}: {unlisted}"
+    everyone = totals.servers + totals.left_out
+    if not everyone:
+        return f"{verdict}: the project {run.project} has no servers"
+    good = totals.available + totals.planned + totals.pruned
+    counts = [
+        f"{good} of {everyone} server{'s' if everyone > 1 else ''}",
+        *_some(totals.skipped, "skipped"),
+        *_some(totals.left_out, "left out by label" if by_label else "left out"),
+        *_some(totals.failed, "failed"),
+        *_some(totals.not_pruned, "of those made not pruned"),
+    ]
+    parts = [f"{verdict}: {', '.join(counts)}"]
+    if run.dry_run:
+        parts.append(f"dry run: nothing made or deleted, {totals.deleted} would be deleted")
+        return "; ".join(parts)
+    if totals.available:
+        parts.append(", ".join(_made(totals, took_s)))
+    parts.append(f"{totals.deleted} deleted")
+    return "; ".join(parts)
+
+
+def _made(totals: Totals, took_s: int | None) -> Iterator[str]:
+    took = f" in {_time(took_s)}" if took_s is not None else ""
+    yield f"{totals.available} made{took}"
+    yield from _some(totals.adopted, "of them taken over from an earlier attempt")
+    if totals.longest and totals.longest_lock_s:
+        # A holder that was gone before it could be asked for has no name.
+        holder = f" by {totals.longest_lock}" if totals.longest_lock else ""
+        yield f"longest {totals.longest} ({_time(totals.longest_lock_s)} locked{holder})"
+    elif totals.longest:
+        yield f"longest {totals.longest} ({_time(totals.longest_s)})"
+
+
+def rows(concerns: Sequence[Concern]) -> list[str]:
+    """The table: what, which server, why; in columns."""
+    what = max((len(concern.what) for concern in concerns), default=0)
+    server = max((len(concern.server) for concern in concerns), default=0)
+    return [
+        f"  {concern.what:<{what}}  {concern.server:<{server}}  "
+        + concern.reason.removeprefix(f"{concern.what}: ")
+        for concern in concerns
+    ]
+
+
+def cause(line: str, concerns: Iterable[Concern], characters: int) -> str:
+    """The line and the table as the cause of an execution that is red."""
+    return "\n".join([line, *map(str, concerns)])[:characters]
+
+
+def _some(count: int, word: str) -> list[str]:
+    return [f"{count} {word}"] if count else []
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"

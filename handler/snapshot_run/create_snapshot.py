@@ -1,0 +1,88 @@
+"""CreateSnapshot: have exactly one snapshot of this server for this run.
+
+Three requests where nothing is in the way: the server's actions (who holds its lock, what earlier
+snapshots took), our snapshots of it, the create. While an action holds the server one is enough.
+"""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handler.aws.logs import log_input, logger, output_of
+from handler.aws.runtime import hetzner_for
+from handler.decisions import creating
+from handler.decisions.creating import Seen
+from handler.documents.errors import HetznerError, NotFound, RateLimited
+from handler.documents.job import Job, StartedSnapshot
+from handler.hetzner.api import Hetzner
+
+
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    job = Job.from_dict(event)
+    log_input(job, event)
+    return output_of(create_snapshot(job, hetzner_for(job.run.project, context), random.random()))
+
+
+def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
+    """The job with this run's snapshot creating or available, or waiting, or at its end."""
+    if job.run.prune_only:
+        return job.moved_to("pruning")
+    seen = gather(job, hetzner)
+    for snapshot in seen.unused:
+        logger.warning(
+            f"{job.server.name}: snapshot {snapshot.id} of this run is {snapshot.status} and "
+            "not used; look at it in the Hetzner console and delete it if nobody needs it",
+            extra={"image_id": snapshot.id},
+        )
+    step = creating.decide(creating.observed(job, hetzner, seen), seen, jitter)
+    if step.kind == "create":
+        seen = replace(seen, created=create(job, hetzner))
+        step = creating.decide(creating.observed(job, hetzner, seen), seen, jitter)
+    return step.job
+
+
+def gather(job: Job, hetzner: Hetzner) -> Seen:
+    """What Hetzner tells of the server and of this run's snapshots of it. Never raises its errors.
+
+    Actions come first: while the server is locked they may be all there is to know.
+    """
+    seen = Seen()
+    try:
+        seen = replace(seen, actions=tuple(hetzner.recent_actions(job.server.id)))
+    except RateLimited as error:
+        return replace(seen, error=error)
+    except HetznerError as error:
+        seen = replace(seen, actions_error=error)
+    looked = creating.observed(job, hetzner, seen)
+    if creating.lock_is_all(looked, seen):
+        return seen
+    try:
+        # An earlier attempt may have succeeded without us hearing of it.
+        listed = hetzner.snapshots(job.run.owner, job.server.id)
+        seen = replace(seen, snapshots=creating.of_this_run(job, listed))
+        return seen if seen.usable else _with_unlisted(looked, seen, hetzner)
+    except HetznerError as error:
+        return replace(seen, error=error)
+
+
+def _with_unlisted(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:
+    """With this run's snapshot where the listing lags behind."""
+    for image_id in creating.unlisted_images(job, seen):
+        try:
+            snapshot = hetzner.snapshot(image_id)
+        except NotFound:
+            continue
+        if creating.is_ours(job, snapshot):
+            return replace(seen, snapshots=creating.of_this_run(job, [snapshot]))
+    return seen
+
+
+def create(job: Job, hetzner: Hetzner) -> StartedSnapshot | HetznerError:
+    """The answer to the one create that this attempt sends."""
+    try:
+        return StartedSnapshot(*hetzner.create_snapshot(job.server, job.run))
+    except HetznerError as error:
+        return error

@@ -1,0 +1,165 @@
+"""ListServers: hand out the next batch of servers, from a complete listing or not at all."""
+
+import random
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handler.aws.logs import logger
+from handler.aws.runtime import hetzner_for
+from handler.decisions import pacing, selecting
+from handler.decisions.pacing import Budget
+from handler.documents.document import Wait, format_time
+from handler.documents.errors import HetznerError, TransientError, Unauthorized
+from handler.documents.resources import Server
+from handler.documents.run import BATCH, RunDocument
+from handler.hetzner.api import Hetzner
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The project's servers, and those of them that the selector matches; or why not."""
+
+    listed: tuple[Server, ...] = ()
+    matching: tuple[Server, ...] = ()
+    error: HetznerError | None = None
+
+
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    document = RunDocument.from_dict(event)
+    logger.append_keys(run_id=document.run.id, project=document.run.project)
+    hetzner = hetzner_for(document.run.project, context)
+    return list_servers(document, hetzner, random.random()).to_dict()
+
+
+def list_servers(document: RunDocument, hetzner: Hetzner, jitter: float) -> RunDocument:
+    """The document with the next batch (ready), a wait (waiting), or the end (failed, done)."""
+    seen = gather(document.selection.label_selector, hetzner)
+    document = document.observed(hetzner)
+    if seen.error:
+        return _not_listed(document, seen.error, jitter)
+    return _select(document, seen, jitter)
+
+
+def gather(label_selector: str, hetzner: Hetzner) -> Seen:
+    """Complete listings. Never raises Hetzner's errors."""
+    try:
+        listed = tuple(hetzner.servers())
+        matching = tuple(hetzner.servers(label_selector)) if label_selector else listed
+        return Seen(listed, matching)
+    except HetznerError as error:
+        return Seen(error=error)
+
+
+def _not_listed(document: RunDocument, error: HetznerError, jitter: float) -> RunDocument:
+    if isinstance(error, TransientError):
+        document = _with_deadline(document)
+        if document.overdue:
+            minutes = document.run.lock_wait_minutes
+            return _failed(document, f"the servers could not be listed for {minutes} min: {error}")
+        return _wait(document, str(error), pacing.after_error(error, document, jitter))
+    if isinstance(error, Unauthorized):
+        return _failed(document, f"{error}. Check or replace that token.")
+    selector = document.selection.label_selector
+    hint = f" Check the label selector {selector!r}." if selector else ""
+    return _failed(document, f"{error}.{hint}")
+
+
+def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
+    listed, selection = seen.listed, document.selection
+    chosen, unknown = selecting.named(selection, listed)
+    first = document.after_id == 0
+    if first and unknown:
+        return _failed(
+            document,
+            f"no server {', '.join(unknown)} in this project, which has "
+            f"{selecting.some_of(listed)}. Check the event's field servers.",
+        )
+    ids = {server.id for server in seen.matching}
+    why_not = {s.id: selecting.why_left_out(s, chosen, ids, selection) for s in listed}
+    selected = [s for s in listed if not why_not[s.id] and s.id > document.after_id]
+    document = replace(document, run=replace(document.run, server_count=len(selected)))
+    if selected and (needed := pacing.before_start(Budget.of(document), jitter)):
+        document = _with_deadline(document)
+        if not document.overdue:
+            return _wait(document, "too few requests left to start", needed)
+        logger.warning(f"starting with too few requests left: {needed.why}")
+    for server in listed if first else ():
+        _log(server, why_not[server.id])
+    if first and listed and not selected:
+        return _failed(
+            document,
+            f"none of the {len(listed)} servers is selected; the log says why for each. "
+            "Check the event, the label selector and the servers' labels.",
+        )
+    if first:
+        run = replace(document.run, began=format_time(document.stopwatch.now))
+        totals = replace(document.totals, left_out=len(listed) - len(selected))
+        document = replace(document, run=run, totals=totals)
+    elif (gone := document.remaining - len(selected)) > 0:
+        logger.warning(f"{gone} servers were deleted or unselected before their turn: skipped")
+        skipped = document.totals.skipped + gone
+        document = replace(document, totals=replace(document.totals, skipped=skipped))
+    return _handed_out(document, selected)
+
+
+def _handed_out(document: RunDocument, selected: list[Server]) -> RunDocument:
+    batch, at_a_time = selected[:BATCH], document.run.servers_at_a_time
+    for server in batch:
+        if problem := selecting.problem_of(server):
+            logger.warning(f"{server.name}: {problem}", extra={"server": server.name})
+    document = replace(
+        document,
+        batch=tuple(
+            asdict(selecting.item_of(server, pacing.start_s(position, at_a_time)))
+            for position, server in enumerate(batch)
+        ),
+        handed_out=tuple(server.id for server in batch),
+        after_id=batch[-1].id if batch else document.after_id,
+        remaining=len(selected) - len(batch),
+        attempts=0,
+        deadline_s=None,
+    )
+    return document.moved_to("ready" if batch else "done")
+
+
+def _with_deadline(document: RunDocument) -> RunDocument:
+    if document.deadline_s is None:
+        return document.with_deadline(document.run.lock_wait_minutes)
+    return document
+
+
+def _wait(document: RunDocument, reason: str, wait: Wait) -> RunDocument:
+    waiting = document.waiting("waiting", reason, wait)
+    seconds, now = waiting.wait_seconds, document.stopwatch.now
+    until = now and now + timedelta(seconds=seconds)
+    at = f"at {until:%H:%M:%S}Z " if until else ""
+    logger.warning(
+        f"asking for the servers again {at}(in {seconds} s): {wait.because(reason)}",
+        extra={"wait_seconds": seconds, "until": format_time(until)},
+    )
+    return waiting
+
+
+def _failed(document: RunDocument, reason: str) -> RunDocument:
+    logger.error(f"No servers listed: {reason}")
+    return document.moved_to("failed", reason)
+
+
+def _log(server: Server, why_not: str) -> None:
+    known = (server.type, server.location, server.ipv4, server.ipv6, server.status)
+    about = ", ".join(value for value in known if value)
+    logger.info(
+        f"{server.name} ({server.id}; {about}): "
+        + (f"left out, {why_not}" if why_not else "selected"),
+        extra={
+            "server": server.name,
+            "server_id": server.id,
+            "status": "left_out" if why_not else "selected",
+            "reason": why_not,
+            "details": asdict(server),
+        },
+    )

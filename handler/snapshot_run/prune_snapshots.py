@@ -1,0 +1,111 @@
+"""PruneSnapshots: delete this server's snapshots that no retention rule keeps.
+
+One complete listing proves the new snapshot available and feeds the pruning. A snapshot that is
+`due` is looked at by that listing alone, which saves every server a request and two transitions
+(of about eight and fifteen); if it is not there yet, the look goes back to CheckSnapshot.
+"""
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handler.aws.logs import log_input, logger, output_of
+from handler.aws.runtime import hetzner_for
+from handler.decisions import pruning
+from handler.decisions.pruning import Deleted, Seen
+from handler.decisions.retention import Decision
+from handler.documents.document import format_time
+from handler.documents.errors import (
+    HetznerError,
+    Locked,
+    NotFound,
+    Protected,
+    RateLimited,
+    TransientError,
+)
+from handler.documents.job import Job
+from handler.hetzner.api import Hetzner
+
+
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    job = Job.from_dict(event)
+    log_input(job, event)
+    return output_of(prune_snapshots(job, hetzner_for(job.run.project, context), random.random()))
+
+
+def prune_snapshots(job: Job, hetzner: Hetzner, jitter: float) -> Job:
+    """The job at its end, pruning (still at it, after a wait), or creating (not there yet)."""
+    job = pruning.begun(job)
+    seen = gather(job, hetzner)
+    job = job.observed(hetzner)
+    step = pruning.decide(job, seen, jitter, job.stopwatch.now or datetime.now(UTC))
+    for decision in step.decisions:
+        _log(job, decision)
+    if step.delete is None:
+        return step.job
+    deleted = delete(step.job, step.delete, hetzner)
+    return pruning.after_deleting(step.job.observed(hetzner), step, deleted, jitter)
+
+
+def gather(job: Job, hetzner: Hetzner) -> Seen:
+    """The server's snapshots, all or none. Never raises Hetzner's errors."""
+    try:
+        snapshots = tuple(hetzner.snapshots(job.run.owner, job.server.id))
+        for twin in pruning.twins(job, snapshots):
+            logger.warning(
+                f"{job.server.name}: snapshot {twin} is of this run too; delete one by hand"
+            )
+        if job.snapshot and pruning.missing_for_long(job.observed(hetzner), snapshots):
+            try:
+                return Seen(snapshots, unlisted=hetzner.snapshot(job.snapshot.image_id))
+            except NotFound:
+                return Seen(snapshots, vanished=True)
+        return Seen(snapshots)
+    except HetznerError as error:
+        return Seen(error=error)
+
+
+def delete(job: Job, image_ids: tuple[int, ...], hetzner: Hetzner) -> Deleted:
+    """Deletes these. One that fails stops no other, unless there are no requests left."""
+    deleted = Deleted()
+    for image_id in image_ids:
+        try:
+            hetzner.delete_snapshot(image_id)
+            logger.info(
+                f"{job.server.name}: snapshot {image_id} deleted", extra={"deleted": image_id}
+            )
+            deleted.count += 1
+        except NotFound:
+            logger.info(f"{job.server.name}: snapshot {image_id} was gone already")
+            deleted.count += 1
+        except RateLimited as error:
+            deleted.failed[image_id] = error
+            break
+        except (TransientError, Locked) as error:
+            deleted.failed[image_id] = error
+        except Protected:
+            logger.warning(f"{job.server.name}: snapshot {image_id} is protected now and stays")
+        except HetznerError as error:
+            deleted.refused.append(f"snapshot {image_id} not deleted: {error}")
+    return deleted
+
+
+def _log(job: Job, decision: Decision) -> None:
+    snapshot = decision.snapshot
+    what = f"snapshot {snapshot.id}" if snapshot.id else "the new snapshot"
+    would = "would " if job.run.dry_run else "" if decision.keep else "to "
+    logger.info(
+        f"{job.server.name}: {would}{'keep' if decision.keep else 'delete'} {what} "
+        f"of {snapshot.created:%Y-%m-%d %H:%MZ}: {decision.reason}",
+        extra={
+            "decision": {
+                "image_id": snapshot.id or None,
+                "created": format_time(snapshot.created),
+                "keep": decision.keep,
+                "reason": decision.reason,
+            }
+        },
+    )

@@ -1,0 +1,218 @@
+"""SummariseRun: fold a batch's results into the run's totals; after the last, give the verdict.
+
+Whatever else it tells people (figures, freshness, the notification) may fail and changes neither
+verdict nor summary.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.aws.logs import logger
+from handler.aws.runtime import hetzner_for, put_metrics, sns, summary_settings
+from handler.aws.settings import SummarySettings
+from handler.decisions.findings import Findings, findings_of, is_of_all, own_since
+from handler.decisions.freshness import last_good
+from handler.documents.document import parse_time
+from handler.documents.errors import HetznerError
+from handler.documents.job import Result
+from handler.documents.run import RunDocument
+from handler.documents.survey import Survey
+from handler.hetzner.api import Hetzner
+from handler.hetzner.survey import take_survey
+from handler.report import metrics, notification
+from handler.report.conclusion import Conclusion, conclude
+from handler.report.links import execution_link, log_link
+from handler.report.results import results_of, why_unlisted
+from handler.report.summary import cause, rows
+
+CAUSE_CHARACTERS = 4000
+
+Connect = Callable[[str], Hetzner]
+
+
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    document = RunDocument.from_dict(event)
+    logger.append_keys(run_id=document.run.id, project=document.run.project)
+    error = str((event.get("error") or {}).get("Error", ""))
+    return summarise_run(
+        document, error, lambda project: hetzner_for(project, context), summary_settings()
+    )
+
+
+def summarise_run(
+    document: RunDocument, error: str, connect: Connect, settings: SummarySettings
+) -> dict[str, Any]:
+    """The document without the batch: status more, or the verdict with summary and error.
+
+    `error` is the name of what the listing or the Map ended with, if it did not end by itself.
+    """
+    results = list(results_of(document, error))
+    for result in results:
+        _log_result(result)
+    if not document.run.dry_run:
+        put_metrics(metrics.of_servers(document.run, results))
+    unlisted = why_unlisted(document, error)
+    document = replace(document, totals=document.totals.plus(results), batch=(), handed_out=())
+    if document.remaining and not unlisted:
+        return document.moved_to("more").to_dict()
+    findings = None if unlisted else _findings(document, settings, connect)
+    since = _everywhere_since(document, findings, settings, connect)
+    conclusion = conclude(document, unlisted, findings, settings.freshness_hours)
+    if not document.run.dry_run:
+        _put_metrics(document, conclusion, since)
+    _log_conclusion(conclusion)
+    name: str = conclusion.verdict
+    if not _notified(document, conclusion, settings):
+        # The rule on the execution's status passes over our own verdicts, but not over this one.
+        name = f"{conclusion.verdict}.NotificationFailed"
+    document = replace(document, totals=conclusion.totals, remaining=0)
+    return document.moved_to(conclusion.verdict, unlisted).to_dict() | {
+        "verdict": conclusion.verdict,
+        "summary": conclusion.line,
+        "error": {
+            "Error": name,
+            "Cause": cause(conclusion.line, conclusion.below, CAUSE_CHARACTERS),
+        },
+    }
+
+
+def _findings(
+    document: RunDocument, settings: SummarySettings, connect: Connect
+) -> Findings | None:
+    """None if the listings fail; without an inventory if only the price is not known."""
+    run, selector = document.run, settings.label_selector
+    survey = _survey(run.project, run.owner, selector, connect, with_price=True)
+    if survey is None:
+        return None
+    if survey.now is None:
+        logger.warning("The snapshots could not be counted: no answer of Hetzner has a date")
+        return None
+    _log_orphans(survey)
+    if survey.price_error:
+        logger.warning(
+            "The snapshots could not be counted: what they cost is not known: " + survey.price_error
+        )
+    return findings_of(document, survey, selector)
+
+
+def _survey(
+    project: str, owner: str, label_selector: str, connect: Connect, *, with_price: bool = False
+) -> Survey | None:
+    """Never raises: the verdict neither waits for it nor depends on it."""
+    try:
+        return take_survey(connect(project), owner, label_selector, with_price=with_price)
+    except HetznerError as error:
+        logger.warning(f"The snapshots could not be counted: {project}: {error}")
+    except Exception:
+        logger.exception(f"The snapshots could not be counted: {project}")
+    return None
+
+
+def _everywhere_since(
+    document: RunDocument, findings: Findings | None, settings: SummarySettings, connect: Connect
+) -> datetime | None:
+    """Since when every server of every project has a good snapshot; None if that is not known.
+
+    The last run of a night sees them all saved. A project that cannot be listed, or has no run, is
+    not hidden by the others.
+    """
+    run, own = document.run, own_since(document, findings)
+    if own is None or not is_of_all(document, settings.label_selector):
+        return None
+    if run.project not in document.projects:
+        return None
+    since = [own]
+    for project in document.projects:
+        if project != run.project:
+            survey = _survey(project, run.owner, settings.label_selector, connect)
+            if survey is None:
+                return None
+            since += [last.since for last in last_good(survey)[:1]]
+    return min(since)
+
+
+def _put_metrics(document: RunDocument, conclusion: Conclusion, since: datetime | None) -> None:
+    run, findings = document.run, conclusion.findings
+    put_metrics(metrics.of_run(run, conclusion.verdict, conclusion.totals))
+    put_metrics(metrics.of_project(run, conclusion.figures))
+    if since:
+        now = (findings.now if findings else document.stopwatch.now) or datetime.now(UTC)
+        put_metrics(metrics.all_saved(run, since, now))
+
+
+def _log_conclusion(conclusion: Conclusion) -> None:
+    """What needs attention, one line each, worst first; then the run's one line."""
+    concerns = conclusion.concerns
+    for rank, (row, concern) in enumerate(zip(rows(concerns), concerns, strict=True), start=1):
+        log = logger.info if concern.what == "note" else logger.warning
+        about = {"server": concern.server} if concern.server else {}
+        log(row, extra={**about, "attention": {"rank": rank, **asdict(concern)}})
+    if not concerns:
+        # For the dashboard.
+        nothing = {"rank": 0, "what": "nothing", "server": "", "reason": ""}
+        logger.info("Nothing needs attention.", extra={"attention": nothing})
+    inventory = conclusion.findings.inventory if conclusion.findings else None
+    facts = {"verdict": conclusion.verdict, "line": conclusion.line, **asdict(conclusion.totals)}
+    facts["inventory"] = inventory and asdict(inventory)
+    log = logger.info if conclusion.verdict == "Completed" else logger.error
+    log(conclusion.line, extra={"summary": facts})
+
+
+def _notified(document: RunDocument, conclusion: Conclusion, settings: SummarySettings) -> bool:
+    """Whether the notification, if one is due, has been taken."""
+    run, verdict = document.run, conclusion.verdict
+    if verdict == "Completed" and not settings.notify_always:
+        return True
+    try:
+        links = _links(document, settings)
+        sns().publish(
+            TopicArn=settings.topic_arn,
+            Subject=notification.subject(verdict, conclusion.totals, run, settings.stack),
+            Message=notification.text(verdict, conclusion.line, conclusion.below, run, links),
+        )
+    except (BotoCoreError, ClientError) as error:
+        logger.error(f"The notification could not be sent to {settings.topic_arn}: {error}")
+        return False
+    except Exception:  # whatever it is, the verdict stands
+        logger.exception("The notification could not be written")
+        return False
+    return True
+
+
+def _links(document: RunDocument, settings: SummarySettings) -> dict[str, str]:
+    run, arn = document.run, document.execution
+    if not arn:  # of a run that was started before an update
+        return {}
+    began = parse_time(run.began) or document.stopwatch.now or datetime.now(UTC)
+    return {
+        "The execution, and in it the Map run with a child for each server": execution_link(arn),
+        "The log of this run": log_link(
+            arn, settings.log_group, run.id, run.project, began, datetime.now(UTC)
+        ),
+    }
+
+
+def _log_orphans(survey: Survey) -> None:
+    server_ids = {server.id for server in survey.servers}
+    for snapshot in survey.snapshots:
+        if snapshot.server_id not in server_ids:
+            logger.info(
+                f"snapshot {snapshot.id} of {snapshot.created:%Y-%m-%d} ({snapshot.description}) "
+                "is of a server that no longer exists; it is never deleted by itself",
+                extra={"orphan": snapshot.id},
+            )
+
+
+def _log_result(result: Result) -> None:
+    bad = result.status == "failed" or not result.pruned
+    log = logger.warning if bad else logger.info
+    log(
+        str(result),
+        extra={"server": result.server, "server_id": result.id, "result": asdict(result)},
+    )

@@ -1,0 +1,57 @@
+"""The Hetzner projects there are: one token each below the token path in SSM."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handler.aws.tokens import put_parameter_command
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+# With run id (32), hash (8), request id (8) and separators it fits an execution's name (80).
+PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
+
+
+class NoProjects(Exception):
+    """There is no token to run with; the message says how to store one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """The projects found under the token path, and what is wrong there."""
+
+    names: tuple[str, ...]
+    warnings: tuple[str, ...]  # it runs all the same
+    unusable: tuple[str, ...]  # no run is possible
+
+
+def find_projects(ssm: "SSMClient", token_path: str) -> Projects:
+    """The parameters right below the path, one project each. Reads no token."""
+    names, warnings, unusable = [], [], []
+    for parameter in _parameters(ssm, token_path):
+        full = parameter["Name"]
+        name = full.removeprefix(token_path + "/")
+        if not PROJECT.fullmatch(name):
+            unusable.append(
+                f"the SSM parameter {full} is no project: its name must be right below "
+                f"{token_path} and have 1 to 29 letters, digits and dashes"
+            )
+            continue
+        if parameter["Type"] != "SecureString":
+            warnings.append(
+                f"the SSM parameter {full} is a {parameter['Type']}, readable without "
+                f"decryption; store it again with: aws ssm delete-parameter --name {full}; "
+                f"{put_parameter_command(full)}"
+            )
+        names.append(name)
+    return Projects(tuple(sorted(names)), tuple(warnings), tuple(unusable))
+
+
+def _parameters(ssm: "SSMClient", token_path: str) -> Iterator[Any]:
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(
+        Path=token_path, Recursive=True, WithDecryption=False
+    )
+    for page in pages:
+        yield from page["Parameters"]

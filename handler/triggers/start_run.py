@@ -1,0 +1,262 @@
+"""StartRun: start one run for each Hetzner project. Talks to AWS only."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handler.aws.clients import ssm, step_functions
+from handler.aws.logs import logger
+from handler.aws.runtime import run_settings
+from handler.aws.settings import RunSettings
+from handler.aws.tokens import put_parameter_command
+from handler.documents.document import Run
+from handler.documents.request import EventRefused, Request, parse_event
+from handler.documents.run import MOST_CONCURRENT_RUNS, MOST_PROJECTS, RunDocument, Selection
+from handler.report.links import execution_link, log_link
+from handler.triggers.executions import (
+    earlier_execution,
+    execution_input,
+    running_runs,
+    short,
+)
+from handler.triggers.projects import NoProjects, Projects, find_projects
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+# Where the link to a run's log lines ends, seen from its start.
+LONGEST_READING = timedelta(days=1)
+
+
+class NotAllStarted(Exception):
+    """Some projects could not be started; the others were. The message names both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The executions to start, as their first documents, and what people should know of them."""
+
+    documents: tuple[RunDocument, ...]
+    warnings: tuple[str, ...]
+
+
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+    request = parse_event(event)
+    run_id = request.run_id or new_run_id(request, context.aws_request_id, datetime.now(UTC))
+    logger.append_keys(run_id=run_id)
+    return start_run(
+        request, run_id, context.aws_request_id, run_settings(), ssm(), step_functions()
+    )
+
+
+def start_run(
+    request: Request,
+    run_id: str,
+    request_id: str,
+    settings: RunSettings,
+    ssm: "SSMClient",
+    step_functions: "SFNClient",
+) -> dict[str, Any]:
+    """Starts the executions; gives the run id and per project its execution and console link.
+
+    Raises EventRefused and NoProjects with nothing started, NotAllStarted when some were.
+    """
+    projects = find_projects(ssm, settings.token_path)
+    chosen = choose(request, projects, settings.token_path)
+    arn = settings.state_machine_arn
+    earlier = {}
+    for project in chosen if request.run_id else ():
+        if found := earlier_execution(step_functions, arn, run_id, project, request_id):
+            earlier[project] = execution_input(step_functions, found)
+    running = running_runs(step_functions, arn)
+    planned = plan(request, run_id, chosen, settings, earlier)
+    started, unusable = [], list(() if request.project else projects.unusable)
+    for document in planned.documents:
+        # Not in the name: a delivery that comes twice finds the first one running.
+        name = execution_name(document, request_id if request.run_id else None)
+        document = with_surroundings(document, name, arn, projects, running)
+        try:
+            started.append(start_execution(step_functions, arn, name, document, settings.log_group))
+        except Exception as error:  # the other projects are started all the same
+            project = document.run.project
+            logger.exception(f"{project}: not started", extra={"project": project})
+            unusable.append(f"{project}: {type(error).__name__}: {error}")
+    warnings = [*projects.warnings, *planned.warnings]
+    for warning in warnings:
+        logger.warning(warning)
+    if unusable:
+        names = ", ".join(s["project"] for s in started) or "none"
+        raise NotAllStarted(f"{'; '.join(unusable)}. Started in run {run_id}: {names}.")
+    return {"run_id": run_id, "executions": started, "warnings": warnings}
+
+
+def new_run_id(request: Request, request_id: str, now: datetime) -> str:
+    """The schedule's time; by hand the day and the request.
+
+    When Lambda tries an invocation again both are the same, but for the day at midnight.
+    """
+    if request.scheduled_time:
+        return request.scheduled_time.strftime("%Y%m%dT%H%M%SZ")
+    return f"{now:%Y%m%d}-{re.sub('[^A-Za-z0-9]', '', request_id)[:12]}"
+
+
+def choose(request: Request, projects: Projects, token_path: str) -> tuple[str, ...]:
+    """The projects that the request is for. Raises EventRefused or NoProjects."""
+    if request.project is not None and request.project not in projects.names:
+        raise EventRefused(
+            f"The field project is {json.dumps(request.project)}; accepted are: "
+            f"{', '.join(projects.names) or 'none, there is no token yet'}. Nothing was started."
+        )
+    chosen = (request.project,) if request.project else projects.names
+    if not chosen and not projects.unusable:
+        command = put_parameter_command(f"{token_path}/default")
+        raise NoProjects(
+            f"There is no Hetzner API token under {token_path}. Make one with read and "
+            f"write permission in the Hetzner console and store it with: {command}"
+        )
+    if request.servers and len(chosen) > 1:
+        raise EventRefused(
+            f"The field servers needs the field project beside it, there are several: "
+            f"{', '.join(chosen)}. Nothing was started."
+        )
+    return chosen
+
+
+def plan(
+    request: Request,
+    run_id: str,
+    chosen: Iterable[str],
+    settings: RunSettings,
+    earlier: dict[str, dict[str, Any]],
+) -> Planned:
+    """What to start; `earlier` holds the inputs of the executions that are resumed."""
+    documents, warnings = [], []
+    for project in chosen:
+        if project not in earlier and earlier:
+            # The run may have been for other projects only: resuming must not widen it.
+            warnings.append(
+                f"{project}: not started, it has no execution of run {run_id}; "
+                f'name it with "project" to start one'
+            )
+            continue
+        if project not in earlier and request.run_id:
+            warnings.append(f"{project}: no earlier execution of run {run_id}, so it starts anew")
+        documents.append(first_document(request, run_id, project, settings, earlier.get(project)))
+    return Planned(tuple(documents), tuple(warnings))
+
+
+def first_document(
+    request: Request,
+    run_id: str,
+    project: str,
+    settings: RunSettings,
+    earlier: dict[str, Any] | None = None,
+) -> RunDocument:
+    """The execution's input: as deployed, or as in the run that is resumed, and what is asked.
+
+    The same for the same request, so that a repeat starts nothing.
+    """
+    run = Run(
+        id=run_id,
+        project=project,
+        owner=settings.owner,
+        retention=settings.retention,
+        on_locked=settings.on_locked,
+        dry_run=False,
+        prune_only=False,
+        max_deletions=settings.max_deletions,
+        servers_at_a_time=settings.servers_at_a_time,
+        lock_wait_minutes=settings.lock_wait_minutes,
+        snapshot_minutes=settings.snapshot_minutes,
+        rate_limit_floor=settings.rate_limit_floor,
+    )
+    selection = Selection((), settings.label_selector)
+    if earlier:
+        resumed = RunDocument.from_dict(earlier)
+        run = replace(resumed.run, concurrent_runs=(), began=None, server_count=None)
+        selection = resumed.selection
+    fields = ("retention", "on_locked", "dry_run", "prune_only", "max_deletions")
+    asked = {name: getattr(request, name) for name in fields}
+    run = replace(run, **{name: value for name, value in asked.items() if value is not None})
+    if request.servers:
+        selection = replace(selection, servers=request.servers)
+    if request.label_selector is not None:
+        selection = replace(selection, label_selector=request.label_selector)
+    return RunDocument(run=run, selection=selection, status="new")
+
+
+def execution_name(document: RunDocument, request_id: str | None) -> str:
+    """Run id, project and a hash of what is asked; a resume adds its own request."""
+    canonical = json.dumps(document.to_dict(), sort_keys=True).encode()
+    parts = [document.run.id, document.run.project, hashlib.sha256(canonical).hexdigest()[:8]]
+    return "_".join([*parts, short(request_id)] if request_id else parts)
+
+
+def with_surroundings(
+    document: RunDocument, name: str, arn: str, projects: Projects, running: dict[str, set[str]]
+) -> RunDocument:
+    """The document with its execution, the project's other runs, and the other projects."""
+    run = document.run
+    others = sorted(running.get(run.project, set()) - {run.id})[:MOST_CONCURRENT_RUNS]
+    return replace(
+        document,
+        run=replace(run, concurrent_runs=tuple(others)),
+        # If there are more, their freshness is not judged.
+        projects=projects.names if len(projects.names) <= MOST_PROJECTS else (),
+        execution=arn.replace(":stateMachine:", ":execution:") + f":{name}",
+    )
+
+
+def start_execution(
+    step_functions: "SFNClient",
+    state_machine_arn: str,
+    name: str,
+    document: RunDocument,
+    log_group: str,
+) -> dict[str, Any]:
+    text = json.dumps(document.to_dict())
+    try:
+        step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=text)
+        fresh = True
+    except step_functions.exceptions.ExecutionAlreadyExists:
+        # A delivery that came twice; the first one has it.
+        fresh = False
+    run, arn = document.run, document.execution
+    now, link = datetime.now(UTC), execution_link(arn)
+    logger.info(
+        f"{run.project}: {'started' if fresh else 'had been started'}, {plan_of(document)}: {link}",
+        extra={"project": run.project, "execution": arn, "input": json.loads(text)},
+    )
+    return {
+        "project": run.project,
+        "execution_arn": arn,
+        "console": link,
+        "logs": log_link(arn, log_group, run.id, run.project, now, now + LONGEST_READING),
+        "started": fresh,
+    }
+
+
+def plan_of(document: RunDocument) -> str:
+    """What the run will do, in words."""
+    run, selection = document.run, document.selection
+    names = ", ".join(str(name) for name in selection.servers)
+    which = f"servers {names}" if names else "all servers"
+    if selection.label_selector:
+        which += f" that match {selection.label_selector}"
+    what = f"only pruning, keeps {run.retention}" if run.prune_only else f"keeps {run.retention}"
+    locked = f"waits up to {run.lock_wait_minutes} min for locked ones"
+    parts = [
+        *(["dry run: nothing is made or deleted"] if run.dry_run else []),
+        which,
+        f"{what}, deletes at most {run.max_deletions} of each",
+        locked if run.on_locked == "wait" else "skips locked ones",
+    ]
+    return "; ".join(parts)
