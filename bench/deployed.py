@@ -14,7 +14,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.bound import bound
-from job import LABEL_RUN_ID
+from handler.documents.labels import LABEL_RUN_ID
 from local.aws import DeployFailed, connection, deploy, store_token
 from local.cloud import Cloud, running
 from local.environment import forget_the_rest

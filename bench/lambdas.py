@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-import runtime
+from handler.aws import runtime
 from local.simulator import World
 from tests.aws import Context
 from tests.chaos.cloud import Cloud, Invocation

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
-import pacing
 from bench.bound import Bound, bound
 from bench.script import Script
 from bench.world import DrawnWorld
-from job import LABEL_RUN_ID
+from handler.decisions import pacing
+from handler.documents.labels import LABEL_RUN_ID
 from local.simulator.model import ProgressStyle
 from tests.chaos.cloud import stack
 

@@ -12,12 +12,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import pacing
 from bench.figures import MEMORY_GB, PER_GB_SECOND, PER_INVOCATION, PER_TRANSITION, p95
+from handler.decisions import pacing
+from handler.documents.document import Look, Wait
 from local.simulator import Action, Clock
 from local.simulator.budget import Budget
 from local.simulator.drawn import KEPT, Traits, draw
-from pacing import Look, Wait
 from tests.chaos.cloud import stack
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "handler"))
 
-from retention import parse_policy, plan
+from handler.decisions.retention import plan
+from handler.documents.policy import parse_policy
 
 SNAPSHOTS = 100_000
 POLICIES = [

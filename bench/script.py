@@ -6,8 +6,8 @@ from typing import Any
 from hcloud import APIException
 
 from bench.world import DrawnWorld
-from hetzner import client_for
-from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.hetzner.api import client_for
 from tests.chaos.truth import OWNER
 from tests.chaos.wire import ENDPOINT
 

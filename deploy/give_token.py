@@ -10,7 +10,7 @@ from hcloud import APIException, Client
 
 from deploy.account import Account, Stack, command, connect, refuse_unready, stack_in
 from deploy.settings import Settings
-from hetzner import client_for
+from handler.hetzner.api import client_for
 from local.options import Unusable
 
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "handler"))
 
-from retention import BadPolicy, Decision, Policy, parse_policy, plan
+from handler.decisions.retention import Decision, plan
+from handler.documents.policy import BadPolicy, Policy, parse_policy
 
 YEAR = 2026  # fixed, so that a policy's calendar is the same whenever it is printed
 MOST_LISTED = 60

@@ -9,12 +9,12 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from handler.documents.request import EventRefused, parse_event
 from local.aws import LogTail, connection
 from local.board import Board, Verdict, parse
 from local.cloud import Cloud
 from local.options import Unusable
 from local.show import Show
-from request import EventRefused, parse_event
 
 POLL_SECONDS = 0.25
 # What a run could take on the API's clock, its longest waits one after the other.

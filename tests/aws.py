@@ -244,7 +244,7 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
 
 @contextmanager
 def _logged(lines: list[dict[str, Any]]) -> Iterator[None]:
-    import runtime
+    from handler.aws import runtime
 
     for cached in (
         runtime.run_settings,

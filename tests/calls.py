@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import boto3
 
-import runtime
+from handler.aws import runtime
 from tests.aws import Aws
 from tests.template import ACCOUNT, REGION, ROOT, Stack
 

@@ -4,7 +4,12 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
+from handler.documents.labels import (
+    LABEL_MANAGED_BY,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+    LABEL_SERVER_NAME,
+)
 from local.simulator import Image, Project, Server, World
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from hetzner import ServerDetails
-from list_servers import _with_labels
+from handler.aws.settings import ApiSettings, BadSetting, RunSettings
+from handler.decisions.selecting import item_of
+from handler.documents.policy import BadPolicy, parse_policy
+from handler.documents.request import FIELDS, EventRefused, parse_event
+from handler.documents.resources import Server
 from local.simulator import Project, World
-from request import FIELDS, EventRefused, parse_event
-from retention import BadPolicy, parse_policy
-from settings import ApiSettings, BadSetting, RunSettings
 from tests.aws import Aws
 from tests.template import Stack, read_template
 
@@ -135,8 +135,8 @@ def test_a_bad_policy_is_answered_with_the_bad_token_and_a_good_one(text: str) -
 @pytest.mark.parametrize("text", [t for t in BAD_POLICIES if LABEL_VALUE.fullmatch(t)])
 def test_a_bad_label_names_itself_and_its_remedy(text: str) -> None:
     labels = {"hetzner-snapshots/retention": text}
-    server = ServerDetails(1, "sg5", "running", None, None, None, None, labels, NOW)
-    problem = _with_labels(server).problem
+    server = Server(1, "sg5", "running", None, None, None, None, labels, NOW)
+    problem = item_of(server).problem
     assert problem is not None
     assert problem.startswith("its label hetzner-snapshots/retention: ")
     assert "write for example" in problem
@@ -145,8 +145,8 @@ def test_a_bad_label_names_itself_and_its_remedy(text: str) -> None:
 @pytest.mark.parametrize("value", ["no", "0", "off", "False", "FALSE", "disabled", "", "true."])
 def test_a_bad_enabled_label_names_itself_and_its_remedy(value: str) -> None:
     labels = {"hetzner-snapshots/enabled": value}
-    server = ServerDetails(1, "sg5", "running", None, None, None, None, labels, NOW)
-    assert _with_labels(server).problem == (
+    server = Server(1, "sg5", "running", None, None, None, None, labels, NOW)
+    assert item_of(server).problem == (
         f"its label hetzner-snapshots/enabled is {value!r}; write true or false"
     )
 

@@ -11,10 +11,10 @@ from unittest.mock import patch
 
 import pytest
 
-from job import LABEL_RUN_ID
+from handler.documents.labels import LABEL_RUN_ID
+from handler.documents.run import BATCH
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import Call, drop, hook, html, status
-from run import BATCH
 from tests.aws import deployed
 from tests.chaos.bad_answers import CREATE
 from tests.chaos.check import check

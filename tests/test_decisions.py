@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job import cut
+from handler.documents.job import cut
 
 
 @given(st.text(), st.integers(10, 500))

@@ -17,7 +17,7 @@ from moto import mock_aws
 from deploy.__main__ import main
 from deploy.give_token import NO_IMAGE, may_write, seen_with
 from deploy.parameters import check, template_parameters
-from hetzner import client_for
+from handler.hetzner.api import client_for
 from local.environment import clean
 from local.options import Unusable
 from local.simulator import Fault, Project, Simulator, World

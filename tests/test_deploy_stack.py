@@ -6,7 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
+from handler.documents.labels import (
+    LABEL_MANAGED_BY,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+    LABEL_SERVER_NAME,
+)
 from local.environment import REGION
 from local.simulator import Image
 from tests.deploy_place import Place, a_place

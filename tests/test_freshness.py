@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import metrics
-from freshness import saved_since
-from job import LABEL_ENABLED
+from handler.decisions.freshness import last_good
+from handler.documents.labels import LABEL_ENABLED
+from handler.report import metrics
 from tests.cloudwatch import hours, in_alarm, points
 from tests.template import Stack
 from tests.test_hetzner import RUN
@@ -57,7 +57,7 @@ class Nights:
             if each.id not in fails and each.created < began:
                 self.snapshots.append(ASnapshot(each.id, began + timedelta(seconds=n)))
         now = began + timedelta(minutes=minutes)
-        saved = saved_since(self.servers, {s.id for s in self.servers}, self.snapshots)
+        saved = last_good(self.servers, {s.id for s in self.servers}, self.snapshots)
         for line in metrics.all_saved(RUN, min(s.since for s in saved), now):
             self.heard += [(now, point) for point in points([line], metrics.ALL_SAVED, {"service"})]
 
@@ -180,26 +180,26 @@ def test_the_longest_limit_is_what_cloudwatch_can_look_back(
 
 
 def test_a_snapshot_that_is_not_available_is_no_good_one() -> None:
-    found = saved_since(
+    found = last_good(
         [server(1)], {1}, [ASnapshot(1, BEGIN), ASnapshot(1, BEGIN + DAY, is_available=False)]
     )
     assert [(saved.since, saved.snapshot) for saved in found] == [(BEGIN, True)]
 
 
 def test_an_overdue_server_says_since_when() -> None:
-    [with_one] = saved_since([server(1)], {1}, [ASnapshot(1, BEGIN)])
+    [with_one] = last_good([server(1)], {1}, [ASnapshot(1, BEGIN)])
     assert with_one.why_overdue(BEGIN + 26 * HOUR, 26) == ""
     assert with_one.why_overdue(BEGIN + 2 * DAY, 26) == (
         "its newest good snapshot is 2.0 days old, of 2026-11-20 02:00Z"
     )
-    [without] = saved_since([server(1, created=BEGIN)], {1}, [])
+    [without] = last_good([server(1, created=BEGIN)], {1}, [])
     assert without.why_overdue(BEGIN + 3 * DAY, 26) == (
         "it has no good snapshot and is 3.0 days old itself, created 2026-11-20 02:00Z"
     )
 
 
 def test_what_the_selector_does_not_match_does_not_count() -> None:
-    found = saved_since([server(1), server(2)], {2}, [])
+    found = last_good([server(1), server(2)], {2}, [])
     assert [saved.server for saved in found] == ["server-2"]
 
 

@@ -10,23 +10,22 @@ from typing import Any
 import pytest
 from flask import Response
 
-import hetzner as edge
-from document import Run
-from hetzner import (
-    Hetzner,
-    Incomplete,
+from handler.documents.document import Run
+from handler.documents.errors import (
+    IncompleteListing,
     Locked,
     NotFound,
+    OutcomeUnknown,
     Protected,
     QuotaReached,
     Refused,
-    Trouble,
+    TransientError,
     Unauthorized,
-    Unclear,
-    client_for,
-    label_value,
 )
-from job import LABEL_MANAGED_BY, LABEL_SERVER_ID, Job, Server
+from handler.documents.job import Job, ServerItem
+from handler.documents.labels import LABEL_MANAGED_BY, LABEL_SERVER_ID
+from handler.hetzner import api as edge
+from handler.hetzner.api import Hetzner, client_for, label_value
 from local.simulator import Fault, Project, Simulator, World, faults
 from tests.conftest import TOKEN
 
@@ -62,7 +61,7 @@ def nothing_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def create(hetzner: Hetzner, project: Project) -> tuple[int, int]:
     server = next(iter(project.servers.values()))
-    return hetzner.create_snapshot(Server(server.id, server.name), RUN)
+    return hetzner.create_snapshot(ServerItem(server.id, server.name), RUN)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ def test_passing_trouble_is_one_request_and_said_so(
 ) -> None:
     project.add_server("sg5")
     world.faults.add(Fault(effect, times=None, when=when))
-    with pytest.raises(Trouble):
+    with pytest.raises(TransientError):
         create(hetzner, project)
     assert len(world.requests) == 1
     assert len(project.images) == (when == "after")
@@ -103,7 +102,7 @@ def test_an_answer_slower_than_our_timeout_is_one_request(
     monkeypatch.setattr(hetzner._connect()._client, "_timeout", (1, 0.2))
     project.add_server("sg5")
     world.faults.add(Fault(faults.slow(0.6), times=None, when=when))
-    with pytest.raises(Trouble, match="ReadTimeout"):
+    with pytest.raises(TransientError, match="ReadTimeout"):
         create(hetzner, project)
     give_up = time.monotonic() + 5
     while not world.requests and time.monotonic() < give_up:
@@ -127,8 +126,8 @@ def test_every_client_has_a_timeout(hetzner: Hetzner) -> None:
         (403, "forbidden", Unauthorized),
         (422, "invalid_input", Refused),
         (405, "method_not_allowed", Refused),
-        (500, "internal_error", Unclear),
-        (418, "never_heard_of", Unclear),
+        (500, "internal_error", OutcomeUnknown),
+        (418, "never_heard_of", OutcomeUnknown),
     ],
 )
 def test_an_error_is_told_by_its_code_in_one_request(
@@ -187,7 +186,7 @@ def test_a_listing_that_changes_between_pages_is_incomplete(
     servers = [project.add_server(f"server-{number}") for number in range(120)]
     vanish = faults.hook(lambda *_: project.delete_server(servers[0]))
     world.faults.add(Fault(vanish, nth=2))
-    with pytest.raises(Incomplete, match="does not add up"):
+    with pytest.raises(IncompleteListing, match="does not add up"):
         hetzner.servers()
 
 
@@ -251,7 +250,7 @@ def test_an_outage_does_not_stop_the_watch() -> None:
     class Answering(Silent):
         answered_at = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 
-    job = Job(run=RUN, server=Server(1, "sg5"), status="new").allow(10)
+    job = Job(run=RUN, server=ServerItem(1, "sg5"), status="new").allow(10)
     for _ in range(9):
         job = replace(job.after(Silent()), wait_seconds=60)
     assert job.watch.elapsed_s == 8 * 60
@@ -284,6 +283,6 @@ def test_a_redirect_is_not_followed_with_the_token(
         return Response(status=302, headers={"Location": f"{simulator.url}/images"})
 
     world.faults.add(Fault(redirect, path="/servers"))
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         hetzner.servers()
     assert [request.path for request in world.requests] == ["/servers"]

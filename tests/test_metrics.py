@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import metrics
+from handler.report import metrics
 from local.simulator import Fault, Project, World
 from local.simulator.faults import html
 from tests.aws import Aws
@@ -88,7 +88,7 @@ def test_a_nights_figures_are_what_happened(aws: Aws, world: World, project: Pro
 def test_hundreds_of_servers_are_lines_that_cloudwatch_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from job import Result
+    from handler.documents.job import Result
 
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "stack")
     results = [Result("sg5", n, "available", snapshot_s=n, gb=1.5) for n in range(250)]

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.events.models import EventPattern
 
-from links import CONSOLES, execution_link, log_link
+from handler.documents.run import MOST_ATTENTION
+from handler.report.links import CONSOLES, execution_link, log_link
 from local.simulator import Project, Simulator, World
-from run import MOST_ATTENTION
 from tests.aws import Aws, deployed
 from tests.cloudwatch import widgets
 from tests.conftest import TOKEN

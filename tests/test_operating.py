@@ -10,18 +10,18 @@ from typing import Any, get_args
 
 import pytest
 
-import notification
 from bench.night import play
-from check_snapshot import MOST_FAILED_ACTIONS
-from inventory import Inventory, Stock
-from job import run_again
+from handler.aws.tokens import TOKEN_CACHE_SECONDS
+from handler.decisions.checking import MOST_FAILED_ACTIONS
+from handler.decisions.inventory import Inventory, Stock
+from handler.documents.job import run_again
+from handler.documents.request import parse_event
+from handler.documents.run import MOST_ATTENTION, Concern, Totals
+from handler.report import notification
+from handler.report.metrics import NAMESPACE
+from handler.report.summary import Verdict, summary_line
 from local.logs import readable
 from local.simulator import Project
-from metrics import NAMESPACE
-from request import parse_event
-from run import MOST_ATTENTION, Concern, Totals
-from runtime import TOKEN_CACHE_SECONDS
-from summary import Verdict, summary_line
 from tests.aws import Aws
 from tests.cloudwatch import series_of_widget, widgets
 from tests.snapshots import ours

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pacing
-from pacing import Budget, Look
+from handler.decisions import pacing
+from handler.decisions.pacing import Budget
+from handler.documents.document import Look
 
 FULL = Budget(3600)
 LOOK_COSTS_SECONDS = 0.5

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from handler.documents.policy import parse_policy
 from local.plan import YEAR, Unplannable, main, planned
-from retention import parse_policy
 from tests import restic
 from tests.template import ROOT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop, hook, html, malformed, status, truncated
 from tests.aws import Aws, LambdaDied

@@ -13,10 +13,11 @@ from unittest.mock import patch
 import boto3
 import pytest
 
-import pacing
 from checks.translate import translated
-from pacing import Budget, Look, Wait
-from settings import RunSettings
+from handler.aws.settings import RunSettings
+from handler.decisions import pacing
+from handler.decisions.pacing import Budget
+from handler.documents.document import Look, Wait
 from tests import template as cloudformation
 from tests.aws import FUNCTIONS
 from tests.template import REGION, ROOT, Stack

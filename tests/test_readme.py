@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from request import FIELDS
+from handler.documents.request import FIELDS
 from tests.template import ROOT, read_template
 
 README = (ROOT / "README.md").read_text()

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retention import (
+from handler.decisions.retention import plan
+from handler.documents.policy import (
     COUNTED,
     PERIODS,
     WITHIN,
@@ -20,7 +21,6 @@ from retention import (
     Policy,
     Rule,
     parse_policy,
-    plan,
 )
 from tests import restic
 

@@ -7,9 +7,10 @@ from typing import Any
 import boto3
 import pytest
 
+from handler.documents.request import FIELDS, EventRefused, parse_event
+from handler.triggers.projects import NoProjects
+from handler.triggers.start_run import NotAllStarted
 from local.simulator import Project, World
-from request import FIELDS, EventRefused, parse_event
-from start_run import NoProjects, NotAllStarted
 from tests.aws import Aws
 from tests.conftest import TOKEN
 from tests.template import REGION, ROOT
@@ -259,7 +260,7 @@ def test_a_parameter_that_holds_no_token_is_named_and_not_quoted(
 def test_one_project_that_cannot_be_started_leaves_the_others_alone(
     aws: Aws, world: World, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import start_run
+    from handler.triggers import start_run
 
     project.add_server("sg5")
     aws.store_token("another", "x" * 64)

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_NAME
+from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_NAME
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop, hook, html, status
 from tests.aws import Aws, LambdaDied
@@ -459,7 +459,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         ServersAtATime="9",
         RateLimitFloorPercent="0",
     )
-    import runtime
+    from handler.aws import runtime
 
     runtime.run_settings.cache_clear()
     project.add_server("sg5", labels={"env": "prod"})
@@ -603,7 +603,7 @@ def test_a_lock_that_ends_in_the_last_gap_before_the_deadline_costs_no_snapshot(
     aws: Aws, project: Project
 ) -> None:
     aws.stack = Stack(HetznerEndpoint=aws.stack.parameters["HetznerEndpoint"], LockWaitMinutes="5")
-    import runtime
+    from handler.aws import runtime
 
     runtime.run_settings.cache_clear()
     project.lock(project.add_server("sg5"), seconds=297)

@@ -11,12 +11,20 @@ from typing import Any
 
 import pytest
 
-from document import REASON_CHARACTERS, Run, Watch
-from job import RESULT_BYTES, Result, Server, StartedSnapshot
-from list_servers import NAME_BYTES, PROBLEM_BYTES
-from request import MOST_SELECTION_CHARACTERS
-from run import BATCH, MOST_ATTENTION, Concern, RunDocument, Selection, Totals
-from start_run import MOST_OTHERS, MOST_PROJECTS
+from handler.decisions.selecting import NAME_BYTES, PROBLEM_BYTES
+from handler.documents.document import REASON_CHARACTERS, Run, Stopwatch
+from handler.documents.job import RESULT_BYTES, Result, ServerItem, StartedSnapshot
+from handler.documents.request import MOST_SELECTION_CHARACTERS
+from handler.documents.run import (
+    BATCH,
+    MOST_ATTENTION,
+    MOST_CONCURRENT_RUNS,
+    MOST_PROJECTS,
+    Concern,
+    RunDocument,
+    Selection,
+    Totals,
+)
 from tests.aws import FUNCTIONS
 from tests.template import ROOT, Stack
 
@@ -279,7 +287,7 @@ def test_five_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
 
 def test_five_hundred_servers_of_the_worst_kind_fit_a_state() -> None:
     # One that is not understood is not handed on: what is wrong with it is.
-    worst = Server(id=10**12, name="x" * NAME_BYTES, problem="p" * PROBLEM_BYTES, start_s=10**4)
+    worst = ServerItem(id=10**12, name="x" * NAME_BYTES, problem="p" * PROBLEM_BYTES, start_s=10**4)
     concern = Concern("made, not pruned", "s" * 63, "r" * 350)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
     assert size_of_a_run(asdict(worst), totals) < STATE_BYTES
@@ -305,14 +313,14 @@ def size_of_a_run(item: dict[str, Any], totals: Totals) -> int:
     """A whole run's document with a full batch of such items, as Lambda writes it."""
     run = Run(
         "r" * 32, "p" * 29, "o" * 63, "policy" * 30, "wait", False, False, 1000, 1000, 1440, 1440,
-        others=("r" * 32,) * MOST_OTHERS, began="2026-11-21T02:00:00Z", fleet=10**4,
+        others=("r" * 32,) * MOST_CONCURRENT_RUNS, began="2026-11-21T02:00:00Z", fleet=10**4,
     )  # fmt: skip
     document = RunDocument(
         run=run,
         selection=Selection(("s" * MOST_SELECTION_CHARACTERS,), "label" * 200),
         status="waiting",
         reason="r" * REASON_CHARACTERS,
-        watch=Watch(datetime(2026, 11, 21, 2, tzinfo=UTC), 10**6),
+        watch=Stopwatch(datetime(2026, 11, 21, 2, tzinfo=UTC), 10**6),
         execution="arn:aws:states:eu-central-1:123456789012:execution:" + "x" * 160,
         projects=("p" * 29,) * MOST_PROJECTS,
         handed_out=(10**12,) * BATCH,

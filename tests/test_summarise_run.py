@@ -6,12 +6,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-import metrics
-import summarise_run
-from document import Watch
-from hetzner import Hetzner, Trouble
-from run import RunDocument, Selection, Totals
-from settings import SummarySettings
+from handler.aws.settings import SummarySettings
+from handler.documents.document import Stopwatch
+from handler.documents.errors import TransientError
+from handler.documents.run import RunDocument, Selection, Totals
+from handler.hetzner.api import Hetzner
+from handler.report import metrics
+from handler.snapshot_run import summarise_run
 from tests.test_hetzner import RUN
 
 SETTINGS = SummarySettings(
@@ -24,7 +25,7 @@ NIGHT = RunDocument(
     execution="arn:aws:states:eu-central-1:123456789012:execution:machine:night_default_1",
     projects=("default",),
     totals=Totals(available=500),
-    watch=Watch(datetime(2026, 11, 21, 4, 0, tzinfo=UTC), 7200),
+    watch=Stopwatch(datetime(2026, 11, 21, 4, 0, tzinfo=UTC), 7200),
 )
 # The servers of the first batch are all made; then the listing of the second failed.
 HALF = replace(NIGHT, status="failed", reason="the API stays down", remaining=100)
@@ -54,7 +55,7 @@ def ended(
 
     def down(project: str) -> Hetzner:
         def connect() -> NoReturn:
-            raise Trouble("the API stays down")
+            raise TransientError("the API stays down")
 
         return Hetzner(connect, "/tokens/default")
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-import notification
-from document import Run
-from run import MOST_ATTENTION, Concern, Totals
-from summary import rows, summary_line, verdict_of
+from handler.documents.document import Run
+from handler.documents.run import MOST_ATTENTION, Concern, Totals
+from handler.report import notification
+from handler.report.summary import rows, summary_line, verdict_of
 from tests.test_hetzner import RUN
 
 NIGHT = replace(RUN, id="20261121T020000Z")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from request import Request
-from settings import ApiSettings, RunSettings, SummarySettings
-from start_run import first_document
+from handler.aws.settings import ApiSettings, RunSettings, SummarySettings
+from handler.documents.request import Request
+from handler.triggers.start_run import first_document
 from tests.aws import FUNCTIONS
 from tests.template import Stack
 

@@ -33,7 +33,9 @@ def findings_of(document: RunDocument, survey: Survey, label_selector: str) -> F
     if survey.now is None:
         return None
     server_ids = {server.id for server in survey.servers}
-    inventory = survey.price and take_inventory(survey.snapshots, server_ids, survey.price)
+    inventory = None
+    if survey.price:
+        inventory = take_inventory(survey.snapshots, server_ids, survey.price)
     of_all = is_of_all(document, label_selector)
     return Findings(last_good(survey), inventory, survey.now, survey.requests_left, of_all)
 

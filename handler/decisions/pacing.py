@@ -146,9 +146,8 @@ def after_error(error: TransientError, document: Document, jitter: float) -> Wai
 
 def in_trouble(attempts: int, jitter: float) -> Wait:
     """At least 30 s: by then a snapshot created by a request without an answer is listed."""
-    return _with_jitter(
-        Wait(round(_within(TROUBLE_SECONDS, 30 * 1.3 ** min(attempts, 20)))), jitter
-    )
+    seconds = _within(TROUBLE_SECONDS, 30 * 1.3 ** min(attempts, 20))
+    return _with_jitter(Wait(round(seconds)), jitter)
 
 
 def when_rate_limited(attempts: int, budget: Budget, jitter: float) -> Wait:

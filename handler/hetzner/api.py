@@ -116,7 +116,10 @@ class Hetzner:
         return sorted(servers, key=lambda server: server.id)
 
     def snapshots(self, owner: str, server_id: int | None = None) -> list[Snapshot]:
-        """All snapshots with the owner's label (and the server's), by id. Raises IncompleteListing."""
+        """All snapshots with the owner's label (and the server's), by id.
+
+        Raises IncompleteListing.
+        """
         selector = f"{LABEL_MANAGED_BY}=={owner}"
         if server_id is not None:
             selector += f",{LABEL_SERVER_ID}=={server_id}"

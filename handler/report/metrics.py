@@ -55,7 +55,7 @@ UNITS = {
 def of_servers(run: Run, results: Iterable[Result]) -> Iterator[dict[str, Any]]:
     """What single servers took, of those that got their snapshot."""
     made = [result for result in results if result.status == "available"]
-    sizes = [result.gb for result in made if result.gb is not None]
+    sizes = [result.size_gb for result in made if result.size_gb is not None]
     took = [result.snapshot_s for result in made if result.snapshot_s is not None]
     figures: dict[str, Sequence[float]] = {
         LOCKED: [result.lock_s for result in made],

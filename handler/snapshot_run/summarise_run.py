@@ -12,8 +12,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.aws.clients import sns
 from handler.aws.logs import logger
-from handler.aws.runtime import hetzner_for, put_metrics, sns, summary_settings
+from handler.aws.runtime import hetzner_for, put_metrics, summary_settings
 from handler.aws.settings import SummarySettings
 from handler.decisions.findings import Findings, findings_of, is_of_all, own_since
 from handler.decisions.freshness import last_good

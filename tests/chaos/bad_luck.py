@@ -3,7 +3,13 @@
 import random
 from typing import TYPE_CHECKING
 
-from job import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_RETENTION, LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.labels import (
+    LABEL_ENABLED,
+    LABEL_MANAGED_BY,
+    LABEL_RETENTION,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+)
 from local.simulator import Fault
 from local.simulator.faults import hook, status
 from tests.chaos.troubles import Mild, Troubles

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError
 
-import runtime
+from handler.aws import runtime
 from tests.aws import Context
 from tests.chaos.loop import Loop, Task
 from tests.chaos.machine import Failed, Stopped, Walk

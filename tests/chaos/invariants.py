@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from hetzner import PER_PAGE
-from job import LABEL_RUN_ID, LABEL_SERVER_ID
-from retention import BadPolicy, parse_policy, plan
+from handler.decisions.retention import plan
+from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.policy import BadPolicy, parse_policy
+from handler.hetzner.api import PER_PAGE
 from tests.chaos.cloud import Invocation
 from tests.chaos.stage import Stage
 from tests.chaos.truth import Deletion, is_ours

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from job import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_RETENTION
+from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_RETENTION
 from local.simulator import Server
 from tests.chaos import bad_answers, bad_aws, bad_luck
 from tests.chaos.stage import FIRST_REQUEST, START, Stage

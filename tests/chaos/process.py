@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-import runtime
-import start_run
-import summarise_run
-from hetzner import client_for
+from handler.aws import runtime
+from handler.hetzner.api import client_for
+from handler.snapshot_run import summarise_run
+from handler.triggers import start_run
 from tests.aws import FUNCTIONS
 from tests.chaos.cloud import Cloud, stack
 from tests.chaos.wire import ENDPOINT

@@ -5,7 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
+from handler.documents.labels import (
+    LABEL_MANAGED_BY,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+    LABEL_SERVER_NAME,
+)
 from local.simulator import Clock, Image, Project, Server, World
 from tests.chaos.cloud import Cloud, stack
 from tests.chaos.loop import Loop

@@ -7,7 +7,12 @@ from typing import Any
 
 from flask import has_request_context, request
 
-from job import LABEL_MANAGED_BY, LABEL_RETENTION, LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.labels import (
+    LABEL_MANAGED_BY,
+    LABEL_RETENTION,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+)
 from local.simulator import Image, Project
 from tests.chaos.cloud import Cloud, Execution, Invocation
 from tests.chaos.loop import Loop
