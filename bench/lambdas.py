@@ -3,7 +3,6 @@
 import importlib
 import json
 import random
-import re
 import threading
 import time
 from collections import defaultdict
@@ -12,10 +11,10 @@ from typing import Any
 
 import requests
 
-from handler.aws import runtime
+from handler.aws import tokens
 from local.simulator import World
 from tests.aws import Context
-from tests.chaos.cloud import Cloud, Invocation
+from tests.chaos.cloud import Cloud, Invocation, stack
 from tests.chaos.loop import Loop
 from tests.chaos.wire import Wire
 
@@ -128,7 +127,7 @@ class MeteredCloud(Cloud):
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
-        module = re.sub(r"(?<!^)(?=[A-Z])", "_", invocation.function).lower()
+        module = stack().module(invocation.function)
         event = json.loads(json.dumps(invocation.event))
         context = Here(invocation.function, request_id)
         return json.loads(json.dumps(importlib.import_module(module).handler(event, context)))
@@ -145,7 +144,7 @@ class MeteredCloud(Cloud):
             self.loop.sleep(COLD_START_SECONDS)
         if now - container.token_read_at >= TOKEN_SECONDS:
             container.token_read_at = now
-            runtime._parameters.cache_clear()
+            tokens.parameters.cache_clear()
         return container
 
     def _note(self, invocation: Invocation, output: Any) -> None:

@@ -146,12 +146,12 @@ class Project:
             now = self.clock.now()
             locked = now < free_at
             if not self._ask(1 if locked else 3):
-                yield self._wait(pacing.when_refused(attempt, self._budget(), self._spread()))
+                yield self._wait(pacing.when_rate_limited(attempt, self._budget(), self._jitter()))
             elif locked:
                 lock = self._action(traits, traits.locked_s, since=START)
                 look = Look(int((now - START).total_seconds()), lock.progress)
                 elapsed_s = int((now - first).total_seconds())
-                wait = pacing.while_locked(elapsed_s, self._budget(), self._spread(), look)
+                wait = pacing.while_locked(elapsed_s, self._budget(), self._jitter(), look)
                 yield self._wait(wait)
             else:
                 return
@@ -161,12 +161,12 @@ class Project:
         earlier_s = tuple(int(s) for s in traits.nights_s[:EARLIER]) if traits.has_history else ()
         looks: tuple[Look, ...] = ()
         polls = 0
-        wait = pacing.while_creating(0, looks, earlier_s, self._budget(), self._spread())
+        wait = pacing.while_creating(0, looks, earlier_s, self._budget(), self._jitter())
         while True:
             yield self._wait(wait)
             self._function()
             if not self._ask():
-                wait = pacing.when_refused(1, self._budget(), self._spread())
+                wait = pacing.when_rate_limited(1, self._budget(), self._jitter())
                 continue
             done = action.ends_at is not None and self.clock.now() >= action.ends_at
             if wait.due and done:
@@ -183,7 +183,7 @@ class Project:
             elapsed_s = int((self.clock.now() - action.started).total_seconds())
             looks = (*looks, Look(elapsed_s, action.progress))[-MOST_LOOKS:]
             budget = self._budget()
-            wait = pacing.while_creating(elapsed_s, looks, earlier_s, budget, self._spread())
+            wait = pacing.while_creating(elapsed_s, looks, earlier_s, budget, self._jitter())
 
     def _action(self, traits: Traits, seconds: float, since: datetime | None = None) -> Action:
         started = since or self.clock.now()
@@ -213,5 +213,5 @@ class Project:
         left = self.rate.remaining()
         return pacing.Budget(left=left, kept_percent=self.kept, sharing=self.sharing)
 
-    def _spread(self) -> float:
+    def _jitter(self) -> float:
         return self.rng.random()

@@ -7,12 +7,8 @@ for cannot be done as things are; the message then says what to do. 130 if inter
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
-
-# The client for Hetzner's API is the functions' own.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "handler"))
 
 from deploy.account import Failed
 from deploy.bring import bring

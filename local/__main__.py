@@ -15,9 +15,6 @@ from types import FrameType
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-# The functions' own check of an event, so that one they would refuse starts nothing.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "handler"))
-
 from local.aws import DeployFailed
 from local.commands import Commands
 from local.environment import forget_the_rest

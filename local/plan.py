@@ -12,14 +12,12 @@ import sys
 from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "handler"))
-
 from handler.decisions.retention import Decision, plan
 from handler.documents.policy import BadPolicy, Policy, parse_policy
+from handler.documents.resources import Snapshot
 
 YEAR = 2026  # fixed, so that a policy's calendar is the same whenever it is printed
 MOST_LISTED = 60
@@ -32,17 +30,6 @@ LEGEND = "# kept   . deleted   2-9 so many kept that day, + more"
 
 class Unplannable(Exception):
     """What was asked for cannot be done; the text is for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A snapshot as the file has it. Of two of one time, restic takes the first for the newer."""
-
-    id: int
-    text: str
-    created: datetime
-    status: str = "available"
-    protected: bool = False
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -72,15 +59,15 @@ def planned(environ: Mapping[str, str]) -> str:
     return as_json(snapshots, decisions) if form == "json" else as_text(policy, decisions)
 
 
-def _nights() -> list[Listed]:
+def _nights() -> list[Snapshot]:
     first = datetime(YEAR, 1, 1, 2, tzinfo=UTC)
     nights = [
         first + timedelta(days=day) for day in range((date(YEAR + 1, 1, 1) - first.date()).days)
     ]
-    return [Listed(-nr, f"{night:%Y-%m-%dT%H:%M:%SZ}", night) for nr, night in enumerate(nights)]
+    return [_snapshot(nr, f"{night:%Y-%m-%dT%H:%M:%SZ}", night) for nr, night in enumerate(nights)]
 
 
-def _read(path: Path) -> list[Listed]:
+def _read(path: Path) -> list[Snapshot]:
     try:
         entries = json.loads(path.read_bytes())
     except OSError as error:
@@ -92,7 +79,7 @@ def _read(path: Path) -> list[Listed]:
     return [_listed(nr, entry, path) for nr, entry in enumerate(entries)]
 
 
-def _listed(nr: int, entry: object, path: Path) -> Listed:
+def _listed(nr: int, entry: object, path: Path) -> Snapshot:
     where = f"SNAPSHOTS: entry {nr + 1} of {path}, {json.dumps(entry)[:80]},"
     match = RFC_3339.fullmatch(entry) if isinstance(entry, str) else None
     if not match:
@@ -103,13 +90,18 @@ def _listed(nr: int, entry: object, path: Path) -> Listed:
         created = datetime.fromisoformat(match[0].upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise Unplannable(f"{where} is no time: {error}.") from None
-    return Listed(-nr, match[0], created)
+    return _snapshot(nr, match[0], created)
 
 
-def as_json(snapshots: Sequence[Listed], decisions: Sequence[Decision]) -> str:
+def _snapshot(nr: int, text: str, created: datetime) -> Snapshot:
+    """The snapshot of a file's entry. Of two of one time, restic takes the first for the newer."""
+    return Snapshot(-nr, created, description=text)
+
+
+def as_json(snapshots: Sequence[Snapshot], decisions: Sequence[Decision]) -> str:
     by_id = {decision.snapshot.id: decision for decision in decisions}
     rows = [
-        {"created": s.text, "keep": by_id[s.id].keep, "reason": by_id[s.id].reason}
+        {"created": s.description, "keep": by_id[s.id].keep, "reason": by_id[s.id].reason}
         for s in snapshots
     ]
     return json.dumps(rows, indent=2)

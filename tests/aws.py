@@ -8,7 +8,6 @@ import importlib
 import json
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,7 +88,6 @@ class Aws:
 
     def invoke(self, function: str, event: Any, request_id: str = "") -> Any:
         """The function's answer; raises what the function raises."""
-        module = re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
         # One at a time: a real function has its process, logger included, to itself.
         with self._one, patch.dict("os.environ", self.stack.environment(function), clear=False):
             self._requests += 1
@@ -98,13 +96,18 @@ class Aws:
             request = request_id or f"{self._requests:08x}-0000-4000-8000-000000000000"
             # Lambda names every invocation's trace; what the logger keeps back goes by it.
             os.environ["_X_AMZN_TRACE_ID"] = f"Root=1-{self._requests:08x}-{'0' * 24}"
-            output = importlib.import_module(module).handler(event, Context(function, request))
+            output = self._handler(function)(event, Context(function, request))
             output = json.loads(json.dumps(output))
             self.invocations.append(Invocation(function, event, output))
             self._active_at = time.monotonic()
             if self.after:
                 self.after(function, event, output)
             return output
+
+    def _handler(self, function: str) -> Callable[[Any, Context], Any]:
+        handler: Callable[[Any, Context], Any]
+        handler = importlib.import_module(self.stack.module(function)).handler
+        return handler
 
     def wait(self, seconds: float) -> None:
         """Waits in virtual time: when all that is going on waits too, the earliest goes on."""
@@ -231,7 +234,7 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         ),
         patch.object(retrier_decl, "time", Waiting),
         _logged(aws.logs),
-        patch("summarise_run.put_metrics", aws.metrics.extend),
+        patch("handler.snapshot_run.summarise_run.put_metrics", aws.metrics.extend),
     ):
         boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
         boto3.client("stepfunctions", region_name=REGION).create_state_machine(
@@ -244,22 +247,22 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
 
 @contextmanager
 def _logged(lines: list[dict[str, Any]]) -> Iterator[None]:
-    from handler.aws import runtime
+    from handler.aws import clients, logs, runtime, tokens
 
     for cached in (
         runtime.run_settings,
         runtime.api_settings,
         runtime.summary_settings,
-        runtime.sns,
-        runtime.ssm,
-        runtime.step_functions,
-        runtime._parameters,
         runtime.hcloud_client,
+        clients.sns,
+        clients.ssm,
+        clients.step_functions,
+        tokens.parameters,
     ):
         cached.cache_clear()  # type: ignore[attr-defined]
     handler = LogLines(lines)
-    handler.setFormatter(runtime.logger.registered_formatter)
-    underlying = runtime.logger._logger
+    handler.setFormatter(logs.logger.registered_formatter)
+    underlying = logs.logger._logger
     underlying.addHandler(handler)
     try:
         yield

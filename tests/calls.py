@@ -1,8 +1,8 @@
 """What each function asks of AWS: what its code can ask, read from the source, and what it did ask.
 
 Reading follows names: from the handler to whatever it mentions, module by module. It does not
-follow objects, so a client may only be used under the name of the function that makes it; what is
-called in another way is reported by `unrecognised`.
+follow objects, so a client may only be used under the name of the function that makes it, or as a
+parameter with that function's type; what is called in another way is reported by `unrecognised`.
 """
 
 import ast
@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import boto3
 
-from handler.aws import runtime
+from handler.aws import clients, tokens
 from tests.aws import Aws
 from tests.template import ACCOUNT, REGION, ROOT, Stack
 
@@ -29,7 +29,11 @@ PAGED, WAITED = "get_paginator", "get_waiter"
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    return {path.stem: ast.parse(path.read_text()) for path in (ROOT / "handler").glob("*.py")}
+    paths = (ROOT / "handler").rglob("*.py")
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text())
+        for path in paths
+    }
 
 
 @cache
@@ -52,21 +56,43 @@ def scope(module: str) -> dict[str, Node]:
     """What the names of a module stand for: its own and those it imports from ours."""
     known = {name: (module, name) for name in parts(module)}
     for statement in modules()[module].body:
-        if isinstance(statement, ast.ImportFrom) and statement.module in modules():
+        if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
-                known[alias.asname or alias.name] = (statement.module, alias.name)
-        elif isinstance(statement, ast.Import):
-            for alias in statement.names:
-                if alias.name in modules():
-                    known[alias.asname or alias.name] = (alias.name, ON_IMPORT)
+                name = alias.asname or alias.name
+                if f"{statement.module}.{alias.name}" in modules():
+                    known[name] = (f"{statement.module}.{alias.name}", ON_IMPORT)
+                elif statement.module in modules():
+                    known[name] = (statement.module, alias.name)
     return known
+
+
+def given(module: str, part: str) -> dict[str, Node]:
+    """The parameters of a function that are clients, each with the getter of its type."""
+    found = {}
+    for function in (s for s in parts(module)[part] if isinstance(s, ast.FunctionDef)):
+        for argument in function.args.args:
+            if argument.annotation and (getter := typed().get(ast.dump(argument.annotation))):
+                found[argument.arg] = getter
+    return found
+
+
+@cache
+def typed() -> dict[str, Node]:
+    """The getters by the type of what they give."""
+    return {
+        ast.dump(statement.returns): (module, name)
+        for module, name in getters()
+        for statement in parts(module)[name]
+        if isinstance(statement, ast.FunctionDef) and isinstance(statement.returns, ast.Constant)
+    }
 
 
 @cache
 def getters() -> dict[Node, dict[str, str]]:
     """For each function that makes a client: the IAM action of each of the client's methods."""
     found = {}
-    for name, statements in parts("runtime").items():
+    everything = [(module, *part) for module in modules() for part in parts(module).items()]
+    for module, name, statements in everything:
         for call in (node for s in statements for node in ast.walk(s) if is_call(node, "client")):
             service = ast.literal_eval(call.args[0])
             client = boto3.client(
@@ -74,9 +100,9 @@ def getters() -> dict[Node, dict[str, str]]:
             )
             prefix = client.meta.service_model.signing_name
             operations = client.meta.method_to_api_mapping.items()
-            found["runtime", name] = {method: f"{prefix}:{op}" for method, op in operations}
+            found[module, name] = {method: f"{prefix}:{op}" for method, op in operations}
         if any(is_call(node, PROVIDER) for s in statements for node in ast.walk(s)):
-            found["runtime", name] = PROVIDED
+            found[module, name] = PROVIDED
     return found
 
 
@@ -89,6 +115,7 @@ def is_call(node: ast.AST, name: str) -> bool:
 
 def calls(module: str, part: str) -> Iterator[tuple[str, str]]:
     """Each method called in that part on what one of the getters gave, with its IAM action."""
+    known = scope(module) | given(module, part)
     for node in (node for s in parts(module)[part] for node in ast.walk(s)):
         match node:
             case ast.Call(
@@ -96,7 +123,7 @@ def calls(module: str, part: str) -> Iterator[tuple[str, str]]:
                     attr=method, value=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))
                 )
             ):
-                if actions := getters().get(scope(module).get(name, (module, name))):
+                if actions := getters().get(known.get(name, (module, name))):
                     paged = method == PAGED and ast.literal_eval(node.args[0])
                     if action := actions.get(paged or method):
                         yield method, action
@@ -143,8 +170,8 @@ def reached(start: Node) -> set[Node]:
 
 def actions_in_code(stack: Stack, function: str) -> set[str]:
     """The IAM actions behind all calls that the function's handler can reach."""
-    module, handler = stack.resource(function)["Properties"]["Handler"].split(".")
-    return {action for node in reached((module, handler)) for _, action in calls(*node)}
+    start = (stack.module(function), "handler")
+    return {action for node in reached(start) for _, action in calls(*node)}
 
 
 def resource(action: str, asked: dict[str, Any]) -> str:
@@ -179,7 +206,7 @@ def recorded(aws: Aws) -> Iterator[dict[str, set[tuple[str, str]]]]:
 
     def watched(function: str, event: Any, request_id: str = "") -> Any:
         running.function = function
-        runtime._parameters.cache_clear()
+        tokens.parameters.cache_clear()
         try:
             return invoke(function, event, request_id)
         finally:
@@ -190,7 +217,7 @@ def recorded(aws: Aws) -> Iterator[dict[str, set[tuple[str, str]]]]:
             action = f"{model.service_model.signing_name}:{model.name}"
             made[function].add((action, resource(action, params)))
 
-    for getter in (runtime.ssm, runtime.sns, runtime.step_functions, runtime._parameters):
+    for getter in (clients.ssm, clients.sns, clients.step_functions, tokens.parameters):
         getter.cache_clear()
     boto3.setup_default_session()
     boto3._get_default_session().events.register("provide-client-params", asked)

@@ -30,98 +30,104 @@ class Mutant:
     test: str = ""  # In place of the nights.
 
 
-CREATE, CHECK = "handler/create_snapshot.py", "handler/check_snapshot.py"
-PRUNE, HETZNER = "handler/prune_snapshots.py", "handler/hetzner.py"
-SUMMARY, RESULTS = "handler/summary.py", "handler/results.py"
-PACING = "handler/pacing.py"
-RETENTION, MACHINE = "handler/retention.py", "statemachine/snapshot_run.asl.json"
+GATHER, CREATING = "handler/snapshot_run/create_snapshot.py", "handler/decisions/creating.py"
+CHECKING, PRUNING = "handler/decisions/checking.py", "handler/decisions/pruning.py"
+PACING, RETENTION = "handler/decisions/pacing.py", "handler/decisions/retention.py"
+DOCUMENT, API = "handler/documents/document.py", "handler/hetzner/api.py"
+SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
+MACHINE = "statemachine/snapshot_run.asl.json"
 
 MUTANTS = [
     Mutant(
         "create without a look before",
-        CREATE,
-        "mine = _of_this_run(job, hetzner.snapshots(job.run.owner, job.server.id))",
-        "mine: list[Snapshot] = []",
+        GATHER,
+        "listed = hetzner.snapshots(job.run.owner, job.server.id)",
+        "listed: list[Any] = []",
     ),
     Mutant(
         "adopt any run's snapshot",
-        CREATE,
-        "[s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id]",
-        "list(snapshots)",
+        CREATING,
+        "tuple(s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id)",
+        "tuple(snapshots)",
     ),
     Mutant(
         "adopt an unavailable image",
-        CREATE,
-        'if snapshot.status in ("available", "creating")]',
+        CREATING,
+        'if s.status in ("available", "creating")]',
         "]",
         "tests/test_chaos.py::test_an_image_of_this_run_that_is_of_no_use_is_not_adopted",
     ),
     Mutant(
         "take a foreign create_image for ours",
-        CREATE,
-        "mine = mine or _not_listed_yet(job, hetzner, actions)",
-        "mine = mine or [hetzner.snapshot(i) for a in actions for i in a.image_ids]",
+        GATHER,
+        "return replace(seen, snapshots=creating.of_this_run(job, [snapshot]))",
+        "return replace(seen, snapshots=(snapshot,))",
     ),
     Mutant(
         "create in a dry run",
-        CREATE,
-        'if job.run.dry_run:\n        return looked.going("planned"',
-        'if False:\n        return looked.going("planned"',
+        CREATING,
+        'if job.run.dry_run:\n        return Step("plan", job.moved_to("planned", "would',
+        'if False:\n        return Step("plan", job.moved_to("planned", "would',
     ),
     Mutant(
         "never give a locked server up",
-        CREATE,
+        CREATING,
         "    if job.overdue:\n        return _give_up(job, reason)",
         "    if False:\n        return _give_up(job, reason)",
     ),
-    Mutant("treat a failed action as done", CHECK, 'case "success":', 'case "success" | "error":'),
+    Mutant(
+        "treat a failed action as done", CHECKING, 'case "success":', 'case "success" | "error":'
+    ),
     Mutant(
         "wait beyond the snapshot's deadline",
-        "handler/job.py",
-        "seconds = min(wait.seconds, self.left_s)",
+        DOCUMENT,
+        "seconds = max(1, min(wait.seconds, self.left_s))",
         "seconds = wait.seconds",
     ),
     Mutant(
         "prune on an incomplete listing",
-        HETZNER,
+        API,
         'if totals != {len(found)} or pagination["next_page"] is not None:',
         "if False:",
         "tests/test_pruning.py::test_a_listing_that_does_not_add_up_deletes_nothing",
     ),
-    Mutant("retry inside the SDK", HETZNER, "_retry_max_retries = 0", "_retry_max_retries = 5"),
-    Mutant("no timeout", HETZNER, "timeout=TIMEOUT_SECONDS", "timeout=None"),
+    Mutant("retry inside the SDK", API, "_retry_max_retries = 0", "_retry_max_retries = 5"),
+    Mutant("no timeout", API, "timeout=TIMEOUT_SECONDS", "timeout=None"),
     Mutant(
         "take no answer for a no",
-        HETZNER,
-        'raise Unclear(f"no answer from Hetzner',
+        API,
+        'raise OutcomeUnknown(f"no answer from Hetzner',
         'raise Refused(f"no answer from Hetzner',
     ),
     Mutant(
         "take a gateway's error for a no",
-        HETZNER,
-        'return Unclear(f"HTTP {error.code}"',
+        API,
+        'return OutcomeUnknown(f"HTTP {error.code}"',
         'return Refused(f"HTTP {error.code}"',
     ),
     Mutant(
         "tell the request, token and all",
-        HETZNER,
+        API,
         'no answer from Hetzner: {type(error).__name__}"',
         'no answer from Hetzner: {error.request and error.request.headers}"',
     ),
     Mutant(
         "prune before the new snapshot is available",
-        PRUNE,
-        "if not new.is_available:",
+        PRUNING,
+        "if not available:",
         "if False:",
         "tests/test_pruning.py::test_nothing_is_deleted_while_this_runs_snapshot_is_still_creating",
     ),
     Mutant(
-        "choose anew what to delete after a lost answer", PRUNE, "if not job.doomed:", "if True:"
+        "choose anew what to delete after a lost answer",
+        PRUNING,
+        "if not job.to_delete:",
+        "if True:",
     ),
-    Mutant("no limit of deletions", PRUNE, "most = job.run.max_deletions", "most = None"),
+    Mutant("no limit of deletions", PRUNING, "most = job.run.max_deletions", "most = None"),
     Mutant(
         "prune by a policy label that is wrong",
-        PRUNE,
+        PRUNING,
         "policy = parse_policy(job.server.retention or job.run.retention)",
         "policy = parse_policy(job.run.retention)",
     ),
@@ -160,7 +166,7 @@ MUTANTS = [
     Mutant(
         "ask again at once when refused",
         PACING,
-        "seconds = max(in_trouble(attempts, spread).seconds, budget.refill_s(-budget.spare))",
+        "seconds = max(in_trouble(attempts, jitter).seconds, budget.refill_s(-budget.spare))",
         "seconds = 1.0",
         "tests/test_pacing.py::test_all_who_were_refused_do_not_come_back_at_once",
     ),

@@ -58,6 +58,11 @@ class Stack:
     def resource(self, name: str) -> Any:
         return self.resolve(self.template["Resources"][name])
 
+    def module(self, function: str) -> str:
+        """The module that holds the function's handler."""
+        handler = str(self.template["Resources"][function]["Properties"]["Handler"])
+        return handler.rpartition(".")[0]
+
     def resolved(self) -> Any:
         return self.resolve(
             {

@@ -233,18 +233,29 @@ def test_init_and_billed_duration_are_reported(night: dict[str, Any], on_lambda:
 def test_a_wrong_handler_name_does_not_get_past(on_lambda: Lambda) -> None:
     package = on_lambda.functions["ListServers"].package
     environment = on_lambda.environment("ListServers")
-    error = on_lambda.error(Function(package, "list_servers.handle"), environment, {})
+    error = on_lambda.error(
+        Function(package, "handler.snapshot_run.list_servers.handle"), environment, {}
+    )
     assert error["errorType"] == "Runtime.HandlerNotFound"
     assert "'handle'" in error["errorMessage"]
-    error = on_lambda.error(Function(package, "list_server.handler"), environment, {})
+    error = on_lambda.error(
+        Function(package, "handler.snapshot_run.list_server.handler"), environment, {}
+    )
     assert error["errorType"] == "Runtime.ImportModuleError"
-    assert "'list_server'" in error["errorMessage"]
+    assert "'handler.snapshot_run.list_server'" in error["errorMessage"]
 
 
 # hcloud is ours and in the environment of the tests, urllib3 is boto3's too.
-@pytest.mark.parametrize("missing", ["hcloud", "urllib3", "document.py"])
+@pytest.mark.parametrize(
+    ("missing", "module"),
+    [
+        ("hcloud", "hcloud"),
+        ("urllib3", "urllib3"),
+        ("document.py", "handler.documents.document"),
+    ],
+)
 def test_a_missing_module_does_not_get_past(
-    on_lambda: Lambda, tmp_path: Path, missing: str
+    on_lambda: Lambda, tmp_path: Path, missing: str, module: str
 ) -> None:
     function = on_lambda.functions["CheckSnapshot"]
     package = tmp_path / "package"
@@ -252,7 +263,7 @@ def test_a_missing_module_does_not_get_past(
     environment = on_lambda.environment("CheckSnapshot")
     error = on_lambda.error(Function(package, function.handler), environment, {})
     assert error["errorType"] == "Runtime.ImportModuleError"
-    assert f"No module named '{missing.removesuffix('.py')}'" in error["errorMessage"]
+    assert f"No module named '{module}'" in error["errorMessage"]
 
 
 @pytest.mark.parametrize(

@@ -331,24 +331,6 @@ def test_what_is_spared_for_another_run_is_not_tried_again_and_again() -> None:
     assert "1 more to delete next time" in pruned[-1]["reason"]
 
 
-def test_a_run_goes_on_by_the_definition_it_began_with() -> None:
-    """An update in the middle: its functions are new, its definition does not know `due`."""
-    old: dict[str, Any] = json.loads(json.dumps(definition()))
-    del old["States"]["SnapshotServers"]["ItemSelector"]["may_be_due"]
-    for state in old["States"]["SnapshotServers"]["ItemProcessor"]["States"].values():
-        choices = state.get("Choices", [])
-        state["Choices"] = [c for c in choices if c["StringEquals"] != "due"] if choices else []
-        if not choices:
-            del state["Choices"]
-    stage = Stage()
-    stage.project.add_server("s0")
-    with patch("tests.chaos.cloud.definition", lambda: old):
-        stage.play({})
-    [execution] = stage.cloud.executions.values()
-    assert execution.status == "SUCCEEDED"
-    assert not [i for i in stage.cloud.invocations if (i.output or {}).get("status") == "due"]
-
-
 # Payloads.
 
 

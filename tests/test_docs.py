@@ -140,15 +140,11 @@ def test_every_shell_block_is_one_to_a_shell(document: Path) -> None:
             assert done.returncode == 0, block[3] + done.stderr
 
 
-def test_the_map_of_the_house_has_every_folder_and_every_module_of_the_functions() -> None:
+def test_the_map_of_the_house_has_every_folder() -> None:
     house = CONTRIBUTING.split("## The map of the house\n")[1].split("```")[1]
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     named = set(re.findall(r"^([a-z]+)/", house, re.MULTILINE))
-    assert named == packages | {"events", "handler", "requirements", "statemachine"}
-    inside = house.split("handler/")[1].split("events/")[0]
-    modules = {path.stem for path in (ROOT / "handler").glob("*.py")}
-    listed = re.findall(r"^  ([a-z][a-z_, ]*?)(?:   .*)?$", inside, re.MULTILINE)
-    assert {name.strip() for line in listed for name in line.split(",")} == modules
+    assert named == packages | {"events", "requirements", "statemachine"}
 
 
 def test_every_test_file_named_in_contributing_is_there() -> None:

@@ -207,5 +207,5 @@ def test_without_its_permission_to_publish_a_summary_says_that_nobody_was_told(
     stack.project("untold").add_server("sg5")
     asked = {"project": "untold", "servers": ["nobody"]}
     with stack.without("SummariseRun", "sns:Publish"):
-        assert stack.run(**asked)[1] == {"untold": "Failed.NobodyWasTold"}
+        assert stack.run(**asked)[1] == {"untold": "Failed.NotificationFailed"}
     assert stack.run(**asked)[1] == {"untold": "Failed"}

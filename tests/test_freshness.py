@@ -3,14 +3,15 @@
 The local AWS evaluates no missing data: tests/cloudwatch.py does what CloudWatch documents.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from handler.decisions.freshness import last_good
-from handler.documents.labels import LABEL_ENABLED
+from handler.decisions.freshness import LastGood, last_good
+from handler.documents.labels import LABEL_ENABLED, LABEL_SERVER_ID
+from handler.documents.resources import Server, Snapshot
+from handler.documents.survey import Survey
 from handler.report import metrics
 from tests.cloudwatch import hours, in_alarm, points
 from tests.template import Stack
@@ -21,23 +22,19 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-@dataclass(frozen=True)
-class AServer:
-    id: int
-    name: str
-    created: datetime
-    labels: dict[str, str]
+def server(id: int, created: datetime = BEGIN - 99 * DAY, **labels: str) -> Server:
+    return Server(id, f"server-{id}", "running", None, None, None, None, labels, created)
 
 
-@dataclass(frozen=True)
-class ASnapshot:
-    server_id: int | None
-    created: datetime
-    is_available: bool = True
+def snapshot(server_id: int, created: datetime, status: str = "available") -> Snapshot:
+    return Snapshot(1, created, status, labels={LABEL_SERVER_ID: str(server_id)})
 
 
-def server(id: int, created: datetime = BEGIN - 99 * DAY, **labels: str) -> AServer:
-    return AServer(id, f"server-{id}", created, labels)
+def found_in(
+    servers: list[Server], snapshots: list[Snapshot], matching: set[int] | None = None
+) -> list[LastGood]:
+    ids = {server.id for server in servers} if matching is None else matching
+    return last_good(Survey(tuple(servers), frozenset(ids), tuple(snapshots), None, None))
 
 
 class Nights:
@@ -47,7 +44,7 @@ class Nights:
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "hetzner-snapshots")
         self.alarm = Stack(**parameters).resource("FreshnessAlarm")["Properties"]
         self.servers = [server(1), server(2), server(3)]
-        self.snapshots: list[ASnapshot] = []
+        self.snapshots: list[Snapshot] = []
         self.heard: list[tuple[datetime, Any]] = []
 
     def run(self, night: int, fails: tuple[int, ...] = (), minutes: int = 12) -> None:
@@ -55,9 +52,9 @@ class Nights:
         began = BEGIN + night * DAY
         for n, each in enumerate(self.servers):
             if each.id not in fails and each.created < began:
-                self.snapshots.append(ASnapshot(each.id, began + timedelta(seconds=n)))
+                self.snapshots.append(snapshot(each.id, began + timedelta(seconds=n)))
         now = began + timedelta(minutes=minutes)
-        saved = last_good(self.servers, {s.id for s in self.servers}, self.snapshots)
+        saved = found_in(self.servers, self.snapshots)
         for line in metrics.all_saved(RUN, min(s.since for s in saved), now):
             self.heard += [(now, point) for point in points([line], metrics.ALL_SAVED, {"service"})]
 
@@ -150,7 +147,7 @@ def test_a_new_server_whose_first_snapshots_fail_rings_by_its_own_age(nights: Ni
 
 
 def test_a_server_that_is_left_out_by_its_label_does_not_count(nights: Nights) -> None:
-    nights.servers.append(AServer(4, "scratch", BEGIN - 99 * DAY, {LABEL_ENABLED: "false"}))
+    nights.servers.append(server(4, **{LABEL_ENABLED: "false"}))
     for night in range(3):
         nights.run(night, fails=(4,))
     assert nights.alarms(3) == []
@@ -180,26 +177,24 @@ def test_the_longest_limit_is_what_cloudwatch_can_look_back(
 
 
 def test_a_snapshot_that_is_not_available_is_no_good_one() -> None:
-    found = last_good(
-        [server(1)], {1}, [ASnapshot(1, BEGIN), ASnapshot(1, BEGIN + DAY, is_available=False)]
-    )
+    found = found_in([server(1)], [snapshot(1, BEGIN), snapshot(1, BEGIN + DAY, "creating")])
     assert [(saved.since, saved.snapshot) for saved in found] == [(BEGIN, True)]
 
 
 def test_an_overdue_server_says_since_when() -> None:
-    [with_one] = last_good([server(1)], {1}, [ASnapshot(1, BEGIN)])
+    [with_one] = found_in([server(1)], [snapshot(1, BEGIN)])
     assert with_one.why_overdue(BEGIN + 26 * HOUR, 26) == ""
     assert with_one.why_overdue(BEGIN + 2 * DAY, 26) == (
         "its newest good snapshot is 2.0 days old, of 2026-11-20 02:00Z"
     )
-    [without] = last_good([server(1, created=BEGIN)], {1}, [])
+    [without] = found_in([server(1, created=BEGIN)], [])
     assert without.why_overdue(BEGIN + 3 * DAY, 26) == (
         "it has no good snapshot and is 3.0 days old itself, created 2026-11-20 02:00Z"
     )
 
 
 def test_what_the_selector_does_not_match_does_not_count() -> None:
-    found = last_good([server(1), server(2)], {2}, [])
+    found = found_in([server(1), server(2)], [], {2})
     assert [saved.server for saved in found] == ["server-2"]
 
 

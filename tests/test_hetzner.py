@@ -250,15 +250,15 @@ def test_an_outage_does_not_stop_the_watch() -> None:
     class Answering(Silent):
         answered_at = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 
-    job = Job(run=RUN, server=ServerItem(1, "sg5"), status="new").allow(10)
+    job = Job(run=RUN, server=ServerItem(1, "sg5"), status="new").with_deadline(10)
     for _ in range(9):
-        job = replace(job.after(Silent()), wait_seconds=60)
-    assert job.watch.elapsed_s == 8 * 60
-    job = replace(job.after(Answering()), wait_seconds=60)
-    assert job.watch.elapsed_s == 9 * 60
+        job = replace(job.observed(Silent()), wait_seconds=60)
+    assert job.stopwatch.elapsed_s == 8 * 60
+    job = replace(job.observed(Answering()), wait_seconds=60)
+    assert job.stopwatch.elapsed_s == 9 * 60
     assert not job.overdue
-    job = job.after(Silent())
-    assert job.watch.now == datetime(2026, 11, 21, 2, 1, tzinfo=UTC)
+    job = job.observed(Silent())
+    assert job.stopwatch.now == datetime(2026, 11, 21, 2, 1, tzinfo=UTC)
     assert job.overdue
 
 

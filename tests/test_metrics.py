@@ -91,7 +91,7 @@ def test_hundreds_of_servers_are_lines_that_cloudwatch_takes(
     from handler.documents.job import Result
 
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "stack")
-    results = [Result("sg5", n, "available", snapshot_s=n, gb=1.5) for n in range(250)]
+    results = [Result("sg5", n, "available", snapshot_s=n, size_gb=1.5) for n in range(250)]
     lines = list(metrics.of_servers(RUN, results))
     assert [v for _, v in points(lines, metrics.SNAPSHOT, {"service", "project"})] == list(
         range(250)

@@ -84,7 +84,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_verdict(
     assert night.executions["default"]["status"] == ("FAILED" if fails else "SUCCEEDED")
     if fails:
         # Not one of the names that the rule on the execution's status passes over.
-        assert night.executions["default"]["error"] == "PartiallyFailed.NobodyWasTold"
+        assert night.executions["default"]["error"] == "PartiallyFailed.NotificationFailed"
         assert night.summary().startswith("PartiallyFailed: 1 of 2 servers")
 
 
@@ -95,7 +95,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_verdict(
         ("RUNNING", None, False, False),
         ("FAILED", "PartiallyFailed", False, False),
         ("FAILED", "Failed", False, False),
-        ("FAILED", "Failed.NobodyWasTold", False, True),
+        ("FAILED", "Failed.NotificationFailed", False, True),
         ("FAILED", "States.DataLimitExceeded", False, True),
         ("FAILED", "Sandbox.Timedout", False, True),
         ("FAILED", "absent", False, True),

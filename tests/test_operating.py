@@ -29,7 +29,7 @@ from tests.template import ROOT, Stack, read_template
 from tests.test_hetzner import RUN
 
 TEXT = (ROOT / "docs" / "operating.md").read_text()
-HANDLERS = sorted((ROOT / "handler").glob("*.py"))
+HANDLERS = sorted((ROOT / "handler").rglob("*.py"))
 NIGHTS = 30
 HOURS = 30 * 24
 

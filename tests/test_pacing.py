@@ -155,16 +155,16 @@ def test_every_wait_is_a_whole_number_and_at_least_a_few_seconds(
     earlier_s: list[int],
     budget: Budget,
     attempts: int,
-    spread: float,
+    jitter: float,
 ) -> None:
-    in_trouble = pacing.in_trouble(attempts, spread)
+    in_trouble = pacing.in_trouble(attempts, jitter)
     waits = [
-        pacing.while_locked(elapsed_s, budget, spread, looks[0] if looks else None),
-        pacing.when_refused(attempts, budget, spread),
-        pacing.while_creating(elapsed_s, looks, earlier_s, budget, spread),
+        pacing.while_locked(elapsed_s, budget, jitter, looks[0] if looks else None),
+        pacing.when_rate_limited(attempts, budget, jitter),
+        pacing.while_creating(elapsed_s, looks, earlier_s, budget, jitter),
         in_trouble,
     ]
-    if before := pacing.before_start(budget, spread):
+    if before := pacing.before_start(budget, jitter):
         waits.append(before)
     assert all(isinstance(wait.seconds, int) and wait.seconds > 0 for wait in waits)
     assert 30 <= in_trouble.seconds <= 216
@@ -195,13 +195,13 @@ def test_a_wait_for_requests_says_so() -> None:
 
 def test_all_who_were_refused_do_not_come_back_at_once() -> None:
     budget = Budget(0, sharing=100)
-    soonest, latest = (pacing.when_refused(1, budget, spread).seconds for spread in (0, 1))
+    soonest, latest = (pacing.when_rate_limited(1, budget, jitter).seconds for jitter in (0, 1))
     assert soonest >= 720
     assert latest - soonest >= 100
 
 
 def test_a_refusal_by_ssm_is_asked_again_within_seconds_and_not_in_step() -> None:
-    waits = [pacing.when_refused(1, Budget(None), spread).seconds for spread in (0, 0.5, 1)]
+    waits = [pacing.when_rate_limited(1, Budget(None), jitter).seconds for jitter in (0, 0.5, 1)]
     assert waits[0] < waits[1] < waits[2] <= 20
 
 

@@ -77,7 +77,7 @@ def locked() -> set[str]:
 def test_every_function_is_the_same_package(packages: dict[str, Path]) -> None:
     assert packages.keys() == set(FUNCTIONS)
     first, *others = (content(package) for package in packages.values())
-    assert "start_run.py" in first
+    assert "handler/triggers/start_run.py" in first
     for other in others:
         assert other == first
 
@@ -126,7 +126,9 @@ def test_the_zip_is_small_and_the_same_whatever_the_files_age(
 
 
 def test_it_holds_our_modules_and_the_locked_distributions(package: Path) -> None:
-    ours = {path.name: path.read_bytes() for path in (ROOT / "handler").glob("*.py")}
+    files = (ROOT / "handler").rglob("*.py")
+    ours = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files}
+    assert len(ours) > 30
     assert {name: (package / name).read_bytes() for name in ours} == ours
     installed = {canonicalize_name(metadata["Name"]) for metadata, _ in distributions(package)}
     assert installed == locked()

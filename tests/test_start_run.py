@@ -267,7 +267,7 @@ def test_one_project_that_cannot_be_started_leaves_the_others_alone(
     real = start_run.start_execution
 
     def fail_first(client: Any, arn: str, name: str, document: Any, log_group: str) -> Any:
-        if document["run"]["project"] == "another":
+        if document.run.project == "another":
             raise TimeoutError("Step Functions does not answer")
         return real(client, arn, name, document, log_group)
 

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,63 +30,50 @@ from tests.template import ROOT, Stack
 
 HANDLER = ROOT / "handler"
 STATE_BYTES = 262_144
-PURE = {
-    "document": {"pacing"},
-    "job": {"document", "pacing"},
-    "pacing": set(),
-    "request": {"document", "retention"},
-    "retention": set(),
-    "run": {"document", "job"},
-    "settings": {"document", "retention"},
-    "hetzner": {"document", "inventory", "job"},
-    "links": {"document"},
-    "results": {"document", "job", "run"},
-    "summary": {"document", "run"},
-    "notification": {"document", "job", "run", "summary"},
-    "freshness": {"job"},
-    "metrics": {"document", "job", "run"},
-    "afterwards": {"document", "freshness", "hetzner", "inventory", "run", "runtime", "settings"},
-    "inventory": set(),
-    "runtime": {"document", "hetzner", "job", "settings"},
-}
-NO_CLOCK_OR_ENVIRONMENT = (
-    "document",
-    "freshness",
-    "inventory",
-    "job",
-    "links",
-    "notification",
-    "pacing",
-    "request",
-    "results",
-    "retention",
-    "run",
-    "settings",
-    "summary",
-)
-LIBRARIES = {
-    "hetzner": {"hcloud", "requests"},
-    "metrics": {"aws_lambda_powertools"},
-    "runtime": {"boto3", "botocore", "aws_lambda_powertools", "mypy_boto3_ssm",
-                "mypy_boto3_stepfunctions"},
-}  # fmt: skip
+STATES = "snapshot_run"
+PURE = ("documents", "decisions", "report")
+NOT_PURE = {"os", "time", "random", "socket", "urllib", "subprocess", "threading"}
 
 
-def module_of(function: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+@dataclass(frozen=True)
+class Room:
+    """A row of CONTRIBUTING's table: which rooms and which libraries its files may import."""
+
+    imports: frozenset[str]
+    libraries: frozenset[str]
+
+
+def rooms() -> dict[str, Room]:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| `(\w+)/` \|[^|]*\|([^|]*)\|([^|]*)\|$", text, re.MULTILINE)
+    return {
+        name: Room(*(frozenset(re.findall(r"`(\w+)/?`", cell)) for cell in cells))
+        for name, *cells in rows
+    }
 
 
 def modules() -> dict[str, ast.Module]:
-    return {path.stem: ast.parse(path.read_text()) for path in HANDLER.glob("*.py")}
+    """Each file of the functions, as room.module."""
+    return {
+        f"{path.parent.name}.{path.stem}": ast.parse(path.read_text())
+        for path in HANDLER.glob("*/*.py")
+    }
 
 
 def imports(tree: ast.Module) -> set[str]:
+    """What it imports: `room.module` if it is ours, else the library."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
+            if node.module.count(".") == 1 and node.module.startswith("handler."):
+                room = node.module.removeprefix("handler.")
+                found |= {f"{room}.{alias.name}" for alias in node.names}
+            elif node.module.startswith("handler."):
+                found.add(node.module.removeprefix("handler."))
+            else:
+                found.add(node.module.split(".")[0])
     return found
 
 
@@ -104,13 +91,18 @@ def definition() -> dict[str, Any]:
     return machine
 
 
+def module_name(function: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+
+
 def test_state_function_and_file_have_one_name(definition: dict[str, Any]) -> None:
     resources = Stack().template["Resources"]
     deployed = [n for n, r in resources.items() if r["Type"] == "AWS::Serverless::Function"]
     assert sorted(deployed) == sorted(FUNCTIONS)
     for name in deployed:
-        assert resources[name]["Properties"]["Handler"] == f"{module_of(name)}.handler"
-        assert (HANDLER / f"{module_of(name)}.py").exists()
+        package, _, module = Stack().module(name).rpartition(".")
+        assert package in ("handler.triggers", f"handler.{STATES}")
+        assert module == module_name(name)
     tasks = {
         name: state["Resource"].rsplit(":", 1)[1]
         for level, _ in all_states(definition)
@@ -118,44 +110,43 @@ def test_state_function_and_file_have_one_name(definition: dict[str, Any]) -> No
         if state["Type"] == "Task"
     }
     assert tasks == {name: name for name in FUNCTIONS if name != "StartRun"}
+    files = {path.stem for path in (HANDLER / STATES).glob("*.py")} - {"__init__"}
+    assert files == {module_name(name) for name in tasks}
 
 
-def test_only_hetzner_imports_hcloud_and_only_the_edges_import_libraries() -> None:
-    own = modules().keys()
+def test_every_room_is_in_contributing_and_says_what_it_is_for() -> None:
+    assert rooms().keys() == {path.parent.name for path in HANDLER.glob("*/__init__.py")}
+    assert not [path for path in HANDLER.glob("*.py") if path.stem != "__init__"]
     for name, tree in modules().items():
-        libraries = {
-            module
-            for module in imports(tree)
-            if module not in own and module not in sys.stdlib_module_names
-        }
-        if name in PURE:
-            assert libraries <= LIBRARIES.get(name, set()), name
-        else:
-            allowed = {
-                "aws_lambda_powertools",
-                "botocore",
-                "mypy_boto3_ssm",
-                "mypy_boto3_stepfunctions",
-            }
-            assert libraries <= allowed, name
+        assert ast.get_docstring(tree), name
 
 
-def test_the_arrows_between_our_modules_point_one_way() -> None:
-    trees = modules()
-    lambdas = {module_of(function) for function in FUNCTIONS}
-    assert trees.keys() == PURE.keys() | lambdas
-    for name, tree in trees.items():
-        ours = imports(tree) & trees.keys()
-        if name in PURE:
-            assert ours <= PURE[name], name
-        else:
-            assert not ours & lambdas, f"{name} imports another Lambda"
+def test_a_room_imports_what_contributing_allows_it() -> None:
+    for name, tree in modules().items():
+        room = name.partition(".")[0]
+        own = {found for found in imports(tree) if found in modules()}
+        others = {found.partition(".")[0] for found in own} - {room}
+        assert others <= rooms()[room].imports, name
+        libraries = {f for f in imports(tree) if "." not in f and f not in sys.stdlib_module_names}
+        assert libraries <= rooms()[room].libraries, name
 
 
-def test_decisions_have_neither_clock_nor_environment_nor_chance() -> None:
-    for name in NO_CLOCK_OR_ENVIRONMENT:
-        tree = modules()[name]
-        assert not imports(tree) & {"os", "time", "random", "socket", "urllib"}, name
+def test_only_the_api_imports_hcloud() -> None:
+    assert [name for name, tree in modules().items() if "hcloud" in imports(tree)] == [
+        "hetzner.api"
+    ]
+
+
+def test_no_state_imports_another() -> None:
+    for name, tree in modules().items():
+        assert not {f for f in imports(tree) if f.startswith(f"{STATES}.")}, name
+
+
+def test_documents_decisions_and_reports_have_neither_clock_nor_environment_nor_chance() -> None:
+    for name, tree in modules().items():
+        if name.partition(".")[0] not in PURE:
+            continue
+        assert not imports(tree) & NOT_PURE, name
         now_calls = [
             node
             for node in ast.walk(tree)
@@ -164,6 +155,15 @@ def test_decisions_have_neither_clock_nor_environment_nor_chance() -> None:
             and node.func.attr in ("now", "utcnow", "today")
         ]
         assert not now_calls, name
+
+
+def test_no_function_of_the_functions_is_long() -> None:
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 45, f"{name}.{node.name}"
+    for path in HANDLER.glob("*/*.py"):
+        assert len(path.read_text().splitlines()) <= 300, path
 
 
 def test_nothing_in_the_functions_sleeps() -> None:
@@ -313,14 +313,15 @@ def size_of_a_run(item: dict[str, Any], totals: Totals) -> int:
     """A whole run's document with a full batch of such items, as Lambda writes it."""
     run = Run(
         "r" * 32, "p" * 29, "o" * 63, "policy" * 30, "wait", False, False, 1000, 1000, 1440, 1440,
-        others=("r" * 32,) * MOST_CONCURRENT_RUNS, began="2026-11-21T02:00:00Z", fleet=10**4,
+        concurrent_runs=("r" * 32,) * MOST_CONCURRENT_RUNS, began="2026-11-21T02:00:00Z",
+        server_count=10**4,
     )  # fmt: skip
     document = RunDocument(
         run=run,
         selection=Selection(("s" * MOST_SELECTION_CHARACTERS,), "label" * 200),
         status="waiting",
         reason="r" * REASON_CHARACTERS,
-        watch=Stopwatch(datetime(2026, 11, 21, 2, tzinfo=UTC), 10**6),
+        stopwatch=Stopwatch(datetime(2026, 11, 21, 2, tzinfo=UTC), 10**6),
         execution="arn:aws:states:eu-central-1:123456789012:execution:" + "x" * 160,
         projects=("p" * 29,) * MOST_PROJECTS,
         handed_out=(10**12,) * BATCH,

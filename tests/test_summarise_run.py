@@ -19,7 +19,7 @@ SETTINGS = SummarySettings(
     "stack", "/log/group", "arn:aws:sns:eu-central-1:123456789012:topic", False, "", 26
 )
 NIGHT = RunDocument(
-    run=replace(RUN, began="2026-11-21T02:00:00Z", fleet=600),
+    run=replace(RUN, began="2026-11-21T02:00:00Z", server_count=600),
     selection=Selection(),
     status="ready",
     execution="arn:aws:states:eu-central-1:123456789012:execution:machine:night_default_1",
@@ -89,5 +89,5 @@ def test_a_notification_that_cannot_be_written_changes_no_verdict(
 ) -> None:
     answer, _ = ended(monkeypatch, replace(HALF, execution="not an ARN"))
     assert answer["verdict"] == "PartiallyFailed"
-    assert answer["error"]["Error"] == "PartiallyFailed.NobodyWasTold"
+    assert answer["error"]["Error"] == "PartiallyFailed.NotificationFailed"
     assert not topic.messages

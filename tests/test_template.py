@@ -90,10 +90,10 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "servers_at_a_time": 200,
         "lock_wait_minutes": 60,
         "snapshot_minutes": 180,
-        "others": (),
+        "concurrent_runs": (),
         "rate_limit_floor": 20,
         "began": None,
-        "fleet": None,
+        "server_count": None,
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -109,10 +109,10 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "servers_at_a_time": 3,
         "lock_wait_minutes": 5,
         "snapshot_minutes": 50,
-        "others": (),
+        "concurrent_runs": (),
         "rate_limit_floor": 50,
         "began": None,
-        "fleet": None,
+        "server_count": None,
     }
 
 

@@ -8,9 +8,6 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "handler"))
 
 from tests.chaos.check import Report, check, show, shrink
 

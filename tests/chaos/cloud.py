@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError
 
-from handler.aws import runtime
+from handler.aws import tokens
 from tests.aws import Context
 from tests.chaos.loop import Loop, Task
 from tests.chaos.machine import Failed, Stopped, Walk
@@ -198,14 +198,14 @@ class Cloud:
         self.loop.sleep(self.rng.uniform(0.01, 0.3))
         invocation.deadline += self.loop.now - invocation.started
         if self.rng.random() < 0.3:
-            runtime._parameters.cache_clear()  # A container that has just started.
+            tokens.parameters.cache_clear()  # A container that has just started.
         cloud = self
 
         class Here(Context):
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
-        module = re.sub(r"(?<!^)(?=[A-Z])", "_", invocation.function).lower()
+        module = stack().module(invocation.function)
         event = json.loads(json.dumps(invocation.event))
         try:
             output = importlib.import_module(module).handler(

@@ -206,5 +206,5 @@ def _pace(night: Stage) -> Iterator[str]:
         slack = ONE_MORE_LOOK_SECONDS if document["status"] == "waiting" else 0
         # Without a wait it goes straight on to whoever ends it, however late an answer came.
         waits = document["wait_seconds"] > 0
-        if waits and document["give_up_s"] is not None and ends > document["give_up_s"] + slack:
-            yield f"{invocation.function} waits until {ends} s, {document['give_up_s']} are allowed"
+        if waits and document["deadline_s"] is not None and ends > document["deadline_s"] + slack:
+            yield f"{invocation.function} waits until {ends} s, {document['deadline_s']} are allowed"

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-from handler.aws import runtime
+from handler.aws import runtime, tokens
+from handler.aws.logs import logger
 from handler.hetzner.api import client_for
 from handler.snapshot_run import summarise_run
 from handler.triggers import start_run
@@ -46,8 +47,8 @@ def in_place(cloud: Cloud) -> Iterator[None]:
     def no_sleep(seconds: float) -> NoReturn:
         raise AssertionError(f"slept {seconds} s in a function")
 
-    underlying = runtime.logger._logger
-    formatter: Any = runtime.logger.registered_formatter
+    underlying = logger._logger
+    formatter: Any = logger.registered_formatter
     lines = _Lines(cloud)
     lines.setFormatter(formatter)
 
@@ -63,12 +64,12 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         runtime.run_settings,
         runtime.api_settings,
         runtime.summary_settings,
-        runtime._parameters,
+        tokens.parameters,
     ):
         cached.cache_clear()
     with (
         patch.dict("os.environ", environment),
-        patch.object(runtime, "ssm", lambda: cloud),
+        patch.object(tokens, "ssm", lambda: cloud),
         patch.object(start_run, "ssm", lambda: cloud),
         patch.object(start_run, "step_functions", lambda: cloud),
         patch.object(summarise_run, "sns", lambda: SimpleNamespace(publish=lambda **_: {})),
@@ -81,4 +82,4 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch("random.random", cloud.rng.random),
     ):
         yield
-    runtime._parameters.cache_clear()
+    tokens.parameters.cache_clear()
