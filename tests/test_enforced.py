@@ -87,14 +87,16 @@ class Deployed:
     def without(self, function: str, action: str) -> Iterator[None]:
         """The function lacks one permission, for a while; others that share its role keep it."""
         functions = self.client("lambda")
-        name = self.named(function)
-        role = functions.get_function_configuration(FunctionName=name)["Role"]
-        lesser = self.role_without(action, role.rpartition("/")[2], f"without-{function}")
-        functions.update_function_configuration(FunctionName=name, Role=lesser)
+        config = functions.get_function_configuration(FunctionName=self.named(function))
+        # With the timeout, though it stays: for a role alone MiniStack starts no new container.
+        own = {key: config[key] for key in ("FunctionName", "Role", "Timeout")}
+        role = own["Role"].rpartition("/")[2]
+        lesser = self.role_without(action, role, f"without-{function}")
+        functions.update_function_configuration(**own | {"Role": lesser})
         try:
             yield
         finally:
-            functions.update_function_configuration(FunctionName=name, Role=role)
+            functions.update_function_configuration(**own)
 
     def role_without(self, action: str, role: str, name: str) -> str:
         """The ARN of a new role that allows what that role does, but for one action."""
