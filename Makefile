@@ -102,8 +102,6 @@ types: setup
 	$(PY) -m mypy
 
 template: setup
-	@mkdir -p build/home
-	@$(SAM) validate --lint --template-file template.yaml
 	.venv-sam/bin/cfn-lint --template template.yaml
 	$(PY) -m checks.translate build/translated.json
 	.venv-sam/bin/cfn-lint --template build/translated.json

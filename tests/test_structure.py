@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from document import REASON_CHARACTERS, Run, Watch
-from job import RESULT_BYTES, Result, Server, StartedSnapshot
+from job import RESULT_BYTES, Result, Server, StartedSnapshot, cut
 from list_servers import NAME_BYTES, PROBLEM_BYTES
 from request import MOST_SELECTION_CHARACTERS
 from run import BATCH, MOST_ATTENTION, Concern, RunDocument, Selection, Totals
@@ -251,6 +253,11 @@ def test_a_choice_state_is_a_question(definition: dict[str, Any]) -> None:
     for level, _ in all_states(definition):
         for name, state in level["States"].items():
             assert name.endswith("?") == (state["Type"] == "Choice"), name
+
+
+@given(st.text(), st.integers(10, 500))
+def test_a_cut_text_fits(text: str, size: int) -> None:
+    assert len(json.dumps(cut(text, size))) - 2 <= max(size, 0)
 
 
 @pytest.mark.parametrize(
