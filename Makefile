@@ -1,7 +1,6 @@
 # Everything a person does here starts with `make`, which prints what there is.
-# Three environments, because SAM CLI, the local AWS and checkov pin different versions of botocore:
-# .venv for the code, the tests and the local cloud, .venv-sam for `sam` and `cfn-lint`, and, made
-# when first needed, .venv-checks for what looks at the template and the package from outside.
+# Two environments, because SAM CLI and the local AWS pin different versions of what they use: .venv
+# for the code, the tests, the checks and the local cloud, .venv-sam for `sam` and `cfn-lint`.
 
 PYTHON ?= python3
 EVENT ?= events/all.json
@@ -102,18 +101,14 @@ lint: setup
 types: setup
 	$(PY) -m mypy
 
-template: setup .venv-checks/complete
-	@mkdir -p build/home
-	@$(SAM) validate --lint --template-file template.yaml
+template: setup
 	.venv-sam/bin/cfn-lint --template template.yaml
 	$(PY) -m checks.translate build/translated.json
 	.venv-sam/bin/cfn-lint --template build/translated.json
-	.venv-checks/bin/checkov --quiet --compact --skip-download --framework cloudformation \
-		--file build/translated.json
 
 # zizmor looks for what makes workflows unsafe; the schemas are GitHub's.
-workflows: setup .venv-checks/complete
-	.venv-checks/bin/zizmor --offline --no-progress --quiet .github
+workflows: setup
+	.venv/bin/zizmor --offline --no-progress --quiet .github
 	$(call SCHEMA,github-workflows,workflows/*.yml)
 	$(call SCHEMA,dependabot,dependabot.yml)
 	$(call SCHEMA,github-issue-forms,ISSUE_TEMPLATE/*.yml)
@@ -133,10 +128,10 @@ clean: ## remove what was built; the environments stay (rm -rf .venv*)
 package: build ## build/hetzner-snapshots.zip: that package, whoever builds it the same bytes
 	@$(PY) -m local.package .aws-sam/build/StartRun build/hetzner-snapshots.zip
 
-sbom: build .venv-checks/complete ## build/sbom.json: what the package holds (CycloneDX); its licences
+sbom: build ## build/sbom.json: what the package holds (CycloneDX); its licences
 	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
 
-audit: setup .venv-checks/complete ## known holes in what is deployed; without network it says so
+audit: setup ## known holes in what is deployed; without network it says so
 	$(PY) -m checks.audit $(AUDIT)
 
 release: package sbom ## build/release: all that a release holds; TAG=v0.1.0 has to be the version
@@ -149,7 +144,6 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 	$(call LOCK,runtime,--constraint requirements/dev.txt \
 		--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer)
 	$(call LOCK,sam)
-	$(call LOCK,checks)
 
 ##
 ## Settings, as in `make run EVENT=events/dry-run.json`:
@@ -194,9 +188,6 @@ setup:
 .venv/complete: requirements/dev.txt
 	$(call ENVIRONMENT,.venv,$<)
 
-.venv-checks/complete: requirements/checks.txt
-	$(call ENVIRONMENT,.venv-checks,$<)
-
 .venv-sam/complete: requirements/sam.txt
 	$(call ENVIRONMENT,.venv-sam,$<)
 
@@ -214,7 +205,7 @@ define ENVIRONMENT
 endef
 
 define SCHEMA
-.venv-checks/bin/check-jsonschema --builtin-schema vendor.$(1) .github/$(2)
+.venv/bin/check-jsonschema --builtin-schema vendor.$(1) .github/$(2)
 endef
 
 define PUT_EVENT

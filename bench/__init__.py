@@ -8,5 +8,5 @@
     bound.py       what no way can beat
     figures.py     a night in figures, and many nights in one line
 
-`make bench` runs them; docs/benchmark.md says what is simulated. retention.py stands alone.
+`make bench` runs them; docs/benchmark.md says what is simulated.
 """

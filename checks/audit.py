@@ -57,7 +57,7 @@ def run_pip_audit() -> Audit:
     """Asks. Where the index cannot be reached at all, nothing is known about anything."""
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.unlink(missing_ok=True)
-    pip_audit = ROOT / ".venv-checks" / "bin" / "pip-audit"
+    pip_audit = ROOT / ".venv" / "bin" / "pip-audit"
     try:
         subprocess.run(
             [

@@ -13,7 +13,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TOOLS = ROOT / ".venv-checks" / "bin"
+TOOLS = ROOT / ".venv" / "bin"
 RUNTIME = ROOT / "requirements" / "runtime.in"
 FROM_LAMBDA = {"boto3"}
 # As classifiers or SPDX call them: what may be passed on beside MIT code without more than its
@@ -56,8 +56,7 @@ def write_bill(python: Path, project: Path, target: Path) -> None:
     subprocess.run(
         [
             *(TOOLS / "cyclonedx-py", "environment", python, "--pyproject", project),
-            *("--PEP-639", "--output-reproducible", "--schema-version", "1.6"),
-            *("--outfile", target),
+            *("--output-reproducible", "--spec-version", "1.6", "--output-file", target),
         ],
         check=True,
         timeout=60,
@@ -65,13 +64,13 @@ def write_bill(python: Path, project: Path, target: Path) -> None:
 
 
 def described() -> str:
-    """pyproject.toml as the tool can read it: it does not know licence expressions yet."""
+    """Our pyproject.toml, with what the package needs: that stands in requirements/ only."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [line.split("==")[0].strip() for line in RUNTIME.read_text().splitlines()]
     needed = [line for line in lines if line and line[0] != "#" and line not in FROM_LAMBDA]
-    texts = [f"{key} = {json.dumps(project[key])}" for key in ("name", "version", "description")]
-    licence = f"license = {{ text = {json.dumps(project['license'])} }}"
-    return "\n".join(["[project]", *texts, licence, f"dependencies = {json.dumps(needed)}", ""])
+    keys = ("name", "version", "description", "license")
+    texts = [f"{key} = {json.dumps(project[key])}" for key in keys]
+    return "\n".join(["[project]", *texts, f"dependencies = {json.dumps(needed)}", ""])
 
 
 def main(package: Path, target: Path) -> int:

@@ -69,7 +69,7 @@ def test_the_bill_of_materials_begins_with_us() -> None:
     ours = tomllib.loads(described())["project"]
     true = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (ours["name"], ours["version"]) == (true["name"], true["version"])
-    assert ours["license"] == {"text": true["license"]}
+    assert ours["license"] == true["license"]
     assert ours["dependencies"] == ["hcloud", "aws-lambda-powertools"]
 
 

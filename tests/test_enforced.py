@@ -76,26 +76,45 @@ class Deployed:
         group = outputs(self.cloud.aws)["LogGroupName"]
         return "\n".join(LogTail(self.cloud.aws, group, since=0).all_lines())
 
-    def role(self, name: str) -> str:
-        return str(
-            self.client("cloudformation").describe_stack_resource(
-                StackName=STACK, LogicalResourceId=f"{name}Role"
-            )["StackResourceDetail"]["PhysicalResourceId"]
+    def named(self, logical_id: str) -> str:
+        """What the resource of the template is called here."""
+        found = self.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId=logical_id
         )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
     @contextmanager
     def without(self, function: str, action: str) -> Iterator[None]:
-        """The function's role lacks that one permission, for a while."""
-        iam = self.client("iam")
-        which = {"RoleName": self.role(function), "PolicyName": function}
-        document = iam.get_role_policy(**which)["PolicyDocument"]
-        left = [each for each in document["Statement"] if each["Action"] != action]
-        assert len(left) == len(document["Statement"]) - 1
-        iam.put_role_policy(**which, PolicyDocument=json.dumps({**document, "Statement": left}))
+        """The function lacks one permission, for a while; others that share its role keep it."""
+        functions = self.client("lambda")
+        config = functions.get_function_configuration(FunctionName=self.named(function))
+        # With the timeout, though it stays: for a role alone MiniStack starts no new container.
+        own = {key: config[key] for key in ("FunctionName", "Role", "Timeout")}
+        role = own["Role"].rpartition("/")[2]
+        lesser = self.role_without(action, role, f"without-{function}")
+        functions.update_function_configuration(**own | {"Role": lesser})
         try:
             yield
         finally:
-            iam.put_role_policy(**which, PolicyDocument=json.dumps(document))
+            functions.update_function_configuration(**own)
+
+    def role_without(self, action: str, role: str, name: str) -> str:
+        """The ARN of a new role that allows what that role does, but for one action."""
+        iam = self.client("iam")
+        statements = [
+            statement
+            for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]
+            for statement in iam.get_role_policy(RoleName=role, PolicyName=policy)[
+                "PolicyDocument"
+            ]["Statement"]
+        ]
+        left = [statement for statement in statements if statement["Action"] != action]
+        assert len(left) == len(statements) - 1
+        trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        document = {"Version": "2012-10-17", "Statement": left}
+        iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(document))
+        return str(made["Role"]["Arn"])
 
 
 def enforces(url: str) -> bool:
@@ -124,7 +143,7 @@ def stack() -> Iterator[Deployed]:
             deployed = Deployed(cloud, made["StartRunFunction"], world)
             grant = {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}
             deployed.client("iam").put_role_policy(
-                RoleName=deployed.role("StartRun"),
+                RoleName=deployed.named("StartRunRole"),
                 PolicyName="WhatMiniStackAsksFor",
                 PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [grant]}),
             )

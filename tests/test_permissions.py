@@ -1,4 +1,6 @@
-"""Permissions: each role allows what is asked in its name, on what it is asked for, no more.
+"""Permissions: each role allows what its functions need, on what they need it for, no more.
+
+This is compared for every function by itself, so functions that share a role have the same needs.
 
 What is asked is taken from the code, from calls recorded while stories run, from the definition and
 from the template, and compared both ways. What cannot be known here is what AWS itself asks in a
@@ -6,7 +8,6 @@ role's name: for that the words of its documentation stand in this file.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -89,21 +90,16 @@ def allowed(stack: Stack) -> dict[str, Pairs]:
     return found
 
 
-def needed(stack: Stack, asked: dict[str, Pairs]) -> dict[str, Pairs]:
-    """What is asked in the name of each role: by the functions, by Lambda, by Step Functions."""
-    needs: dict[str, Pairs] = defaultdict(set)
+def needed_by(function: str, stack: Stack, asked: dict[str, Pairs]) -> Pairs:
+    """What is asked in the name of the function: by its code, and by Lambda."""
+    properties = stack.resource(function)["Properties"]
     group = stack.arn(stack.template["Globals"]["Function"]["LoggingConfig"]["LogGroup"]["Ref"])
-    for function in FUNCTIONS:
-        properties = stack.resource(function)["Properties"]
-        role = properties["Role"].rpartition("/")[2]
-        needs[role] |= asked[function]
-        # Lambda writes the log, and what failed for good, in the function's name.
-        needs[role] |= {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
-        if "EventInvokeConfig" in properties:
-            failed = properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
-            assert failed["Type"] == "SQS"
-            needs[role].add(("sqs:SendMessage", failed["Destination"]))
-    needs["SnapshotRunRole"] = needed_by_the_machine(stack)
+    # Lambda writes the log, and what failed for good, in the function's name.
+    needs = asked[function] | {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
+    if "EventInvokeConfig" in properties:
+        failed = properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
+        assert failed["Type"] == "SQS"
+        needs.add(("sqs:SendMessage", failed["Destination"]))
     return needs
 
 
@@ -124,18 +120,24 @@ def needed_by_the_machine(stack: Stack) -> Pairs:
     return needs
 
 
+def role_of(name: str, stack: Stack) -> str:
+    """The logical id of the role of a function or of the state machine."""
+    return str(stack.resource(name)["Properties"]["Role"]).rpartition("/")[2]
+
+
 def differences(stack: Stack, asked: dict[str, Pairs]) -> list[str]:
-    """What a role lacks, and what it allows though nothing asks for it."""
-    have, need = allowed(stack), needed(stack, asked)
+    """What a function's role lacks, and what it allows though the function does not need it."""
+    needs = {function: needed_by(function, stack, asked) for function in FUNCTIONS}
+    needs["SnapshotRun"] = needed_by_the_machine(stack)
     found = []
-    for role in sorted(have.keys() | need.keys()):
-        mine, wanted = have.get(role, set()), need.get(role, set())
-        found += [f"{role} lacks {action} on {on}" for action, on in sorted(wanted - mine)]
-        found += [f"{role} need not have {action} on {on}" for action, on in sorted(mine - wanted)]
+    for name, need in sorted(needs.items()):
+        have = allowed(stack)[role_of(name, stack)]
+        found += [f"{name} lacks {action} on {on}" for action, on in sorted(need - have)]
+        found += [f"{name} need not have {action} on {on}" for action, on in sorted(have - need)]
     return found
 
 
-def test_every_role_allows_what_is_asked_in_its_name_and_nothing_else(
+def test_every_role_allows_what_each_of_its_functions_needs_and_nothing_else(
     asked: dict[str, Pairs],
 ) -> None:
     assert differences(Stack(TokenPath=OTHER_PATH), asked) == []
@@ -168,36 +170,54 @@ def test_a_permission_that_is_missing_too_much_or_too_wide_is_found(
     policy.remove(
         {"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Notifications"}}
     )
-    assert differences(stack, asked) == [f"SummariseRunRole lacks sns:Publish on {topic}"]
+    assert differences(stack, asked) == [f"SummariseRun lacks sns:Publish on {topic}"]
 
-    stack, policy = changed("ListServersRole")
+    stack, policy = changed("StartRunRole")
     policy.append({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic})
-    assert differences(stack, asked) == [f"ListServersRole need not have sns:Publish on {topic}"]
+    assert differences(stack, asked) == [f"StartRun need not have sns:Publish on {topic}"]
 
-    stack, policy = changed("CheckSnapshotRole")
+    stack, policy = changed("HetznerRole")
     policy[-1]["Resource"] = "*"
     assert differences(stack, asked) == [
-        f"CheckSnapshotRole lacks ssm:GetParameter on {tokens}",
-        "CheckSnapshotRole need not have ssm:GetParameter on *",
+        difference
+        for function in ("CheckSnapshot", "CreateSnapshot", "ListServers", "PruneSnapshots")
+        for difference in (
+            f"{function} lacks ssm:GetParameter on {tokens}",
+            f"{function} need not have ssm:GetParameter on *",
+        )
     ]
 
     stack, policy = changed("SnapshotRunRole")
     machine = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
     policy[0]["Resource"][0] = {"Fn::GetAtt": "StartRun.Arn"}
     assert differences(stack, asked) == [
-        f"SnapshotRunRole lacks lambda:InvokeFunction on {machine}:ListServers",
-        f"SnapshotRunRole need not have lambda:InvokeFunction on {machine}:StartRun",
+        f"SnapshotRun lacks lambda:InvokeFunction on {machine}:ListServers",
+        f"SnapshotRun need not have lambda:InvokeFunction on {machine}:StartRun",
     ]
 
 
-def test_every_function_has_a_role_of_its_own_and_only_its_service_may_take_it() -> None:
+def test_a_function_that_shares_a_role_but_not_its_needs_is_found(asked: dict[str, Pairs]) -> None:
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:Notifications"
+
+    stack = Stack(TokenPath=OTHER_PATH)
+    summarise, check = (
+        stack.template["Resources"][name]["Properties"]
+        for name in ("SummariseRun", "CheckSnapshot")
+    )
+    own, shared = summarise["Role"], check["Role"]
+    summarise["Role"] = shared
+    assert differences(stack, asked) == [f"SummariseRun lacks sns:Publish on {topic}"]
+
+    summarise["Role"], check["Role"] = own, own
+    assert differences(stack, asked) == [f"CheckSnapshot need not have sns:Publish on {topic}"]
+
+
+def test_every_role_is_used_and_only_its_service_may_take_it() -> None:
     stack = Stack()
-    roles = {name: stack.resource(name)["Properties"]["Role"] for name in FUNCTIONS}
-    assert len(set(roles.values())) == len(FUNCTIONS)
-    users = {role.rpartition("/")[2]: "lambda.amazonaws.com" for role in roles.values()}
-    users["SnapshotRunRole"] = "states.amazonaws.com"
-    assert users.keys() == allowed(stack).keys()
-    for role, service in users.items():
+    services = {role_of(name, stack): "lambda.amazonaws.com" for name in FUNCTIONS}
+    services[role_of("SnapshotRun", stack)] = "states.amazonaws.com"
+    assert services.keys() == allowed(stack).keys()
+    for role, service in services.items():
         [trust] = stack.resource(role)["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": service}
         assert trust["Action"] == "sts:AssumeRole"

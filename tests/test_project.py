@@ -44,22 +44,6 @@ def test_the_application_repository_would_take_what_the_template_says() -> None:
         assert (ROOT / said[key]).exists()
 
 
-def checkov_skips() -> list[tuple[str, dict[str, str]]]:
-    return [
-        (name, skip)
-        for name, resource in read_template()["Resources"].items()
-        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
-    ]
-
-
-def test_what_checkov_passes_over_has_a_reason() -> None:
-    found = checkov_skips()
-    assert found
-    for name, skip in found:
-        assert skip.keys() == {"id", "comment"}, name
-        assert len(skip["comment"]) >= 20, (name, skip)
-
-
 def pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-zA-Z0-9_.-]+)(?:\[[\w,-]+\])?==(\S+)", path.read_text(), re.M))
 

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handler.decisions.selecting import NAME_BYTES, PROBLEM_BYTES
 from handler.documents.document import REASON_CHARACTERS, Run, Stopwatch
-from handler.documents.job import RESULT_BYTES, Result, ServerItem, StartedSnapshot
+from handler.documents.job import RESULT_BYTES, Result, ServerItem, StartedSnapshot, cut
 from handler.documents.request import MOST_SELECTION_CHARACTERS
 from handler.documents.run import (
     BATCH,
@@ -259,6 +261,11 @@ def test_a_choice_state_is_a_question(definition: dict[str, Any]) -> None:
     for level, _ in all_states(definition):
         for name, state in level["States"].items():
             assert name.endswith("?") == (state["Type"] == "Choice"), name
+
+
+@given(st.text(), st.integers(10, 500))
+def test_a_cut_text_fits(text: str, size: int) -> None:
+    assert len(json.dumps(cut(text, size))) - 2 <= max(size, 0)
 
 
 @pytest.mark.parametrize(
