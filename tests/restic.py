@@ -1,7 +1,8 @@
 """What `restic forget` keeps, said a second time as sets: the tests' independent word on it.
 
 Written from restic's documentation and from the behaviour of its policy code as of 2026: naive,
-slow, sharing nothing with handler/decisions/retention.py. `python -m tests.restic` writes the golden file.
+slow, sharing nothing with handler/decisions/retention.py. `python -m tests.restic` writes the
+golden file.
 """
 
 import json

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -18,7 +17,7 @@ from local.simulator.faults import Call, drop, hook, html, status
 from tests.aws import deployed
 from tests.chaos.bad_answers import CREATE
 from tests.chaos.check import check
-from tests.chaos.cloud import Execution, Fate, definition
+from tests.chaos.cloud import Execution, Fate
 from tests.chaos.invariants import broken
 from tests.chaos.machine import Failed, Walk
 from tests.chaos.stage import Stage

@@ -111,7 +111,9 @@ def test_the_statuses_are_those_of_the_functions() -> None:
     for tree in TREES:
         for node in ast.walk(tree):
             match node:
-                case ast.Call(func=ast.Attribute(attr="going" | "done"), args=[first, *_]):
+                case ast.Call(
+                    func=ast.Attribute(attr="moved_to" | "waiting" | "done"), args=[first, *_]
+                ):
                     below = ast.walk(first)
                     given |= {n.value for n in below if isinstance(n, ast.Constant)}
     listed = [row[0].strip("`") for row in table(REASONS, "status")]

@@ -493,6 +493,6 @@ def test_what_a_run_that_is_going_on_has_made_is_not_pruned_by_a_later_one(
     later = aws.run({"servers": ["sg5"], "retention": "last1"})
     kept = available(project, "earlier")["sg5"]
     assert later.verdict() == "Completed"
-    assert json.loads(later.executions["default"]["input"])["run"]["others"] == ["earlier"]
+    assert json.loads(later.executions["default"]["input"])["run"]["concurrent_runs"] == ["earlier"]
     assert kept == 1
     aws.finish(earlier)

@@ -350,7 +350,7 @@ def test_servers_are_chosen_by_name_id_selector_and_their_own_label(
 def test_more_than_one_batch_is_run_to_the_last_server(
     aws: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("list_servers.BATCH", 2)
+    monkeypatch.setattr("handler.snapshot_run.list_servers.BATCH", 2)
     names = [f"server-{number}" for number in range(5)]
     for name in names:
         project.snapshot_seconds[project.add_server(name).id] = 30
@@ -479,10 +479,10 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "servers_at_a_time": 9,
         "lock_wait_minutes": 7,
         "snapshot_minutes": 8,
-        "others": [],
+        "concurrent_runs": [],
         "began": None,
         "rate_limit_floor": 0,
-        "fleet": None,
+        "server_count": None,
     }
     assert available(project) == {"sg5": 1}
     [image] = project.images.values()
@@ -657,7 +657,7 @@ def test_an_image_left_behind_by_its_failed_action_is_not_waited_for(
 def test_a_server_that_leaves_the_selection_before_its_turn_is_counted(
     aws: Aws, world: World, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("list_servers.BATCH", 1)
+    monkeypatch.setattr("handler.snapshot_run.list_servers.BATCH", 1)
     project.add_server("first")
     second = project.add_server("second")
     relabel = hook(lambda *_: second.labels.update({"hetzner-snapshots/enabled": "false"}))

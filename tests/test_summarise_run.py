@@ -25,7 +25,7 @@ NIGHT = RunDocument(
     execution="arn:aws:states:eu-central-1:123456789012:execution:machine:night_default_1",
     projects=("default",),
     totals=Totals(available=500),
-    watch=Stopwatch(datetime(2026, 11, 21, 4, 0, tzinfo=UTC), 7200),
+    stopwatch=Stopwatch(datetime(2026, 11, 21, 4, 0, tzinfo=UTC), 7200),
 )
 # The servers of the first batch are all made; then the listing of the second failed.
 HALF = replace(NIGHT, status="failed", reason="the API stays down", remaining=100)

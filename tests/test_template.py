@@ -41,7 +41,7 @@ def schedule(stack: Stack) -> Any:
 
 def run(stack: Stack) -> dict[str, Any]:
     settings = RunSettings.from_env(stack.environment("StartRun"))
-    return first_document(Request(), "run", "default", settings)
+    return first_document(Request(), "run", "default", settings).to_dict()
 
 
 def test_every_parameter_is_described_and_has_a_default() -> None:

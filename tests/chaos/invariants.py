@@ -201,10 +201,11 @@ def _pace(night: Stage) -> Iterator[str]:
         at_once = document["status"] == "pruning" or invocation.function == "PruneSnapshots"
         if not document["wait_seconds"] and not at_once:
             yield f"{invocation.function}: {document['status']} without a wait"
-        ends = document["watch"]["elapsed_s"] + document["wait_seconds"]
+        ends = document["stopwatch"]["elapsed_s"] + document["wait_seconds"]
         # After a create that may have happened, or has failed, one more look comes all the same.
         slack = ONE_MORE_LOOK_SECONDS if document["status"] == "waiting" else 0
         # Without a wait it goes straight on to whoever ends it, however late an answer came.
         waits = document["wait_seconds"] > 0
         if waits and document["deadline_s"] is not None and ends > document["deadline_s"] + slack:
-            yield f"{invocation.function} waits until {ends} s, {document['deadline_s']} are allowed"
+            limit = document["deadline_s"]
+            yield f"{invocation.function} waits until {ends} s, {limit} are allowed"
