@@ -16,9 +16,9 @@ import pacing
 from bench.figures import MEMORY_GB, PER_GB_SECOND, PER_INVOCATION, PER_TRANSITION, p95
 from local.simulator import Action, Clock
 from local.simulator.budget import Budget
-from local.simulator.drawn import KEPT, Traits, draw
+from local.simulator.random_fleet import KEPT, Traits, draw
+from local.virtual.cloud import stack
 from pacing import Look, Wait
-from tests.chaos.cloud import stack
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 SERVERS_OF_A_PROJECT = 500

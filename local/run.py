@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from local.aws import LogTail, connection
 from local.board import Board, Verdict, parse
 from local.cloud import Cloud
-from local.options import Unusable
+from local.common.variables import Unusable
 from local.show import Show
 from request import EventRefused, parse_event
 

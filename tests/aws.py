@@ -4,11 +4,9 @@ This file and `virtual_time.py` are the only ones that know moto's insides: here
 invoked.
 """
 
-import importlib
 import json
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,35 +19,13 @@ from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 
 from local.simulator import Clock
-from tests.template import ACCOUNT, REGION, Stack
+from local.virtual.functions import Context, handler_of
+from local.virtual.template import ACCOUNT, REGION, Stack
 from tests.virtual_time import VirtualTime, virtual
-
-FUNCTIONS = (
-    "StartRun",
-    "ListServers",
-    "CreateSnapshot",
-    "CheckSnapshot",
-    "PruneSnapshots",
-    "SummariseRun",
-)
 
 
 class LambdaDied(Exception):
     """Raised by a test's `after` hook: the function did its work, its answer is lost."""
-
-
-@dataclass
-class Context:
-    """What Lambda hands to a handler."""
-
-    function_name: str
-    aws_request_id: str
-    memory_limit_in_mb: int = 256
-    remaining_ms: int = 120_000
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.remaining_ms
 
 
 @dataclass
@@ -78,7 +54,6 @@ class Aws:
 
     def invoke(self, function: str, event: Any, request_id: str = "") -> Any:
         """The function's answer; raises what the function raises."""
-        module = re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
         # One at a time: a real function has its process, logger included, to itself.
         with self._one, patch.dict("os.environ", self.stack.environment(function), clear=False):
             self._requests += 1
@@ -87,7 +62,7 @@ class Aws:
             request = request_id or f"{self._requests:08x}-0000-4000-8000-000000000000"
             # Lambda names every invocation's trace; what the logger keeps back goes by it.
             os.environ["_X_AMZN_TRACE_ID"] = f"Root=1-{self._requests:08x}-{'0' * 24}"
-            output = importlib.import_module(module).handler(event, Context(function, request))
+            output = handler_of(function)(event, Context(function, request))
             output = json.loads(json.dumps(output))
             self.invocations.append(Invocation(function, event, output))
             if self.after:

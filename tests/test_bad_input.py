@@ -14,11 +14,11 @@ import pytest
 from hetzner import ServerDetails
 from list_servers import _with_labels
 from local.simulator import Project, World
+from local.virtual.template import Stack, read_template
 from request import FIELDS, EventRefused, parse_event
 from retention import BadPolicy, parse_policy
 from settings import ApiSettings, BadSetting, RunSettings
 from tests.aws import Aws
-from tests.template import Stack, read_template
 
 LABEL_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9]", re.ASCII)
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)

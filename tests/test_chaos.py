@@ -14,17 +14,17 @@ import pytest
 from job import LABEL_RUN_ID
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import Call, drop, hook, html, status
+from local.virtual.cloud import Execution, Fate, definition
+from local.virtual.machine import Failed, Walk
+from local.virtual.stage import Stage
+from local.virtual.template import Stack
 from run import BATCH
 from tests.aws import deployed
 from tests.chaos.bad_answers import CREATE
 from tests.chaos.check import check
-from tests.chaos.cloud import Execution, Fate, definition
 from tests.chaos.invariants import broken
-from tests.chaos.machine import Failed, Walk
-from tests.chaos.stage import Stage
 from tests.conftest import TOKEN
 from tests.snapshots import available, ours
-from tests.template import Stack
 
 NIGHTS, AT_ONCE, FIRST = 500, 50, 1
 SCHEDULED = {"scheduled_time": "2026-11-21T02:00:00Z"}
@@ -342,7 +342,7 @@ def test_a_run_goes_on_by_the_definition_it_began_with() -> None:
             del state["Choices"]
     stage = Stage()
     stage.project.add_server("s0")
-    with patch("tests.chaos.cloud.definition", lambda: old):
+    with patch("local.virtual.cloud.definition", lambda: old):
         stage.play({})
     [execution] = stage.cloud.executions.values()
     assert execution.status == "SUCCEEDED"

@@ -12,8 +12,8 @@ import pytest
 import metrics
 from freshness import saved_since
 from job import LABEL_ENABLED
+from local.virtual.template import Stack
 from tests.cloudwatch import hours, in_alarm, points
-from tests.template import Stack
 from tests.test_hetzner import RUN
 
 BEGIN = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)

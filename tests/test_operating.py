@@ -17,6 +17,7 @@ from inventory import Inventory, Stock
 from job import run_again
 from local.logs import readable
 from local.simulator import Project
+from local.virtual.template import ROOT, Stack, read_template
 from metrics import NAMESPACE
 from request import parse_event
 from run import MOST_ATTENTION, Concern, Totals
@@ -25,7 +26,6 @@ from summary import Verdict, summary_line
 from tests.aws import Aws
 from tests.cloudwatch import series_of_widget, widgets
 from tests.snapshots import ours
-from tests.template import ROOT, Stack, read_template
 from tests.test_hetzner import RUN
 
 TEXT = (ROOT / "docs" / "operating.md").read_text()

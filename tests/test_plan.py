@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from local.plan import YEAR, Unplannable, main, planned
+from local.virtual.template import ROOT
 from retention import parse_policy
 from tests import restic
-from tests.template import ROOT
 
 DOC = (ROOT / "docs" / "retention.md").read_text()
 

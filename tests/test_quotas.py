@@ -15,11 +15,11 @@ import pytest
 
 import pacing
 from checks.translate import translated
+from local.virtual import template as cloudformation
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import REGION, ROOT, Stack
 from pacing import Budget, Look, Wait
 from settings import RunSettings
-from tests import template as cloudformation
-from tests.aws import FUNCTIONS
-from tests.template import REGION, ROOT, Stack
 from tests.test_structure import all_states
 
 STACK_NAME = "s" * 128

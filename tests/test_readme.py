@@ -5,8 +5,8 @@ import re
 import subprocess
 import sys
 
+from local.virtual.template import ROOT, read_template
 from request import FIELDS
-from tests.template import ROOT, read_template
 
 README = (ROOT / "README.md").read_text()
 

@@ -8,11 +8,11 @@ import boto3
 import pytest
 
 from local.simulator import Project, World
+from local.virtual.template import REGION, ROOT
 from request import FIELDS, EventRefused, parse_event
 from start_run import NoProjects, NotAllStarted
 from tests.aws import Aws
 from tests.conftest import TOKEN
-from tests.template import REGION, ROOT
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 ENVELOPE = {

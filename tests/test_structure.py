@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,11 +13,11 @@ import pytest
 from document import REASON_CHARACTERS, Run, Watch
 from job import RESULT_BYTES, Result, Server, StartedSnapshot
 from list_servers import NAME_BYTES, PROBLEM_BYTES
+from local.virtual.functions import FUNCTIONS, module_of
+from local.virtual.template import ROOT, Stack
 from request import MOST_SELECTION_CHARACTERS
 from run import BATCH, MOST_ATTENTION, Concern, RunDocument, Selection, Totals
 from start_run import MOST_OTHERS, MOST_PROJECTS
-from tests.aws import FUNCTIONS
-from tests.template import ROOT, Stack
 
 HANDLER = ROOT / "handler"
 STATE_BYTES = 262_144
@@ -62,10 +61,6 @@ LIBRARIES = {
     "runtime": {"boto3", "botocore", "aws_lambda_powertools", "mypy_boto3_ssm",
                 "mypy_boto3_stepfunctions"},
 }  # fmt: skip
-
-
-def module_of(function: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
 
 
 def modules() -> dict[str, ast.Module]:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import Stack
 from request import Request
 from settings import ApiSettings, RunSettings, SummarySettings
 from start_run import first_document
-from tests.aws import FUNCTIONS
-from tests.template import Stack
 
 CHANGED = {
     "Schedule": "cron(30 4 * * ? *)",

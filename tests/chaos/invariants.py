@@ -12,10 +12,10 @@ from datetime import timedelta
 
 from hetzner import PER_PAGE
 from job import LABEL_RUN_ID, LABEL_SERVER_ID
+from local.virtual.cloud import Invocation
+from local.virtual.stage import Stage
+from local.virtual.truth import Deletion, is_ours
 from retention import BadPolicy, parse_policy, plan
-from tests.chaos.cloud import Invocation
-from tests.chaos.stage import Stage
-from tests.chaos.truth import Deletion, is_ours
 from tests.chaos.verdicts import untrue
 
 ONE_MORE_LOOK_SECONDS = 216

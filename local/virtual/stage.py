@@ -7,12 +7,12 @@ from typing import Any
 
 from job import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
 from local.simulator import Clock, Image, Project, Server, World
-from tests.chaos.cloud import Cloud, stack
-from tests.chaos.loop import Loop
-from tests.chaos.machine import Failed
-from tests.chaos.process import in_place
-from tests.chaos.truth import OWNER, Truth, watch
-from tests.chaos.wire import Wire
+from local.virtual.cloud import Cloud, stack
+from local.virtual.loop import Loop
+from local.virtual.machine import Failed
+from local.virtual.process import in_place
+from local.virtual.truth import OWNER, Truth, watch
+from local.virtual.wire import Wire
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 FIRST_REQUEST = "aaaaaaaa-0000-4000-8000-000000000000"

@@ -9,8 +9,8 @@ from flask import has_request_context, request
 
 from job import LABEL_MANAGED_BY, LABEL_RETENTION, LABEL_RUN_ID, LABEL_SERVER_ID
 from local.simulator import Image, Project
-from tests.chaos.cloud import Cloud, Execution, Invocation
-from tests.chaos.loop import Loop
+from local.virtual.cloud import Cloud, Execution, Invocation
+from local.virtual.loop import Loop
 
 OWNER = "hetzner-snapshots"
 

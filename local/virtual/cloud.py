@@ -1,6 +1,5 @@
 """AWS as far as a run meets it: Lambda, StartExecution and SSM, with what goes wrong there."""
 
-import importlib
 import json
 import random
 import re
@@ -13,11 +12,11 @@ from typing import Any, NoReturn
 from botocore.exceptions import ClientError
 
 import runtime
-from tests.aws import Context
-from tests.chaos.loop import Loop, Task
-from tests.chaos.machine import Failed, Stopped, Walk
-from tests.chaos.wire import ENDPOINT, Wire
-from tests.template import Stack
+from local.virtual.functions import Context, handler_of
+from local.virtual.loop import Loop, Task
+from local.virtual.machine import Failed, Stopped, Walk
+from local.virtual.template import Stack
+from local.virtual.wire import ENDPOINT, Wire
 
 # What functions may raise: refusals of StartRun, and the bug that a fate put there.
 EXPECTED = ("EventRefused", "NoProjects", "NotAllStarted", "ClientError", "ZeroDivisionError")
@@ -205,12 +204,9 @@ class Cloud:
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
-        module = re.sub(r"(?<!^)(?=[A-Z])", "_", invocation.function).lower()
         event = json.loads(json.dumps(invocation.event))
         try:
-            output = importlib.import_module(module).handler(
-                event, Here(invocation.function, request_id)
-            )
+            output = handler_of(invocation.function)(event, Here(invocation.function, request_id))
             invocation.output = json.loads(json.dumps(output))
         except Killed as killed:
             raise Failed(str(killed)) from None

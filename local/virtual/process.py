@@ -13,9 +13,9 @@ import runtime
 import start_run
 import summarise_run
 from hetzner import client_for
-from tests.aws import FUNCTIONS
-from tests.chaos.cloud import Cloud, stack
-from tests.chaos.wire import ENDPOINT
+from local.virtual.cloud import Cloud, stack
+from local.virtual.functions import FUNCTIONS
+from local.virtual.wire import ENDPOINT
 
 
 class _Lines(logging.Handler):

@@ -1,0 +1,40 @@
+"""The functions as Lambda calls them: names, handlers, and the context that they are given."""
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+FUNCTIONS = (
+    "StartRun",
+    "ListServers",
+    "CreateSnapshot",
+    "CheckSnapshot",
+    "PruneSnapshots",
+    "SummariseRun",
+)
+
+
+@dataclass
+class Context:
+    """What Lambda hands to a handler."""
+
+    function_name: str
+    aws_request_id: str
+    memory_limit_in_mb: int = 256
+    remaining_ms: int = 120_000
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_ms
+
+
+def module_of(function: str) -> str:
+    """The module with the function's handler."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+
+
+def handler_of(function: str) -> Callable[[Any, Any], Any]:
+    handler: Callable[[Any, Any], Any] = importlib.import_module(module_of(function)).handler
+    return handler
