@@ -52,7 +52,7 @@ class MeasuredWorld(Stage):
 
     @contextmanager
     def _time(self) -> Iterator[None]:
-        # A long night at five seconds a turn takes more turns than a night of chaos may. And
+        # A long night at five seconds a turn takes more turns than a random night may. And
         # functions print their metrics, which are for CloudWatch.
         with patch.object(virtual_loop, "MOST_TURNS", MOST_TURNS), redirect_stdout(io.StringIO()):
             yield

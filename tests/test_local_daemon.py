@@ -38,7 +38,7 @@ def holder(daemon: Daemon) -> int:
 
 
 def becomes_true(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if condition():
             return True
@@ -103,13 +103,15 @@ def test_what_keeps_it_from_starting_is_said(daemon: Daemon) -> None:
 def test_only_so_many_functions_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lambda_svc = pytest.importorskip("ministack.services.lambda_svc")
     running, most, lock = 0, 0, threading.Lock()
+    as_many_as_may = threading.Barrier(FUNCTIONS_AT_ONCE)
 
     def execute(*arguments: Any) -> Any:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.02)
+        as_many_as_may.wait(timeout=30)
+        time.sleep(0.02)  # For one more than may to come in.
         with lock:
             running -= 1
         return arguments
@@ -123,7 +125,7 @@ def test_only_so_many_functions_run_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=40)
     assert most == FUNCTIONS_AT_ONCE
 
 

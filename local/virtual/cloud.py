@@ -1,4 +1,4 @@
-"""AWS as far as a run meets it: Lambda, StartExecution and SSM, with what goes wrong there."""
+"""The parts of AWS that a run uses: Lambda, StartExecution and SSM, and what can go wrong there."""
 
 import json
 import random
@@ -23,7 +23,7 @@ EXPECTED = ("EventRefused", "NoProjects", "NotAllStarted", "ClientError", "ZeroD
 
 
 class Killed(BaseException):
-    """The function's process ends here; nothing of it runs on, no answer is given."""
+    """The function's process ends at this point and gives no answer."""
 
 
 class ExecutionAlreadyExists(Exception):
@@ -97,7 +97,7 @@ def definition() -> dict[str, Any]:
 
 
 class Cloud:
-    """One account with the stack deployed, tokens stored, and fates waiting to strike."""
+    """One account with the stack deployed, its tokens, and the fates of coming invocations."""
 
     def __init__(self, loop: Loop, wire: Wire, rng: random.Random) -> None:
         self.loop, self.wire, self.rng = loop, wire, rng
@@ -164,7 +164,7 @@ class Cloud:
             task.context = outer
 
     def pause(self, seconds: float) -> None:
-        """Time passes inside a function; it may not live to see the end of it."""
+        """Time passes inside a function; raises Killed if the function ends meanwhile."""
         self.loop.sleep(seconds)
         invocation = self.loop.current.context
         invocation.pauses += 1

@@ -59,7 +59,7 @@ class Stage:
         return project
 
     def play(self, *events: dict[str, Any]) -> None:
-        """Deliver these events at once, then all that is arranged, until nobody does anything."""
+        """Deliver these events at once; play them and all that is arranged, to the end."""
         for truth in self.truths.values():
             truth.begin()
         watch(self.cloud, self.truths)

@@ -1,4 +1,4 @@
-"""What really happened at Hetzner, kept beside the simulator: not what any answer said."""
+"""What really happened at Hetzner, whatever its answers said; recorded beside the simulator."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -100,7 +100,7 @@ def is_ours(image: Image, server_id: int | None = None) -> bool:
 
 
 def watch(cloud: Cloud, truths: dict[str, Truth]) -> None:
-    """Note with each look of a function what it should have seen, with each child its truth."""
+    """Record what each listing should have shown, and what images there are as a child ends."""
 
     def observe(method: str, path: str) -> None:
         invocation = cloud.loop.current.context
