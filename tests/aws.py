@@ -7,6 +7,7 @@ invoked.
 import json
 import logging
 import os
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -169,6 +170,8 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         virtual(aws.time, aws.wait),
         _logged(aws.logs),
         patch("summarise_run.put_metrics", aws.metrics.extend),
+        # The jitter of the waits, the same for every test.
+        patch("random.random", random.Random(1).random),
     ):
         boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
         boto3.client("stepfunctions", region_name=REGION).create_state_machine(
