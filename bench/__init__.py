@@ -1,6 +1,6 @@
 """Measures whole nights: ours beside the plain script, the naive fan-out and what is possible.
 
-    world.py       a drawn fleet, and an AWS that counts and is paid
+    world.py       a random fleet, and an AWS that counts and is paid
     lambdas.py     Lambda: containers, cold starts, what an invocation lasts and computes
     machine.py     Step Functions: the transitions that are billed
     script.py      the plain script: one server after the other

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from local.simulator.drawn import Traits
+from local.simulator.random_fleet import Traits
 
 BURST, PER_SECOND = 3600, 1.0  # Hetzner's rate limit: a full budget, and its refill
 PER_PAGE = 50

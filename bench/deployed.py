@@ -17,12 +17,13 @@ from bench.bound import bound
 from handler.documents.labels import LABEL_RUN_ID
 from local.aws import DeployFailed, connection, deploy, store_token
 from local.cloud import Cloud, running
+from local.common.variables import Unusable
 from local.environment import forget_the_rest
-from local.options import SIMULATED_TOKEN, Options, Unusable
+from local.options import SIMULATED_TOKEN, Options
 from local.run import Refused, start
 from local.service import Crashed
-from local.simulator.drawn import draw
-from tests.chaos.cloud import stack
+from local.simulator.random_fleet import draw
+from local.virtual.cloud import stack
 
 SCALE = 20  # simulated seconds per real one
 MOST_REAL_SECONDS = 240
@@ -60,7 +61,7 @@ def play_deployed(servers: int, seed: int) -> Deployed:
             store_token(cloud.aws, options.token)
             off = {"HetznerEndpoint": cloud.endpoint, "ScheduleState": "DISABLED"}
             function = deploy(cloud.aws, Path(cloud.folder), off)["StartRunFunction"]
-            processes.start_simulator(f"drawn:{servers}", seed)
+            processes.start_simulator(f"random:{servers}", seed)
             began = time.monotonic()
             answer = start(cloud, function, {})
             memory = Memory(cloud.folder)

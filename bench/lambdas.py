@@ -1,6 +1,5 @@
 """Lambda in virtual time: containers, cold starts, and the computing that is really measured."""
 
-import importlib
 import json
 import random
 import threading
@@ -13,10 +12,10 @@ import requests
 
 from handler.aws import tokens
 from local.simulator import World
-from tests.aws import Context
-from tests.chaos.cloud import Cloud, Invocation, stack
-from tests.chaos.loop import Loop
-from tests.chaos.wire import Wire
+from local.virtual.cloud import Cloud, Invocation
+from local.virtual.functions import Context, handler_of
+from local.virtual.loop import Loop
+from local.virtual.wire import Wire
 
 # In virtual time; what is paid for is what cold.py measures, which is about as much.
 COLD_START_SECONDS = 1.0
@@ -127,10 +126,9 @@ class MeteredCloud(Cloud):
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
-        module = stack().module(invocation.function)
         event = json.loads(json.dumps(invocation.event))
         context = Here(invocation.function, request_id)
-        return json.loads(json.dumps(importlib.import_module(module).handler(event, context)))
+        return json.loads(json.dumps(handler_of(invocation.function)(event, context)))
 
     def _container(self, function: str) -> Container:
         """The one used last, as Lambda does it, or a new one."""

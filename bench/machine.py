@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos.machine import Walk
+from local.virtual.machine import Walk
 
 
 @dataclass

@@ -9,11 +9,11 @@ from unittest.mock import patch
 
 from bench.bound import Bound, bound
 from bench.script import Script
-from bench.world import DrawnWorld
+from bench.world import MeasuredWorld
 from handler.decisions import pacing
 from handler.documents.labels import LABEL_RUN_ID
 from local.simulator.model import ProgressStyle
-from tests.chaos.cloud import stack
+from local.virtual.cloud import stack
 
 Way = Literal["ours", "script", "naive"]
 WAYS: tuple[Way, ...] = ("ours", "script", "naive")
@@ -58,7 +58,7 @@ class Night:
 def play(way: Way, servers: int, seed: int) -> Night:
     """The night's figures; each server that has not exactly one new snapshot counts as failed."""
     before_kb = _rss_kb()
-    world = DrawnWorld(seed, servers)
+    world = MeasuredWorld(seed, servers)
     polls, noticed = world.cloud.polls, world.cloud.noticed
     if way == "script":
         script = Script(world, RUN_ID)
@@ -113,7 +113,7 @@ def naive() -> Iterator[None]:
         yield
 
 
-def _made(world: DrawnWorld) -> dict[int, int]:
+def _made(world: MeasuredWorld) -> dict[int, int]:
     """Per server, its available snapshots of this night."""
     made = dict.fromkeys(world.fleet, 0)
     for image in world.project.images.values():
@@ -128,7 +128,7 @@ def _is_well(result: dict[str, Any]) -> bool:
 
 
 def _samples(
-    world: DrawnWorld, polls: dict[int, int], noticed: dict[int, float], waited: bool
+    world: MeasuredWorld, polls: dict[int, int], noticed: dict[int, float], waited: bool
 ) -> Iterator[Sample]:
     for id_, traits in world.fleet.items():
         if id_ not in noticed or not world.made[id_]:

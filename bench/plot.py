@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.bound import REQUESTS_PER_SERVER
 from bench.figures import Line
-from local.simulator.drawn import SHARE_WITH_HISTORY
+from local.simulator.random_fleet import SHARE_WITH_HISTORY
 
 SECONDS = {60: "1 min", 300: "5 min", 1200: "20 min", 3600: "1 h", 14_400: "4 h", 57_600: "16 h"}
 REQUESTS = {5: "5", 10: "10", 20: "20", 40: "40", 80: "80"}

@@ -17,8 +17,8 @@ from handler.decisions import pacing
 from handler.documents.document import Look, Wait
 from local.simulator import Action, Clock
 from local.simulator.budget import Budget
-from local.simulator.drawn import KEPT, Traits, draw
-from tests.chaos.cloud import stack
+from local.simulator.random_fleet import KEPT, Traits, draw
+from local.virtual.cloud import stack
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 SERVERS_OF_A_PROJECT = 500

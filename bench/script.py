@@ -5,11 +5,11 @@ from typing import Any
 
 from hcloud import APIException
 
-from bench.world import DrawnWorld
+from bench.world import MeasuredWorld
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.hetzner.api import client_for
-from tests.chaos.truth import OWNER
-from tests.chaos.wire import ENDPOINT
+from local.virtual.truth import OWNER
+from local.virtual.wire import ENDPOINT
 
 SECONDS_BETWEEN = 5
 KEPT = 3
@@ -20,7 +20,7 @@ MOST_PAGES = 100
 class Script:
     """Lists, waits until the server is free, creates, waits for the action, lists, deletes."""
 
-    def __init__(self, world: DrawnWorld, run_id: str) -> None:
+    def __init__(self, world: MeasuredWorld, run_id: str) -> None:
         self.loop, self.run_id = world.loop, run_id
         self.client = client_for(world.token, ENDPOINT)
         self.client._client._session.mount(ENDPOINT, world.wire)

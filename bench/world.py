@@ -1,4 +1,4 @@
-"""A drawn fleet at a simulated Hetzner, an AWS that counts, and one virtual time for both."""
+"""A random fleet at a simulated Hetzner, an AWS that counts, and one virtual time for both."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -10,16 +10,16 @@ from unittest.mock import patch
 from bench.lambdas import MeteredCloud, MeteredWire
 from bench.machine import BilledWalk, Transitions
 from local.simulator import Action
-from local.simulator.drawn import add_drawn_fleet
-from tests.chaos import cloud as chaos_cloud
-from tests.chaos import loop as chaos_loop
-from tests.chaos.process import in_place
-from tests.chaos.stage import FIRST_REQUEST, Stage
+from local.simulator.random_fleet import add_random_fleet
+from local.virtual import cloud as virtual_cloud
+from local.virtual import loop as virtual_loop
+from local.virtual.process import in_place
+from local.virtual.stage import FIRST_REQUEST, Stage
 
 MOST_TURNS = 20_000_000
 
 
-class DrawnWorld(Stage):
+class MeasuredWorld(Stage):
     """So many servers in one project; the same for a seed, whoever plays in it."""
 
     cloud: MeteredCloud
@@ -32,7 +32,7 @@ class DrawnWorld(Stage):
         self.cloud = MeteredCloud(self.loop, self.wire, self.stream("cloud"))
         self.cloud.tokens = tokens
         self.transitions = Transitions()
-        self.fleet = add_drawn_fleet(self.project, seed, servers)
+        self.fleet = add_random_fleet(self.project, seed, servers)
         self.made: dict[int, list[Action]] = {server_id: [] for server_id in self.fleet}
         self._watch_creates()
 
@@ -40,7 +40,7 @@ class DrawnWorld(Stage):
         """One run of ours, until nobody does anything any more."""
         with self._time(), in_place(self.cloud):
             walk = partial(BilledWalk, transitions=self.transitions)
-            with patch.object(chaos_cloud, "Walk", walk):
+            with patch.object(virtual_cloud, "Walk", walk):
                 self.cloud.deliver(event, FIRST_REQUEST)
                 self.loop.run()
 
@@ -52,9 +52,9 @@ class DrawnWorld(Stage):
 
     @contextmanager
     def _time(self) -> Iterator[None]:
-        # A long night at five seconds a turn takes more turns than a night of chaos may. And
+        # A long night at five seconds a turn takes more turns than a random night may. And
         # functions print their metrics, which are for CloudWatch.
-        with patch.object(chaos_loop, "MOST_TURNS", MOST_TURNS), redirect_stdout(io.StringIO()):
+        with patch.object(virtual_loop, "MOST_TURNS", MOST_TURNS), redirect_stdout(io.StringIO()):
             yield
 
     def _watch_creates(self) -> None:

@@ -17,7 +17,7 @@ from deploy.give_token import give_token
 from deploy.settings import Settings
 from deploy.smoke import smoke
 from deploy.trouble import explain
-from local.options import Unusable
+from local.common.variables import Unusable
 
 COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "deploy": bring,

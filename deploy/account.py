@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
 
 from deploy.settings import Settings
-from local.options import Unusable
+from local.common.variables import Unusable
 
 # Gone, or a change set that nobody has carried out.
 NOTHING_THERE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")

@@ -19,7 +19,7 @@ from deploy.parameters import Parameter, check, template_parameters
 from deploy.samconfig import read_samconfig
 from deploy.settings import ROOT, Settings
 from deploy.terminal import agreed, ask, somebody_is_there
-from local.options import Unusable
+from local.common.variables import Unusable
 
 SAM = ROOT / ".venv-sam/bin/sam"
 TEMPLATE = ".aws-sam/build/template.yaml"

@@ -8,7 +8,7 @@ from deploy.bring import sam
 from deploy.give_token import stored_tokens
 from deploy.settings import Settings
 from deploy.terminal import agreed, somebody_is_there
-from local.options import Unusable
+from local.common.variables import Unusable
 
 DELETE_SECONDS = 3600
 GONE_SECONDS = 300

@@ -11,7 +11,7 @@ from hcloud import APIException, Client
 from deploy.account import Account, Stack, command, connect, refuse_unready, stack_in
 from deploy.settings import Settings
 from handler.hetzner.api import client_for
-from local.options import Unusable
+from local.common.variables import Unusable
 
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
 MOST_CHARACTERS = 4096

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from deploy.settings import ROOT
-from local.options import Unusable
+from local.common.variables import Unusable
 
 
 @dataclass(frozen=True, slots=True)

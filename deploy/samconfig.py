@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.options import Unusable
+from local.common.variables import Unusable
 
 
 @dataclass(frozen=True, slots=True)

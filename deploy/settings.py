@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.samconfig import Saved, read_samconfig
-from local.options import Unusable, flag
+from local.common.variables import Unusable, flag
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "hetzner-snapshots"

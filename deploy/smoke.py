@@ -7,7 +7,7 @@ from typing import Any
 from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
 from deploy.give_token import stored_tokens
 from deploy.settings import ROOT, Settings
-from local.options import Unusable
+from local.common.variables import Unusable
 
 EVENT = ROOT / "events/dry-run.json"
 POLL_SECONDS = 1.0

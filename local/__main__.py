@@ -17,12 +17,13 @@ from rich.console import Console
 
 from local.aws import DeployFailed
 from local.commands import Commands
+from local.common.variables import Unusable, flag
+from local.daemon import Daemon
 from local.environment import forget_the_rest
-from local.options import Options, Unusable, event_source, flag
+from local.options import Options, event_source
 from local.run import Interrupted, Refused
 from local.service import Crashed
 from local.show import plain_console
-from local.standing import Standing
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
 def _run(arguments: list[str], environ: dict[str, str], console: Console) -> int:
     build = Path(environ.get("CLOUD_DIR") or "build")
     if arguments[:1] == ["hold"]:
-        Standing(Path(arguments[1])).hold(Options(**json.load(sys.stdin)))
+        Daemon(Path(arguments[1])).hold(Options(**json.load(sys.stdin)))
         return 0
     commands = Commands(console, build)
     yes, real = flag(environ, "YES"), flag(environ, "REAL")

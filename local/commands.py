@@ -12,12 +12,13 @@ from rich.console import Console
 from local.aws import LogTail, deploy, outputs, store_token
 from local.board import Board
 from local.cloud import Cloud, running
+from local.common.variables import Unusable
+from local.daemon import Daemon
 from local.last_screen import print_summary
 from local.logs import readable
-from local.options import Options, Unusable
+from local.options import Options
 from local.run import Interrupted, load_event, start, watch, write_record
 from local.show import Show
-from local.standing import Standing
 
 Check = Callable[[], None]
 NOTHING_UP = "No local cloud is up. `make up` starts one; `make run` does everything at once."
@@ -28,13 +29,13 @@ class Commands:
         self._console = console
         self._record = build / "run.json"
         self._page = build / "run.html"
-        self._standing = Standing(build)
+        self._daemon = Daemon(build)
 
     def run(self, event: str, options: Options, yes: bool) -> int:
         asked = self._event(event)
         self._say_notices(options)
         refuse_unasked(options.api, asked, yes)
-        if self._standing.find():
+        if self._daemon.find():
             self._say("The cloud of `make up` is left alone: this run gets one of its own.")
         try:
             with ExitStack() as stack:
@@ -48,16 +49,16 @@ class Commands:
 
     def up(self, options: Options) -> int:
         self._say_notices(options)
-        if cloud := self._standing.find():
+        if cloud := self._daemon.find():
             self._say(f"The local cloud is up already: {describe(cloud)}.")
             self._say("`make invoke` starts a run on it; `make down` stops it.")
             return 0
         with self._step("Starting the local cloud"):
-            cloud = self._standing.start(options)
+            cloud = self._daemon.start(options)
         try:
             self._deploy(cloud, options.token)
         except BaseException:
-            self._standing.stop()
+            self._daemon.stop()
             self._say("The local cloud is down again, nothing of it is left.")
             raise
         self._say(f"Up: {describe(cloud)}.")
@@ -92,7 +93,7 @@ class Commands:
         return 0
 
     def down(self) -> int:
-        self._say("Down." if self._standing.stop() else "No local cloud is up.")
+        self._say("Down." if self._daemon.stop() else "No local cloud is up.")
         return 0
 
     def _event(self, event: str) -> dict[str, Any]:
@@ -102,9 +103,9 @@ class Commands:
         return load_event(event)
 
     def _cloud(self) -> Cloud:
-        if cloud := self._standing.find():
+        if cloud := self._daemon.find():
             return cloud
-        ended = self._standing.last_words()
+        ended = self._daemon.last_words()
         raise Unusable(
             f"{NOTHING_UP}\nThe last one ended by itself:\n{ended}" if ended else NOTHING_UP
         )

@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from local.board import parse, until
-from local.options import Unusable
+from local.common.variables import Unusable
 from local.show import COLOURS
 
 LEVELS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}

@@ -6,6 +6,8 @@ from fractions import Fraction
 from typing import Literal
 from urllib.parse import urlsplit
 
+from local.common.variables import Unusable, flag
+
 REAL_ENDPOINT = "https://api.hetzner.cloud/v1"
 TOKEN_VARIABLES = ("HCLOUD_TOKEN", "HERTZNER_API_KEY")
 SIMULATED_TOKEN = "simulated-token"
@@ -13,10 +15,6 @@ SIMULATED_TOKEN = "simulated-token"
 SIMULATOR_WAIT_SCALE = 1 / 60
 
 Api = Literal["simulator", "given", "real"]
-
-
-class Unusable(Exception):
-    """What was asked for cannot be done; the text is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +71,6 @@ class Options:
 def event_source(environ: Mapping[str, str]) -> str:
     """A file, or the JSON itself."""
     return environ.get("EVENT") or "events/all.json"
-
-
-def flag(environ: Mapping[str, str], name: str) -> bool:
-    value = environ.get(name, "").strip().lower()
-    if value in ("", "0", "no", "false"):
-        return False
-    if value in ("1", "yes", "true"):
-        return True
-    raise Unusable(f"{name}={environ[name]} is neither 1 nor 0.")
 
 
 def _scale(environ: Mapping[str, str], default: float) -> float:

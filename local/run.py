@@ -13,7 +13,7 @@ from handler.documents.request import EventRefused, parse_event
 from local.aws import LogTail, connection
 from local.board import Board, Verdict, parse
 from local.cloud import Cloud
-from local.options import Unusable
+from local.common.variables import Unusable
 from local.show import Show
 
 POLL_SECONDS = 0.25

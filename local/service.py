@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from local.common.variables import Unusable
 from local.environment import LOOPBACK, clean
-from local.options import Unusable
 
 READY_SECONDS = 30
 

@@ -1,62 +1,32 @@
 """The tests' AWS: moto, with the real definition, our functions behind it, and virtual time.
 
-The only file that knows moto's insides: where a Lambda is invoked, and where a Wait state or a
-Retry waits.
+This file and `virtual_time.py` are the only ones that know moto's insides: here, where a Lambda is
+invoked.
 """
 
-import importlib
 import json
 import logging
 import os
+import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
 import boto3
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
-    WaitFunction,
-)
 
 from local.simulator import Clock
-from tests.template import ACCOUNT, REGION, Stack
-
-# With nothing going on for this long (real seconds), everybody waits: time jumps ahead.
-QUIET_SECONDS = 0.04
-REAL_LIMIT_SECONDS = 50
-FUNCTIONS = (
-    "StartRun",
-    "ListServers",
-    "CreateSnapshot",
-    "CheckSnapshot",
-    "PruneSnapshots",
-    "SummariseRun",
-)
+from local.virtual.functions import Context, handler_of
+from local.virtual.template import ACCOUNT, REGION, Stack
+from tests.virtual_time import VirtualTime, virtual
 
 
 class LambdaDied(Exception):
     """Raised by a test's `after` hook: the function did its work, its answer is lost."""
-
-
-@dataclass
-class Context:
-    """What Lambda hands to a handler."""
-
-    function_name: str
-    aws_request_id: str
-    memory_limit_in_mb: int = 256
-    remaining_ms: int = 120_000
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.remaining_ms
 
 
 @dataclass
@@ -70,7 +40,7 @@ class Invocation:
 class Aws:
     """Deployed functions and state machine; what happened to them."""
 
-    clock: Clock
+    time: VirtualTime
     stack: Stack
     waits: list[int] = field(default_factory=list)
     invocations: list[Invocation] = field(default_factory=list)
@@ -81,9 +51,6 @@ class Aws:
     after: Callable[[str, Any, Any], None] | None = None
     before: Callable[[str, Any], None] | None = None
     _one: threading.RLock = field(default_factory=threading.RLock)
-    _waiting: list[datetime] = field(default_factory=list)
-    _active_at: float = field(default_factory=time.monotonic)
-    _waiters: threading.Condition = field(default_factory=threading.Condition)
     _requests: int = 0
 
     def invoke(self, function: str, event: Any, request_id: str = "") -> Any:
@@ -96,36 +63,17 @@ class Aws:
             request = request_id or f"{self._requests:08x}-0000-4000-8000-000000000000"
             # Lambda names every invocation's trace; what the logger keeps back goes by it.
             os.environ["_X_AMZN_TRACE_ID"] = f"Root=1-{self._requests:08x}-{'0' * 24}"
-            output = self._handler(function)(event, Context(function, request))
+            output = handler_of(function)(event, Context(function, request))
             output = json.loads(json.dumps(output))
             self.invocations.append(Invocation(function, event, output))
-            self._active_at = time.monotonic()
             if self.after:
                 self.after(function, event, output)
             return output
 
-    def _handler(self, function: str) -> Callable[[Any, Context], Any]:
-        handler: Callable[[Any, Context], Any]
-        handler = importlib.import_module(self.stack.module(function)).handler
-        return handler
-
     def wait(self, seconds: float) -> None:
-        """Waits in virtual time: when all that is going on waits too, the earliest goes on."""
+        """A Wait state or a Retry waits."""
         self.waits.append(int(seconds))
-        until = self.clock.now() + timedelta(seconds=seconds)
-        give_up = time.monotonic() + REAL_LIMIT_SECONDS
-        with self._waiters:
-            self._waiting.append(until)
-            self._active_at = time.monotonic()
-            while self.clock.now() < until:
-                assert time.monotonic() < give_up, "virtual time stands still"
-                self._waiters.wait(0.005)
-                quiet = time.monotonic() - self._active_at > QUIET_SECONDS
-                if quiet and until == min(self._waiting) and self.clock.now() < until:
-                    self.clock.advance((until - self.clock.now()).total_seconds())
-            self._waiting.remove(until)
-            self._active_at = time.monotonic()
-            self._waiters.notify_all()
+        self.time.sleep(seconds)
 
     def store_token(self, project: str, token: str, kind: str = "SecureString") -> None:
         name = f"{self.stack.parameters['TokenPath']}/{project}"
@@ -136,17 +84,12 @@ class Aws:
         return self.finish(self.invoke("StartRun", event, request_id))
 
     def finish(self, answer: dict[str, Any]) -> "Night":
+        arns = {started["project"]: started["execution_arn"] for started in answer["executions"]}
+        self.time.pass_until(lambda: self.time.ended.issuperset(arns.values()))
         client = boto3.client("stepfunctions", region_name=REGION)
-        give_up = time.monotonic() + REAL_LIMIT_SECONDS
-        executions = {}
-        for started in answer["executions"]:
-            while True:
-                execution = client.describe_execution(executionArn=started["execution_arn"])
-                if execution["status"] != "RUNNING":
-                    break
-                assert time.monotonic() < give_up, "the execution does not end"
-                time.sleep(0.01)
-            executions[started["project"]] = execution
+        executions = {
+            project: client.describe_execution(executionArn=arn) for project, arn in arns.items()
+        }
         return Night(answer, executions, self.results(answer["run_id"]))
 
     def results(self, run_id: str) -> dict[str, dict[str, Any]]:
@@ -198,7 +141,7 @@ class LogLines(logging.Handler):
 @contextmanager
 def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
     """The stack's state machine and functions in moto, without a token yet."""
-    aws = Aws(clock, stack)
+    aws = Aws(VirtualTime(clock), stack)
 
     def invoked(
         _: Any, name: str, __: Any, body: Any, ___: Any, response_headers: dict[str, str]
@@ -210,11 +153,6 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
             response_headers["x-amz-function-error"] = "Unhandled"
             kind = "Lambda.Unknown" if isinstance(error, LambdaDied) else type(error).__name__
             return json.dumps({"errorMessage": str(error), "errorType": kind}).encode()
-
-    class Waiting:
-        @staticmethod
-        def sleep(seconds: float) -> None:
-            aws.wait(seconds)
 
     environment = {
         "AWS_DEFAULT_REGION": REGION,
@@ -229,12 +167,11 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         patch.dict("os.environ", environment),
         mock_aws(config=config),  # type: ignore[arg-type]
         patch.object(LambdaSimpleBackend, "invoke", invoked),
-        patch.object(
-            WaitFunction, "_wait_interval", lambda _, env, wait_seconds: aws.wait(wait_seconds)
-        ),
-        patch.object(retrier_decl, "time", Waiting),
+        virtual(aws.time, aws.wait),
         _logged(aws.logs),
         patch("handler.snapshot_run.summarise_run.put_metrics", aws.metrics.extend),
+        # The jitter of the waits, the same for every test.
+        patch("random.random", random.Random(1).random),
     ):
         boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
         boto3.client("stepfunctions", region_name=REGION).create_state_machine(

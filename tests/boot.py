@@ -23,7 +23,7 @@ from typing import Any
 
 from local.environment import LOOPBACK
 from local.service import take_port
-from tests.template import ROOT
+from local.virtual.template import ROOT
 
 # What python3.13 on Lambda has: the client of the runtime interface, boto3, and what they need.
 # What boto3 needs besides (urllib3, say) is in the package too, so it has to come from there.

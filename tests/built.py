@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.template import ROOT, Tags
+from local.virtual.template import ROOT, Tags
 
 BUILD = ROOT / ".aws-sam" / "build"
 

@@ -17,8 +17,8 @@ from unittest.mock import patch
 import boto3
 
 from handler.aws import clients, tokens
+from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
 from tests.aws import Aws
-from tests.template import ACCOUNT, REGION, ROOT, Stack
 
 Node = tuple[str, str]  # module and name; "" is what a module does when it is imported
 ON_IMPORT = ""

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from local.simulator import Clock, Project, Simulator, World
+from local.virtual.template import Stack
 from tests.aws import Aws, deployed
 from tests.eventful import Inbox
-from tests.template import Stack
 
 TOKEN = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
 

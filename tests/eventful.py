@@ -7,9 +7,9 @@ import boto3
 
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop
+from local.virtual.template import REGION
 from tests.aws import Aws
 from tests.snapshots import ours
-from tests.template import REGION
 
 ALL_LABELS_OFF = {"hetzner-snapshots/enabled": "false"}
 

@@ -17,8 +17,8 @@ from handler.documents.policy import BadPolicy, parse_policy
 from handler.documents.request import FIELDS, EventRefused, parse_event
 from handler.documents.resources import Server
 from local.simulator import Project, World
+from local.virtual.template import Stack, read_template
 from tests.aws import Aws
-from tests.template import Stack, read_template
 
 LABEL_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9]", re.ASCII)
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)

@@ -17,8 +17,8 @@ from bench.pure import scaled
 from bench.report import BEGIN, END, Report
 from local.simulator import Clock, World
 from local.simulator.__main__ import _parser as simulator_options
-from local.simulator.drawn import KEPT, NIGHTS, add_drawn_fleet, draw
-from tests.chaos.stage import START
+from local.simulator.random_fleet import KEPT, NIGHTS, add_random_fleet, draw
+from local.virtual.stage import START
 
 SERVERS, SEED = 5, 1
 COLD = ColdStart(import_s=0.3, client_s=0.05)
@@ -81,10 +81,10 @@ def test_transitions_are_counted_as_aws_bills_them() -> None:
     assert tasks >= 2 + sample.polls - 1
 
 
-def test_a_drawn_fleet_is_the_beginning_of_a_larger_one_and_has_its_history() -> None:
+def test_a_random_fleet_is_the_beginning_of_a_larger_one_and_has_its_history() -> None:
     assert list(draw(7, 5)) == list(draw(7, 50))[:5]
     project = World(Clock(START)).project("default")
-    fleet = add_drawn_fleet(project, seed=7, count=40)
+    fleet = add_random_fleet(project, seed=7, count=40)
     for server_id, traits in fleet.items():
         images = [i for i in project.images.values() if i.created_from == {
             "id": server_id, "name": project.servers[server_id].name}]  # fmt: skip
@@ -145,8 +145,8 @@ def test_the_report_writes_figures_page_and_the_same_pictures_again(
     assert first[0] != first[1]
 
 
-def test_the_simulator_process_takes_a_drawn_fleet() -> None:
-    assert simulator_options().parse_args(["--fleet", "drawn:100"]).fleet == "drawn:100"
-    for bad in ("drawn:", "drawn:x", "drown:5"):
+def test_the_simulator_process_takes_a_random_fleet() -> None:
+    assert simulator_options().parse_args(["--fleet", "random:100"]).fleet == "random:100"
+    for bad in ("random:", "random:x", "drown:5"):
         with pytest.raises(SystemExit):
             simulator_options().parse_args(["--fleet", bad])

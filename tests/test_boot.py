@@ -19,9 +19,9 @@ import pytest
 from local.environment import LOOPBACK
 from local.service import Service, take_port
 from local.simulator import Clock, Project, Simulator, World
+from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
 from tests.boot import Report, booted, emulator, lambdas_python
 from tests.built import Function, make_build
-from tests.template import ACCOUNT, REGION, ROOT, Stack
 
 TOKEN = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
 # An access key that is an account's number makes that the account on the local AWS.

@@ -14,16 +14,16 @@ from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.run import BATCH
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import Call, drop, hook, html, status
+from local.virtual.cloud import Execution, Fate
+from local.virtual.machine import Failed, Walk
+from local.virtual.stage import Stage
+from local.virtual.template import Stack
 from tests.aws import deployed
 from tests.chaos.bad_answers import CREATE
 from tests.chaos.check import check
-from tests.chaos.cloud import Execution, Fate
 from tests.chaos.invariants import broken
-from tests.chaos.machine import Failed, Walk
-from tests.chaos.stage import Stage
 from tests.conftest import TOKEN
 from tests.snapshots import available, ours
-from tests.template import Stack
 
 NIGHTS, AT_ONCE, FIRST = 500, 50, 1
 SCHEDULED = {"scheduled_time": "2026-11-21T02:00:00Z"}

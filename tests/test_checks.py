@@ -12,9 +12,9 @@ from packaging.utils import canonicalize_name
 from checks.audit import Audit
 from checks.contents import described, environment
 from checks.translate import translated
-from tests.aws import FUNCTIONS
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import ROOT
 from tests.built import make_build
-from tests.template import ROOT
 
 
 def package(**more: Any) -> dict[str, Any]:

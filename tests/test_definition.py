@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from checks.translate import translated
-from tests.template import ROOT, Stack
+from local.virtual.template import ROOT, Stack
 
 RULE = "E3601"
 OURS = "ours"

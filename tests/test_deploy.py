@@ -18,13 +18,13 @@ from deploy.__main__ import main
 from deploy.give_token import NO_IMAGE, may_write, seen_with
 from deploy.parameters import check, template_parameters
 from handler.hetzner.api import client_for
+from local.common.variables import Unusable
 from local.environment import clean
-from local.options import Unusable
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import Effect, drop, html, status
+from local.virtual.template import ROOT, read_template
 from tests.aws import Aws
 from tests.conftest import TOKEN
-from tests.template import ROOT, read_template
 
 REGION = "eu-central-1"
 Stacks = dict[tuple[str, str], dict[str, Any]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.template import ROOT
+from local.virtual.template import ROOT
 
 DOCUMENTS = sorted(
     path

@@ -13,8 +13,8 @@ from handler.documents.labels import LABEL_ENABLED, LABEL_SERVER_ID
 from handler.documents.resources import Server, Snapshot
 from handler.documents.survey import Survey
 from handler.report import metrics
+from local.virtual.template import Stack
 from tests.cloudwatch import hours, in_alarm, points
-from tests.template import Stack
 from tests.test_hetzner import RUN
 
 BEGIN = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from local.common.variables import Unusable
 from local.logs import readable
-from local.options import Unusable
 
 RUN = "20261121T020000Z"
 

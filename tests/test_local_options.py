@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from local.common.variables import Unusable
 from local.environment import clean
-from local.options import REAL_ENDPOINT, Options, Unusable
+from local.options import REAL_ENDPOINT, Options
 from local.service import take_port
 
 TOKEN = "a-real-token"

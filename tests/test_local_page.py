@@ -14,10 +14,10 @@ from local.picture import ordered
 from local.simulator import Clock, Fault, Simulator, World
 from local.simulator.faults import status
 from local.timeline import Timeline, timeline
+from local.virtual.template import Stack
 from tests.aws import deployed
 from tests.conftest import TOKEN
 from tests.snapshots import ours
-from tests.template import Stack
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 EVIL = '<script src="//evil.example">1</script>&$x$'

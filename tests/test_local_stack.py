@@ -22,12 +22,12 @@ from local.aws import STACK, LogTail, connection, deploy, outputs
 from local.board import Board
 from local.cloud import Cloud
 from local.commands import Commands
+from local.daemon import Daemon
 from local.environment import clean
 from local.run import start, watch, write_record
 from local.show import Show, plain_console
 from local.simulator import Clock, Fault, Simulator, World
 from local.simulator.faults import status
-from local.standing import Standing
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "this-token-must-not-be-found-anywhere"
@@ -148,7 +148,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     subprocess.run(["make", "build"], cwd=ROOT, env=plain, check=True, timeout=200)
     started = cli(build, "up")
     try:
-        cloud = Standing(build).find()
+        cloud = Daemon(build).find()
         assert started.returncode == 0 and cloud, started.stdout
         yield Up(build, cloud, started.stdout)
     finally:
@@ -310,14 +310,14 @@ def test_another_hetzner_api_is_used_as_given_and_nothing_is_asked(up: Up) -> No
     assert "nothing of it is left" in done.stdout
     assert [row["server"] for row in up.record()["servers"]] == ["mail-1"]
     assert list(up.snapshots(up.record()["run_id"])) == ["mail-1"]
-    assert Standing(up.build).find() == up.cloud
+    assert Daemon(up.build).find() == up.cloud
 
 
 def test_starting_it_twice_says_so_and_changes_nothing(up: Up) -> None:
     again = up.make("up")
     assert again.returncode == 0
     assert f"up already: AWS at {up.cloud.aws}" in again.stdout
-    assert Standing(up.build).find() == up.cloud
+    assert Daemon(up.build).find() == up.cloud
 
 
 def test_a_run_of_its_own_can_be_interrupted_and_leaves_nothing(up: Up) -> None:
@@ -334,7 +334,7 @@ def test_a_run_of_its_own_can_be_interrupted_and_leaves_nothing(up: Up) -> None:
         run.wait(timeout=20)
     assert run.returncode == 128 + signal.SIGINT
     assert "left alone" in said and "nothing of it is left" in said and "SIGINT" in said
-    assert Standing(up.build).find() == up.cloud
+    assert Daemon(up.build).find() == up.cloud
 
 
 @pytest.fixture(scope="module")

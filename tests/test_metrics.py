@@ -8,10 +8,10 @@ import pytest
 from handler.report import metrics
 from local.simulator import Fault, Project, World
 from local.simulator.faults import html
+from local.virtual.template import Stack
 from tests.aws import Aws
 from tests.cloudwatch import Series, in_alarm, points, series_of, series_of_widget, widgets
 from tests.eventful import eventful_night
-from tests.template import Stack
 from tests.test_hetzner import RUN
 
 SERVICE = frozenset({"service"})

@@ -13,11 +13,11 @@ from moto.events.models import EventPattern
 from handler.documents.run import MOST_ATTENTION
 from handler.report.links import CONSOLES, execution_link, log_link
 from local.simulator import Project, Simulator, World
+from local.virtual.template import ROOT, Stack
 from tests.aws import Aws, deployed
 from tests.cloudwatch import widgets
 from tests.conftest import TOKEN
 from tests.eventful import Inbox, eventful_night
-from tests.template import ROOT, Stack
 
 
 def test_who_has_to_be_told_is_told_what_to_do(

@@ -10,12 +10,12 @@ import pytest
 
 from local.simulator import Fault, Project, World
 from local.simulator.faults import html
+from local.virtual.template import Stack
 from tests.aws import Aws
 from tests.cloudwatch import widgets
 from tests.conftest import TOKEN
 from tests.eventful import eventful_night
 from tests.snapshots import available, ours
-from tests.template import Stack
 
 
 def test_a_server_that_is_skipped_night_after_night_is_named_as_overdue(

@@ -22,10 +22,10 @@ from handler.report.metrics import NAMESPACE
 from handler.report.summary import Verdict, summary_line
 from local.logs import readable
 from local.simulator import Project
+from local.virtual.template import ROOT, Stack, read_template
 from tests.aws import Aws
 from tests.cloudwatch import series_of_widget, widgets
 from tests.snapshots import ours
-from tests.template import ROOT, Stack, read_template
 from tests.test_hetzner import RUN
 
 TEXT = (ROOT / "docs" / "operating.md").read_text()

@@ -23,9 +23,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from local.package import write_zip
-from tests.aws import FUNCTIONS
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import ROOT
 from tests.built import functions, make_build
-from tests.template import ROOT
 
 LARGEST_ZIP = 4_000_000
 LAMBDAS_PYTHON = "3.13"

@@ -16,10 +16,11 @@ import pytest
 
 from checks.translate import translated
 from local.simulator import Clock, Simulator, World
-from tests.aws import FUNCTIONS, deployed
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
+from tests.aws import deployed
 from tests.calls import actions_in_code, recorded, unrecognised
 from tests.conftest import TOKEN
-from tests.template import ACCOUNT, REGION, ROOT, Stack
 from tests.test_structure import all_states
 
 Pairs = set[tuple[str, str]]  # IAM action and resource

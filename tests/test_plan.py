@@ -11,8 +11,8 @@ import pytest
 
 from handler.documents.policy import parse_policy
 from local.plan import YEAR, Unplannable, main, planned
+from local.virtual.template import ROOT
 from tests import restic
-from tests.template import ROOT
 
 DOC = (ROOT / "docs" / "retention.md").read_text()
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from checks.release import version
-from tests.template import ROOT, read_template
+from local.virtual.template import ROOT, read_template
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LOCKED = sorted((ROOT / "requirements").glob("*.txt"))

@@ -1,7 +1,6 @@
 """What is deleted, and above all what is not: whole runs, and what Hetzner holds afterwards."""
 
 import json
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -487,9 +486,7 @@ def test_what_a_run_that_is_going_on_has_made_is_not_pruned_by_a_later_one(
     first, slow = project.add_server("sg5"), project.add_server("slow")
     project.snapshot_seconds |= {first.id: 30, slow.id: 3600}
     earlier = aws.invoke("StartRun", {"run_id": "earlier"})
-    give_up = time.monotonic() + 20
-    while "sg5: available" not in aws.messages() and time.monotonic() < give_up:
-        time.sleep(0.01)
+    aws.time.pass_until(lambda: "sg5: available" in aws.messages())
     later = aws.run({"servers": ["sg5"], "retention": "last1"})
     kept = available(project, "earlier")["sg5"]
     assert later.verdict() == "Completed"

@@ -18,9 +18,9 @@ from handler.aws.settings import RunSettings
 from handler.decisions import pacing
 from handler.decisions.pacing import Budget
 from handler.documents.document import Look, Wait
-from tests import template as cloudformation
-from tests.aws import FUNCTIONS
-from tests.template import REGION, ROOT, Stack
+from local.virtual import template as cloudformation
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import REGION, ROOT, Stack
 from tests.test_structure import all_states
 
 STACK_NAME = "s" * 128

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.chaos.cloud import Execution
-from tests.chaos.stage import Stage
-from tests.chaos.wire import ENDPOINT
-from tests.template import Stack
+from local.virtual.cloud import Execution
+from local.virtual.stage import Stage
+from local.virtual.template import Stack
+from local.virtual.wire import ENDPOINT
 
 
 class Fleet(Stage):
@@ -37,8 +37,8 @@ class Fleet(Stage):
         self.wire._serve = noting  # type: ignore[method-assign]
 
     def night(self, monkeypatch: pytest.MonkeyPatch) -> Execution:
-        monkeypatch.setattr("tests.chaos.cloud.stack", lambda: _stack(self.floor))
-        monkeypatch.setattr("tests.chaos.process.stack", lambda: _stack(self.floor))
+        monkeypatch.setattr("local.virtual.cloud.stack", lambda: _stack(self.floor))
+        monkeypatch.setattr("local.virtual.process.stack", lambda: _stack(self.floor))
         self.play({})
         [execution] = self.cloud.executions.values()
         made = [i for i in self.project.images.values() if i.id in self.truth.created]

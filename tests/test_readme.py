@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from handler.documents.request import FIELDS
-from tests.template import ROOT, read_template
+from local.virtual.template import ROOT, read_template
 
 README = (ROOT / "README.md").read_text()
 

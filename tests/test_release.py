@@ -18,9 +18,9 @@ from local.environment import clean
 from local.options import Options
 from local.package import write_zip
 from local.simulator import Clock, Simulator, World
+from local.virtual.template import ROOT
 from tests.built import make_build
 from tests.conftest import TOKEN
-from tests.template import ROOT
 
 SCALE = 60
 CHANGELOG = """# Changelog

@@ -886,7 +886,7 @@ def start(ready: Path, *options: str, parent: str = "") -> subprocess.Popen[byte
 
 
 def wait_until(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while not condition():
         assert time.monotonic() < deadline, f"{what} took too long"
         time.sleep(0.02)
@@ -915,7 +915,7 @@ def test_the_process_serves_the_default_fleet_and_ends_with_a_signal(
             servers = session.get(f"{told['url']}/servers", headers=headers, timeout=5).json()
             state = session.get(f"{told['url'].removesuffix('/v1')}/_sim/state", timeout=5).json()
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=40)
     assert (process.returncode, output) == (0, b"")
     assert not ready.exists()
 
@@ -941,7 +941,7 @@ def test_the_process_ends_with_its_parent_unless_detached(
         wait_until(ready.exists, "the start")
         pid = json.loads(ready.read_text())["pid"]
         go.touch()
-        shell.wait(timeout=10)
+        shell.wait(timeout=40)
         if survives:
             time.sleep(0.8)
             assert is_alive(pid)
@@ -952,7 +952,7 @@ def test_the_process_ends_with_its_parent_unless_detached(
 def test_a_busy_port_is_named(simulator: Simulator, tmp_path: Path) -> None:
     port = simulator.url.removesuffix("/v1").rpartition(":")[2]
     with start(tmp_path / "ready.json", "--port", port) as process:
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=40)
     assert process.returncode == 1
     assert output.decode() == f"simulator: port {port}: Address already in use\n"
     assert not (tmp_path / "ready.json").exists()

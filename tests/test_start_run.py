@@ -11,9 +11,9 @@ from handler.documents.request import FIELDS, EventRefused, parse_event
 from handler.triggers.projects import NoProjects
 from handler.triggers.start_run import NotAllStarted
 from local.simulator import Project, World
+from local.virtual.template import REGION, ROOT
 from tests.aws import Aws
 from tests.conftest import TOKEN
-from tests.template import REGION, ROOT
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 ENVELOPE = {

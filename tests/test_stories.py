@@ -11,10 +11,10 @@ import pytest
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_NAME
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop, hook, html, status
+from local.virtual.template import REGION, Stack
 from tests.aws import Aws, LambdaDied
 from tests.conftest import TOKEN
 from tests.snapshots import available, ours, writes
-from tests.template import REGION, Stack
 
 CREATE = r"/servers/\d+/actions/create_image"
 

@@ -27,8 +27,8 @@ from handler.documents.run import (
     Selection,
     Totals,
 )
-from tests.aws import FUNCTIONS
-from tests.template import ROOT, Stack
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import ROOT, Stack
 
 HANDLER = ROOT / "handler"
 STATE_BYTES = 262_144

@@ -7,8 +7,8 @@ import pytest
 from handler.aws.settings import ApiSettings, RunSettings, SummarySettings
 from handler.documents.request import Request
 from handler.triggers.start_run import first_document
-from tests.aws import FUNCTIONS
-from tests.template import Stack
+from local.virtual.functions import FUNCTIONS
+from local.virtual.template import Stack
 
 CHANGED = {
     "Schedule": "cron(30 4 * * ? *)",

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local.simulator.clock import Clock
-from local.simulator.drawn import add_drawn_fleet
 from local.simulator.fleet import add_default_fleet, add_plain_fleet
+from local.simulator.random_fleet import add_random_fleet
 from local.simulator.server import Simulator
 from local.simulator.world import World
 
@@ -29,9 +29,9 @@ def main() -> int:
     kind, _, count = arguments.fleet.rpartition(":")
     if arguments.fleet == "default":
         project = add_default_fleet(world)
-    elif kind == "drawn":
+    elif kind == "random":
         project = world.project("default")
-        add_drawn_fleet(project, arguments.seed, int(count))
+        add_random_fleet(project, arguments.seed, int(count))
     else:
         project = add_plain_fleet(world, int(count))
     project.add_token(os.environ.get("SIMULATOR_TOKEN", "simulated-token"))
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fleet",
         type=_fleet,
         default="default",
-        help="default, a number of plain servers, or drawn:100 (as the benchmark's, by the seed)",
+        help="default, a number of plain servers, or random:100 (as the benchmark's, by the seed)",
     )
     parser.add_argument("--seed", type=int, default=1, help="of durations and sizes")
     parser.add_argument("--ready-file", type=Path, help="gets url and pid once it is listening")
@@ -75,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fleet(text: str) -> str:
-    if text != "default" and not text.removeprefix("drawn:").isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither default nor 100 nor drawn:100")
+    if text != "default" and not text.removeprefix("random:").isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither default nor 100 nor random:100")
     return text
 
 

@@ -5,8 +5,6 @@ None to carry on. With `when="before"` an answer means that the request is never
 with `when="after"` that it was, and the client hears something else.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import re
@@ -14,20 +12,18 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from flask import Request, Response
 
-if TYPE_CHECKING:
-    from local.simulator.project import Project
-    from local.simulator.world import World
+from local.simulator.project import Project, Surroundings
 
 When = Literal["before", "after"]
 
 
 @dataclass(frozen=True)
 class Call:
-    world: World
+    world: Surroundings
     project: Project | None
     request: Request
     response: Response | None  # None before the request is carried out.
@@ -159,7 +155,7 @@ def slow(seconds: float) -> Effect:
     return effect
 
 
-def hook(function: Callable[[World, Project | None, Request], object]) -> Effect:
+def hook(function: Callable[[Surroundings, Project | None, Request], object]) -> Effect:
     """Whatever the function does to the world, between two requests of the client."""
 
     def effect(call: Call) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
+import threading
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from local.simulator.budget import Budget
 from local.simulator.catalog import LOCATIONS, SERVER_TYPES, SYSTEM_IMAGES
+from local.simulator.clock import Clock
 from local.simulator.model import (
     Action,
     FailedImage,
@@ -19,19 +22,36 @@ from local.simulator.model import (
     Server,
 )
 
-if TYPE_CHECKING:
-    from local.simulator.world import World
-
 MEDIAN_SNAPSHOT_SECONDS = 150.0
 P95_SNAPSHOT_SECONDS = 600.0
 # 1.645 standard deviations from the median to the 95th percentile.
 _SIGMA = math.log(P95_SNAPSHOT_SECONDS / MEDIAN_SNAPSHOT_SECONDS) / 1.645
 
 
+class Surroundings(Protocol):
+    """What projects, and faults, need of the world around them: world.py has the one there is."""
+
+    clock: Clock
+    rng: random.Random
+    lock: threading.RLock
+    closing: threading.Event
+    create_image_locks: bool
+    image_visible_after_seconds: float
+    progress: ProgressStyle
+
+    def next_id(self, kind: str) -> int: ...
+
+    def settle(self) -> None: ...
+
+    def add_token(self, token: str, project: Project, *, read_only: bool) -> None: ...
+
+    def revoke_token(self, token: str) -> None: ...
+
+
 class Project:
     """Made by `World.project`. `servers`, `images` and `actions` may be changed at will."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: Surroundings, name: str) -> None:
         self.world = world
         self.name = name
         self.budget = Budget(world.clock)

@@ -22,7 +22,7 @@ from local.simulator.faults import (
 from tests.chaos.troubles import Mild, Troubles
 
 if TYPE_CHECKING:
-    from tests.chaos.stage import Stage
+    from local.virtual.stage import Stage
 
 TROUBLES = Troubles()
 

@@ -9,11 +9,11 @@ from flask import Response
 
 from local.simulator import Fault
 from local.simulator.faults import Call, Effect
-from tests.chaos.cloud import Fate
+from local.virtual.cloud import Fate
 from tests.chaos.troubles import Mild, Troubles
 
 if TYPE_CHECKING:
-    from tests.chaos.stage import Stage
+    from local.virtual.stage import Stage
 
 TROUBLES = Troubles()
 

@@ -15,7 +15,7 @@ from local.simulator.faults import hook, status
 from tests.chaos.troubles import Mild, Troubles
 
 if TYPE_CHECKING:
-    from tests.chaos.stage import Stage
+    from local.virtual.stage import Stage
 
 TROUBLES = Troubles()
 

@@ -14,9 +14,9 @@ from handler.decisions.retention import plan
 from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.hetzner.api import PER_PAGE
-from tests.chaos.cloud import Invocation
-from tests.chaos.stage import Stage
-from tests.chaos.truth import Deletion, is_ours
+from local.virtual.cloud import Invocation
+from local.virtual.stage import Stage
+from local.virtual.truth import Deletion, is_ours
 from tests.chaos.verdicts import untrue
 
 ONE_MORE_LOOK_SECONDS = 216

@@ -7,8 +7,8 @@ from typing import Any
 
 from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_RETENTION
 from local.simulator import Server
+from local.virtual.stage import FIRST_REQUEST, START, Stage
 from tests.chaos import bad_answers, bad_aws, bad_luck
-from tests.chaos.stage import FIRST_REQUEST, START, Stage
 from tests.chaos.troubles import Mild, Trouble
 
 # Drawn by their place in this list: its order is part of every seed.

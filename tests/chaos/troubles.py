@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.chaos.stage import Stage
+    from local.virtual.stage import Stage
 
 
 class Mild(str):

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tests.chaos.cloud import Execution, Invocation
-from tests.chaos.stage import Stage
+from local.virtual.cloud import Execution, Invocation
+from local.virtual.stage import Stage
 
 PRUNE_MINUTES = 60
 # What Step Functions' own retries may add to a child's time: 5 of up to 600 s, and throttling.

@@ -1,4 +1,4 @@
-"""What really happened at Hetzner, kept beside the simulator: not what any answer said."""
+"""What really happened at Hetzner, whatever its answers said; recorded beside the simulator."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -14,8 +14,8 @@ from handler.documents.labels import (
     LABEL_SERVER_ID,
 )
 from local.simulator import Image, Project
-from tests.chaos.cloud import Cloud, Execution, Invocation
-from tests.chaos.loop import Loop
+from local.virtual.cloud import Cloud, Execution, Invocation
+from local.virtual.loop import Loop
 
 OWNER = "hetzner-snapshots"
 
@@ -105,7 +105,7 @@ def is_ours(image: Image, server_id: int | None = None) -> bool:
 
 
 def watch(cloud: Cloud, truths: dict[str, Truth]) -> None:
-    """Note with each look of a function what it should have seen, with each child its truth."""
+    """Record what each listing should have shown, and what images there are as a child ends."""
 
     def observe(method: str, path: str) -> None:
         invocation = cloud.loop.current.context

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from local.aws import ROOT
 from local.cloud import Cloud, running
-from local.options import Options, Unusable
+from local.common.variables import Unusable
+from local.options import Options
 from local.service import Crashed, remove
 
 START_SECONDS = 60
@@ -26,7 +27,7 @@ STOP_SECONDS = 60
 CHECK_SECONDS = 0.5
 
 
-class Standing:
+class Daemon:
     """The cloud whose state is in `build`."""
 
     def __init__(self, build: Path) -> None:

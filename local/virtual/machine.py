@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos.loop import Loop, Task
+from local.virtual.loop import Loop, Task
 
 PAYLOAD_BYTES = 262_144
 HISTORY = 25_000  # Events of one execution, or of one child.

@@ -14,31 +14,31 @@ from typing import Any
 import pytest
 
 from local.cloud import Cloud
+from local.daemon import Daemon
 from local.ministack import FUNCTIONS_AT_ONCE, limit_functions
 from local.options import Options
 from local.service import Crashed
-from local.standing import Standing
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def standing(tmp_path: Path) -> Iterator[Standing]:
-    standing = Standing(tmp_path)
-    yield standing
-    standing.stop()
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path)
+    yield daemon
+    daemon.stop()
 
 
-def started(standing: Standing) -> Cloud:
-    return standing.start(Options.from_env({}))
+def started(daemon: Daemon) -> Cloud:
+    return daemon.start(Options.from_env({}))
 
 
-def holder(standing: Standing) -> int:
-    return int((standing.build / "cloud.lock").read_text())
+def holder(daemon: Daemon) -> int:
+    return int((daemon.build / "cloud.lock").read_text())
 
 
 def becomes_true(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if condition():
             return True
@@ -61,55 +61,57 @@ def gone(cloud: Cloud) -> bool:
     return not Path(cloud.folder).exists() and not processes(cloud.folder)
 
 
-def test_it_is_found_while_it_is_up_and_not_afterwards(standing: Standing) -> None:
-    cloud = started(standing)
-    assert standing.find() == cloud
-    assert standing.stop() is True
-    assert standing.find() is None
+def test_it_is_found_while_it_is_up_and_not_afterwards(daemon: Daemon) -> None:
+    cloud = started(daemon)
+    assert daemon.find() == cloud
+    assert daemon.stop() is True
+    assert daemon.find() is None
     assert gone(cloud)
-    assert standing.stop() is False
-    assert {path.name for path in standing.build.iterdir()} <= {"cloud.lock"}
+    assert daemon.stop() is False
+    assert {path.name for path in daemon.build.iterdir()} <= {"cloud.lock"}
 
 
 def test_after_a_crash_of_its_holder_everything_goes_and_the_state_is_cleared(
-    standing: Standing,
+    daemon: Daemon,
 ) -> None:
-    cloud = started(standing)
-    os.kill(holder(standing), signal.SIGKILL)
+    cloud = started(daemon)
+    os.kill(holder(daemon), signal.SIGKILL)
     assert becomes_true(lambda: gone(cloud))
-    assert (standing.build / "cloud.json").exists()
-    assert standing.find() is None
-    assert not (standing.build / "cloud.json").exists()
-    assert started(standing).folder != cloud.folder
+    assert (daemon.build / "cloud.json").exists()
+    assert daemon.find() is None
+    assert not (daemon.build / "cloud.json").exists()
+    assert started(daemon).folder != cloud.folder
 
 
-def test_when_a_part_of_it_dies_the_rest_goes_too_and_says_why(standing: Standing) -> None:
-    cloud = started(standing)
+def test_when_a_part_of_it_dies_the_rest_goes_too_and_says_why(daemon: Daemon) -> None:
+    cloud = started(daemon)
     (simulator,) = processes(f"{cloud.folder}/simulator.json")
     os.kill(simulator, signal.SIGKILL)
-    assert becomes_true(lambda: standing.find() is None)
+    assert becomes_true(lambda: daemon.find() is None)
     assert becomes_true(lambda: gone(cloud))
-    assert "simulator ended by itself" in standing.last_words()
+    assert "simulator ended by itself" in daemon.last_words()
 
 
-def test_what_keeps_it_from_starting_is_said(standing: Standing) -> None:
+def test_what_keeps_it_from_starting_is_said(daemon: Daemon) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         with pytest.raises(Crashed, match=f"Port {port} cannot be used"):
-            standing.start(Options.from_env({"AWS_PORT": str(port)}))
-    assert standing.find() is None
+            daemon.start(Options.from_env({"AWS_PORT": str(port)}))
+    assert daemon.find() is None
 
 
 def test_only_so_many_functions_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     lambda_svc = pytest.importorskip("ministack.services.lambda_svc")
     running, most, lock = 0, 0, threading.Lock()
+    as_many_as_may = threading.Barrier(FUNCTIONS_AT_ONCE)
 
     def execute(*arguments: Any) -> Any:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.02)
+        as_many_as_may.wait(timeout=30)
+        time.sleep(0.02)  # For one more than may to come in.
         with lock:
             running -= 1
         return arguments
@@ -123,7 +125,7 @@ def test_only_so_many_functions_run_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=40)
     assert most == FUNCTIONS_AT_ONCE
 
 

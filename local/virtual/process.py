@@ -1,4 +1,4 @@
-"""The one process in which all functions run here, with a cloud put around it."""
+"""Runs all functions in this one process, with the virtual AWS in place of the real one."""
 
 import logging
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from handler.aws.logs import logger
 from handler.hetzner.api import client_for
 from handler.snapshot_run import summarise_run
 from handler.triggers import start_run
-from tests.aws import FUNCTIONS
-from tests.chaos.cloud import Cloud, stack
-from tests.chaos.wire import ENDPOINT
+from local.virtual.cloud import Cloud, stack
+from local.virtual.functions import FUNCTIONS
+from local.virtual.wire import ENDPOINT
 
 
 class _Lines(logging.Handler):
-    """Keeps each line with the invocation that wrote it."""
+    """Keeps each log line with the invocation that wrote it."""
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def in_place(cloud: Cloud) -> Iterator[None]:
-    """The handlers' process with this cloud around it."""
+    """Meanwhile the handlers find this cloud where they look for AWS, Hetzner, clock and chance."""
 
     def connect(token: str, endpoint: str) -> Any:
         client = client_for(token, endpoint)
@@ -57,7 +57,7 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         return lambda: setattr(formatter, "log_format", kept)
 
     cloud.loop.keep = keep
-    environment = {"AWS_DEFAULT_REGION": "eu-central-1", "POWERTOOLS_SERVICE_NAME": "chaos"}
+    environment = {"AWS_DEFAULT_REGION": "eu-central-1", "POWERTOOLS_SERVICE_NAME": "virtual"}
     for function in FUNCTIONS:
         environment |= stack().environment(function)
     for cached in (

@@ -1,4 +1,4 @@
-"""A fleet drawn from a seed, to measure with: what takes how long, who is locked, who is new.
+"""A random fleet to measure with: how long snapshots take, who is locked, who has no history.
 
 Everything about a server comes from a stream of its own, so that the first ten servers of a fleet
 of a hundred are the fleet of ten.
@@ -50,7 +50,7 @@ def draw(seed: int, count: int) -> Iterator[Traits]:
         )
 
 
-def add_drawn_fleet(project: Project, seed: int, count: int) -> dict[int, Traits]:
+def add_random_fleet(project: Project, seed: int, count: int) -> dict[int, Traits]:
     """So many servers, by id; those with a history have its actions and its last snapshots."""
     width = max(3, len(str(count)))
     fleet = {}

@@ -16,7 +16,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from local.simulator import World
 from local.simulator.app import create_app
 from local.simulator.faults import DROPPED
-from tests.chaos.loop import Loop
+from local.virtual.loop import Loop
 
 ENDPOINT = "http://hetzner.invalid/v1"
 

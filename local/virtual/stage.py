@@ -12,12 +12,12 @@ from handler.documents.labels import (
     LABEL_SERVER_NAME,
 )
 from local.simulator import Clock, Image, Project, Server, World
-from tests.chaos.cloud import Cloud, stack
-from tests.chaos.loop import Loop
-from tests.chaos.machine import Failed
-from tests.chaos.process import in_place
-from tests.chaos.truth import OWNER, Truth, watch
-from tests.chaos.wire import Wire
+from local.virtual.cloud import Cloud, stack
+from local.virtual.loop import Loop
+from local.virtual.machine import Failed
+from local.virtual.process import in_place
+from local.virtual.truth import OWNER, Truth, watch
+from local.virtual.wire import Wire
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 FIRST_REQUEST = "aaaaaaaa-0000-4000-8000-000000000000"
@@ -64,7 +64,7 @@ class Stage:
         return project
 
     def play(self, *events: dict[str, Any]) -> None:
-        """Deliver these events at once, then all that is arranged, until nobody does anything."""
+        """Deliver these events at once; play them and all that is arranged, to the end."""
         for truth in self.truths.values():
             truth.begin()
         watch(self.cloud, self.truths)

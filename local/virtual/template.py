@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 PSEUDO = {
     "AWS::StackName": "hetzner-snapshots",
@@ -150,7 +150,7 @@ class Stack:
         """The state machine's definition with its substitutions, as Step Functions gets it."""
         properties = self.resource("SnapshotRun")["Properties"]
         text = ROOT / self.template["Resources"]["SnapshotRun"]["Properties"]["DefinitionUri"]
-        definition = text.read_text()
+        definition: str = text.read_text()
         for name, value in properties["DefinitionSubstitutions"].items():
             definition = definition.replace(f"${{{name}}}", value)
         assert "${" not in definition

@@ -1,6 +1,5 @@
-"""AWS as far as a run meets it: Lambda, StartExecution and SSM, with what goes wrong there."""
+"""The parts of AWS that a run uses: Lambda, StartExecution and SSM, and what can go wrong there."""
 
-import importlib
 import json
 import random
 import re
@@ -13,18 +12,18 @@ from typing import Any, NoReturn
 from botocore.exceptions import ClientError
 
 from handler.aws import tokens
-from tests.aws import Context
-from tests.chaos.loop import Loop, Task
-from tests.chaos.machine import Failed, Stopped, Walk
-from tests.chaos.wire import ENDPOINT, Wire
-from tests.template import Stack
+from local.virtual.functions import Context, handler_of
+from local.virtual.loop import Loop, Task
+from local.virtual.machine import Failed, Stopped, Walk
+from local.virtual.template import Stack
+from local.virtual.wire import ENDPOINT, Wire
 
 # What functions may raise: refusals of StartRun, and the bug that a fate put there.
 EXPECTED = ("EventRefused", "NoProjects", "NotAllStarted", "ClientError", "ZeroDivisionError")
 
 
 class Killed(BaseException):
-    """The function's process ends here; nothing of it runs on, no answer is given."""
+    """The function's process ends at this point and gives no answer."""
 
 
 class ExecutionAlreadyExists(Exception):
@@ -98,7 +97,7 @@ def definition() -> dict[str, Any]:
 
 
 class Cloud:
-    """One account with the stack deployed, tokens stored, and fates waiting to strike."""
+    """One account with the stack deployed, its tokens, and the fates of coming invocations."""
 
     def __init__(self, loop: Loop, wire: Wire, rng: random.Random) -> None:
         self.loop, self.wire, self.rng = loop, wire, rng
@@ -165,7 +164,7 @@ class Cloud:
             task.context = outer
 
     def pause(self, seconds: float) -> None:
-        """Time passes inside a function; it may not live to see the end of it."""
+        """Time passes inside a function; raises Killed if the function ends meanwhile."""
         self.loop.sleep(seconds)
         invocation = self.loop.current.context
         invocation.pauses += 1
@@ -205,12 +204,9 @@ class Cloud:
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
-        module = stack().module(invocation.function)
         event = json.loads(json.dumps(invocation.event))
         try:
-            output = importlib.import_module(module).handler(
-                event, Here(invocation.function, request_id)
-            )
+            output = handler_of(invocation.function)(event, Here(invocation.function, request_id))
             invocation.output = json.loads(json.dumps(output))
         except Killed as killed:
             raise Failed(str(killed)) from None

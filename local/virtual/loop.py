@@ -28,8 +28,8 @@ class Task:
         self.result: Any = None
         self.error: BaseException | None = None
         self.waiting: list[Task] = []
-        self.ticket = 0  # Of its latest place in the queue; older ones are void.
-        self.context: Any = None  # Whatever it carries; handed on to the tasks it spawns.
+        self.ticket = 0  # Counts its places in the queue; only the latest one is valid.
+        self.context: Any = None  # Set by its user; tasks that it spawns get the same.
 
 
 class Loop:
@@ -40,9 +40,10 @@ class Loop:
         self.start = clock.now()
         self.turns = 0
         self.errors: list[Exception] = []
-        # What a task may raise, for whoever waits for it.
+        # Exceptions that a task may raise: they are left to whoever waits for it.
         self.harmless: tuple[type[Exception], ...] = ()
-        # What of the process belongs to a task: called when it pauses, gives what restores it.
+        # Called when a task pauses: saves what in the process belongs to it, and returns the
+        # function that restores that when the task goes on.
         self.keep: Callable[[], Callable[[], None]] = lambda: lambda: None
         self._queue: list[tuple[float, int, Task, int]] = []
         self._order = itertools.count()
@@ -87,7 +88,7 @@ class Loop:
         return other.done
 
     def run(self) -> None:
-        """Until nothing is left to do; raises the first error that was none of the world's."""
+        """Until nothing is left to do; raises the first error of a task that was not harmless."""
         if self._queue:
             self._pass_on()
             self._over.acquire()

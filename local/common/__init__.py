@@ -1,0 +1,1 @@
+"""What the local cloud and `make deploy` share."""
