@@ -196,7 +196,7 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
     if not any(look.progress for look in looks):
         return None
     if looks[-1].elapsed_s < elapsed_s:
-        return Wait(elapsed_s + max(8, elapsed_s // 20), "later than its progress said")
+        return Wait(elapsed_s + elapsed_s // 20, "later than its progress said")
     # Hetzner may count in steps: 25 means from 25 to 49.
     step = 25 if all(look.progress % 25 == 0 for look in looks) else 1
     at_least, at_most = float(elapsed_s), math.inf
@@ -206,11 +206,9 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
         if max(low, at_least) > 1.05 * min(high, at_most):
             return None  # it has not gone on evenly
         at_least, at_most = max(low, at_least), min(high, at_most)
-    if at_most is math.inf:
-        return None
     at_s = min(at_most + 1, LATE * at_least, TRUST * elapsed_s)
     why = f"if it goes on so, done after {round(at_least)} to {round(at_most)} s"
-    return Wait(math.ceil(max(at_s, elapsed_s + 8)), why, due=at_s >= at_most)
+    return Wait(math.ceil(at_s), why, due=at_s >= at_most)
 
 
 def _by_history(elapsed_s: int, usual_s: float, deviation: float, known: int) -> Wait | None:
