@@ -26,6 +26,9 @@ HELD = {
             "while_creating: at.seconds > usual_s * math.exp(2.5 * deviation) -> at.seconds >=": (
                 NEVER_EQUAL
             ),
+            "_by_progress: max(low, at_least) > 1.05 * min(high, at_most) -> max(": (
+                "what is exactly at the edge of a tolerance may be either"
+            ),
             "_by_history: elapsed_s < 0.9 * first_s -> elapsed_s <=": NEVER_EQUAL,
             "_by_history: elapsed_s < usual_s * math.exp(2.5 * deviation) -> elapsed_s <=": (
                 NEVER_EQUAL
