@@ -7,6 +7,7 @@ EVENT ?= events/all.json
 RUNS ?= 1000
 SEED ?= 1
 SEEDS ?= 5
+CHANGES ?= 40
 STACK ?= hetzner-snapshots
 export EVENT STACK
 
@@ -84,7 +85,8 @@ test: build ## all tests, the deployed local stack included
 chaos: .venv/complete ## random nights on a hostile Hetzner, RUNS=1000 of them from SEED=1
 	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --jobs 2
 
-mutants: .venv/complete ## break the code on purpose, line by line: does a night notice?
+mutants: .venv/complete ## break the code on purpose, place by place: does a test, does a night notice?
+	$(PY) -m tests.operators --most $(CHANGES) --seed $(SEED) --jobs 2
 	$(PY) -m tests.mutants --jobs 2
 
 bench: build ## how long, how many requests, what it costs: beside other ways, and the promises
@@ -162,6 +164,8 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 ##   POLICY=daily3        the policy that `make plan` shows, for a year of nights or
 ##   SNAPSHOTS=FILE       a JSON list of creation times; FORMAT=json for programs
 ##   RUNS=1000 SEED=1     how many nights of `make chaos`, and the first one's number
+##   CHANGES=40           how many in each file `make mutants` tries on the pure modules' tests,
+##                        drawn by SEED=1
 ##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; fleets of 500 and 1,000
 ##                        too, and docs/benchmark.md and its pictures made anew
 ##   STACK=NAME           the deployed stack (deploy and below, events); hetzner-snapshots

@@ -7,7 +7,7 @@ import pytest
 from handler.documents.document import Run
 from handler.documents.run import MOST_ATTENTION, Concern, Totals
 from handler.report import notification
-from handler.report.summary import rows, summary_line, verdict_of
+from handler.report.summary import cause, rows, summary_line, verdict_of
 from tests.test_hetzner import RUN
 
 NIGHT = replace(RUN, id="20261121T020000Z")
@@ -54,6 +54,12 @@ CONCERNS = (
         (Totals(), "no server nobody", None, "Failed", "Failed: no server nobody"),
         (Totals(available=400, failed=9), "API down", None, "PartiallyFailed",
          "PartiallyFailed: 400 of 409 servers, 9 failed; 400 made; 0 deleted"),
+        (Totals(available=1), "API down", 119, "PartiallyFailed",
+         "PartiallyFailed: 1 of 1 server; 1 made in 119 s; 0 deleted"),
+        (Totals(available=1, failed=1), "", 120, "PartiallyFailed",
+         "PartiallyFailed: 1 of 2 servers, 1 failed; 1 made in 2 min; 0 deleted"),
+        (Totals(available=1, not_pruned=1), "", 3600, "PartiallyFailed",
+         "PartiallyFailed: 1 of 1 server, 1 of those made not pruned; 1 made in 60 min; 0 deleted"),
     ],
 )  # fmt: skip
 def test_a_verdict_and_its_line(
@@ -81,6 +87,12 @@ def test_what_needs_attention_is_a_table_worst_first() -> None:
         "  overdue           sg5     its newest good snapshot is 2.0 days old",
         "  note              git-1   1 kept only by delete protection",
     ]
+
+
+def test_the_cause_of_a_red_execution_is_as_long_as_one_may_be() -> None:
+    whole = f"Failed: 0 of 1 server\n{CONCERNS[0]}"
+    assert cause("Failed: 0 of 1 server", CONCERNS[:1], 1000) == whole
+    assert cause("Failed: 0 of 1 server", CONCERNS[:1], 30) == whole[:30]
 
 
 def test_a_failure_is_named_however_many_notes_there_are() -> None:

@@ -207,8 +207,6 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
         if max(low, at_least) > 1.05 * min(high, at_most):
             return None  # it has not gone on evenly
         at_least, at_most = max(low, at_least), min(high, at_most)
-    if at_most is math.inf:
-        return None
     at_s = min(at_most + 1, LATE * at_least, TRUST * elapsed_s)
     why = f"if it goes on so, done after {round(at_least)} to {round(at_most)} s"
     return Wait(math.ceil(max(at_s, elapsed_s + 8)), why, due=at_s >= at_most)

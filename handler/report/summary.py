@@ -52,7 +52,7 @@ def _made(totals: Totals, took_s: int | None) -> Iterator[str]:
     took = f" in {_time(took_s)}" if took_s is not None else ""
     yield f"{totals.available} made{took}"
     yield from _some(totals.adopted, "of them taken over from an earlier attempt")
-    if totals.longest and totals.longest_lock_s:
+    if totals.longest_lock_s:
         # A holder that was gone before it could be asked for has no name.
         holder = f" by {totals.longest_lock}" if totals.longest_lock else ""
         yield f"longest {totals.longest} ({_time(totals.longest_lock_s)} locked{holder})"

@@ -1,0 +1,205 @@
+"""python -m tests.operators: do the tests of the pure modules bite?
+
+Operators, comparisons, numbers and conditions of a file are changed one at a time, in memory, and
+the tests that hold the file must fail: see HELD in tests/held.py. Exit 1 if a change survives that
+is not allowed to or, with --all, if one does not that is.
+"""
+
+import argparse
+import ast
+import gc
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType
+
+import hypothesis
+import pytest
+
+from tests.held import HELD
+
+ROOT = Path(__file__).parents[1]
+CPU_SECONDS = 60  # A change that takes longer hangs, and counts as caught.
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult,
+}  # fmt: skip
+CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "ceil": "floor"}
+UNCHANGED = ("annotation", "returns", "decorator_list")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a file; `text` is how it is printed, and called where it is allowed."""
+
+    file: str
+    line: int
+    text: str
+    code: CodeType
+
+
+def changes_of(file: str) -> list[Change]:
+    tree = ast.parse((ROOT / file).read_text())
+    return [
+        Change(file, line, text, compile(tree, str(ROOT / file), "exec"))
+        for line, text in _changed(tree, "")
+    ]
+
+
+def _changed(node: ast.AST, place: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each change below the node, which is in the tree until the next one."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        place = f"{place}.{node.name}".lstrip(".")
+    elif isinstance(node, ast.Assign) and not place:
+        place = ast.unparse(node.targets[0])
+    for field, value in ast.iter_fields(node):
+        for position, child in enumerate(value if isinstance(value, list) else [value]):
+            if field in UNCHANGED or not isinstance(child, ast.AST):
+                continue
+            yield from _changed(child, place)
+            # A number or an operator alone says little.
+            alone = isinstance(child, ast.expr) and not isinstance(child, ast.Constant)
+            old = ast.unparse(child if alone else node)
+            for new in _instead_of(child, node, field):
+                _put(node, field, position, new)
+                line = getattr(child if alone else node, "lineno", 0)
+                yield line, f"{place}: {old} -> {ast.unparse(new if alone and new else node)}"
+                _put(node, field, position, child)
+
+
+def _put(node: ast.AST, field: str, position: int, new: ast.AST | None) -> None:
+    value = getattr(node, field)
+    listed = isinstance(value, list)
+    setattr(node, field, [*value[:position], new, *value[position + 1 :]] if listed else new)
+    ast.fix_missing_locations(node)
+
+
+def _instead_of(child: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST | None]:
+    if type(child) in SWAPS:
+        yield SWAPS[type(child)]()
+    if field in ("test", "ifs"):
+        yield from (ast.Constant(True), ast.Constant(False))
+    if isinstance(parent, ast.Slice):
+        yield None
+    match child:
+        case ast.Constant(bool(value)):
+            yield ast.Constant(not value)
+        case ast.Constant(int(value)):
+            yield from (ast.Constant(value + 1), ast.Constant(value - 1))
+        case ast.Constant(float(value)):
+            yield from (ast.Constant(value * 2 or 1.0), ast.Constant(value / 2 or -1.0))
+        case ast.BoolOp(op, values):
+            for left_out in range(len(values)):
+                rest = [*values[:left_out], *values[left_out + 1 :]]
+                yield ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
+        case ast.UnaryOp(ast.Not() | ast.USub(), operand):
+            yield operand
+        case ast.Name(name) if name in CALLS and field == "func":
+            yield ast.Name(CALLS[name], ast.Load())
+        case ast.Attribute(of, name) if name in CALLS and field == "func":
+            yield ast.Attribute(of, CALLS[name], ast.Load())
+
+
+def tried(changes: list[Change], jobs: int) -> Iterator[tuple[Change, bool]]:
+    """Each change, and whether it survives; in a process of its own, forked from this one."""
+    running: dict[int, Change] = {}
+    waiting = iter(changes)
+    while True:
+        while len(running) < jobs and (change := next(waiting, None)):
+            sys.stdout.flush()
+            if not (child := os.fork()):
+                os._exit(_outcome(change))
+            running[child] = change
+        if not running:
+            return
+        child, status = os.wait()
+        yield running.pop(child), status == 0
+
+
+def _outcome(change: Change) -> int:
+    """What pytest exits with where the file's code is the changed one."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    unchanged = SourceFileLoader.get_code
+
+    def get_code(self: SourceFileLoader, name: str) -> CodeType | None:
+        return change.code if Path(self.path) == ROOT / change.file else unchanged(self, name)
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    # No search for the smallest example: that one fails is enough.
+    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    quick = hypothesis.settings(phases=phases, database=None, derandomize=True, deadline=None)
+    hypothesis.settings.register_profile("bite", quick)
+    hypothesis.settings.load_profile("bite")
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
+    try:
+        return int(pytest.main([*options, *HELD[change.file].tests]))
+    except BaseException:
+        return 1
+
+
+def _import_once(files: list[str]) -> None:
+    """What the tests import from others is imported here, what is ours in each child anew."""
+    sys.path.insert(0, str(ROOT))
+    for test in {test for file in files for test in HELD[file].tests}:
+        import_module(test.removesuffix(".py").replace("/", "."))
+    packages = str(Path(pytest.__file__).parents[1])
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None) or ""
+        if path.startswith(str(ROOT)) and not path.startswith(packages) and name != "__main__":
+            del sys.modules[name]
+    gc.freeze()  # What is there is not looked through in each child.
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.operators", description=__doc__)
+    parser.add_argument("files", nargs="*", default=list(HELD), help="those of HELD")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--most", type=int, default=40, help="changes of each file, drawn from all")
+    parser.add_argument("--seed", type=int, default=1, help="which ones are drawn")
+    parser.add_argument("--all", action="store_true", help="all changes: takes a while")
+    options = parser.parse_args()
+    _import_once(options.files)
+    return 0 if all([_holds(file, options) for file in options.files]) else 1
+
+
+def _holds(file: str, options: argparse.Namespace) -> bool:
+    """Say what became of the file's changes."""
+    began, changes, allowed = time.monotonic(), changes_of(file), HELD[file].allowed
+    unchanged = compile((ROOT / file).read_text(), str(ROOT / file), "exec")
+    if not all(survives for _, survives in tried([Change(file, 0, "", unchanged)], 1)):
+        print(f"{file}: its tests fail without any change")
+        return False
+    if not options.all:
+        random.Random(options.seed).shuffle(changes)
+        del changes[options.most :]
+    alive = [change for change, survives in tried(changes, options.jobs) if survives]
+    survivors = [change for change in alive if not change.text.startswith(tuple(allowed))]
+    wrong = [f"{file}:{change.line} SURVIVES {change.text}" for change in survivors]
+    for known in allowed if options.all else ():
+        if not any(change.text.startswith(known) for change in alive):
+            wrong.append(f"{file} is caught, though allowed to survive: {known}")
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    print(
+        f"{file}: {len(changes)} changes, {len(changes) - len(alive)} caught, "
+        f"{len(alive) - len(survivors)} allowed, {len(survivors)} survive; "
+        f"{time.monotonic() - began:.0f} s",
+        flush=True,
+    )
+    return not wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())
