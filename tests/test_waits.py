@@ -136,7 +136,10 @@ def test_how_long_after_a_refusal_by_ssm() -> None:
     attempts = (0, 1, 5, 6, 7)
     seconds = [pacing.when_rate_limited(attempt, Budget(), 0).seconds for attempt in attempts]
     assert seconds == [3, 8, 28, 33, 33]
-    assert [pacing.when_rate_limited(1, Budget(), jitter).seconds for jitter in (0.5, 1)] == [13, 18]
+    assert [pacing.when_rate_limited(1, Budget(), jitter).seconds for jitter in (0.5, 1)] == [
+        13,
+        18,
+    ]
 
 
 @pytest.mark.parametrize(

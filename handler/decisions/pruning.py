@@ -133,8 +133,7 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
         return _wait(job, reason, pacing.after_error(error, job, jitter))
     if deleted.refused:
         return not_pruned(job, "; ".join(deleted.refused))
-    status = "pruned" if job.run.prune_only else "available"
-    return job.done(status, step.notes, kept=step.kept)
+    return job.done("pruned" if job.run.prune_only else "available", step.notes, kept=step.kept)
 
 
 def not_pruned(job: Job, reason: str) -> Job:
