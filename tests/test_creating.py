@@ -38,9 +38,8 @@ def job(elapsed_s: int = 0, run: dict[str, Any] | None = None, **more: Any) -> J
     return Job(
         run=replace(RUN, **(run or {})),
         server=ServerItem(42, "sg5"),
-        status="new",
         stopwatch=Stopwatch(NOW, elapsed_s),
-        **{"deadline_s": 3600, "attempts": 1, **more},
+        **{"status": "new", "deadline_s": 3600, "attempts": 1, **more},
     )
 
 

@@ -1,0 +1,426 @@
+"""What CheckSnapshot and PruneSnapshots decide after each look: tables, each row a sentence."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from handler.decisions import checking, pruning
+from handler.decisions.pruning import Deleted, Step
+from handler.documents.document import Look
+from handler.documents.errors import RateLimited, Refused, TransientError
+from handler.documents.job import Job, ServerItem, StartedSnapshot
+from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.resources import Action, Snapshot
+from tests.test_creating import AGAIN, NOW, action, image, job
+
+WATCHED = job(600, snapshot=StartedSnapshot(7, 77), status="creating", waited_s=60, deadline_s=9999)
+LATE = replace(WATCHED, deadline_s=600)
+TAKE_OVER = f"snapshot 7 may still become available; to take it over, {AGAIN.rstrip('.')}: "
+DOWN, BUSY, NO = TransientError("down"), RateLimited("too many"), Refused("nonsense")
+
+
+def made(status: str = "running", progress: int = 40, **more: Any) -> Action:
+    return action(status, "create_image", progress=progress, **more)
+
+
+@dataclass(frozen=True)
+class Row:
+    sentence: str
+    job: Job
+    seen: Any
+    status: str
+    reason: str  # how it begins
+
+
+LOOKS = [
+    Row(
+        "an action that is done made the snapshot",
+        WATCHED,
+        checking.Seen(action=made("success", finished=NOW - timedelta(minutes=7))),
+        "available",
+        "snapshot 7, after 180 s",
+    ),
+    Row(
+        "without its end the time is ours",
+        WATCHED,
+        checking.Seen(action=made("success")),
+        "available",
+        "snapshot 7, after 540 s",
+    ),
+    Row(
+        "a running action is waited for",
+        WATCHED,
+        checking.Seen(action=made(progress=60)),
+        "due",
+        "60 % after 600 s; if it goes on so, done after",
+    ),
+    Row(
+        "until the deadline",
+        LATE,
+        checking.Seen(action=made()),
+        "failed",
+        TAKE_OVER + "not available after 180 min: 40 % after 600 s.",
+    ),
+    Row(
+        "a failed action is tried again",
+        WATCHED,
+        checking.Seen(action=made("error", error="no (unknown)")),
+        "waiting",
+        "action 17 failed: no (unknown)",
+    ),
+    Row(
+        "but not past the deadline",
+        LATE,
+        checking.Seen(action=made("error", error="no (unknown)")),
+        "failed",
+        f"action 17 failed: no (unknown) (failed 1 times). To retry, {AGAIN}",
+    ),
+    Row(
+        "nor more than five times",
+        replace(WATCHED, failed_actions=4),
+        checking.Seen(action=made("error", error="no (unknown)")),
+        "failed",
+        f"action 17 failed: no (unknown) (failed 5 times). To retry, {AGAIN}",
+    ),
+    Row(
+        "four times it is tried again",
+        replace(WATCHED, failed_actions=3),
+        checking.Seen(action=made("error", error="no (unknown)")),
+        "waiting",
+        "action 17 failed",
+    ),
+    Row(
+        "without an action the image tells",
+        WATCHED,
+        checking.Seen(image=image()),
+        "available",
+        "snapshot 7, after 540 s",
+    ),
+    Row(
+        "an image that is creating is waited for",
+        WATCHED,
+        checking.Seen(image=replace(image("creating"), created=NOW - timedelta(seconds=99))),
+        "creating",
+        "0 % after 99 s; no progress to go by",
+    ),
+    Row(
+        "an image that is of no use is made anew",
+        WATCHED,
+        checking.Seen(image=image("unavailable")),
+        "waiting",
+        "snapshot 7 turned unavailable",
+    ),
+    Row(
+        "an image that is gone is made anew",
+        WATCHED,
+        checking.Seen(),
+        "waiting",
+        "snapshot 7 vanished",
+    ),
+    Row("an outage is waited for", WATCHED, checking.Seen(error=DOWN), "creating", "down"),
+    Row(
+        "too many requests are waited for",
+        replace(WATCHED, requests_left=0),
+        checking.Seen(error=BUSY),
+        "creating",
+        "too many; 0 of 3600 requests per hour left",
+    ),
+    Row(
+        "an outage at the deadline ends it",
+        LATE,
+        checking.Seen(error=DOWN),
+        "failed",
+        TAKE_OVER + "not available after 180 min: down.",
+    ),
+    Row("a refusal ends it", WATCHED, checking.Seen(error=NO), "failed", TAKE_OVER + "nonsense."),
+]
+
+
+@pytest.mark.parametrize("row", LOOKS, ids=lambda row: row.sentence)
+def test_what_a_look_means(row: Row) -> None:
+    found = checking.decide(row.job, row.seen, 0.0)
+    assert found.status == row.status
+    assert (found.result.reason if found.result else found.reason).startswith(row.reason)
+    if row.status in ("waiting", "creating", "due"):
+        assert 0 < found.wait_seconds <= max(row.job.left_s, 30)
+
+
+def test_a_look_is_remembered_and_a_failed_try_is_forgotten() -> None:
+    watched = replace(WATCHED, looks=tuple(Look(n, 1) for n in range(6)))
+    found = checking.decide(watched, checking.Seen(action=made()), 0.0)
+    assert found.looks == (*watched.looks[1:], Look(600, 40))
+    failed = checking.decide(watched, checking.Seen(action=made("error")), 0.0)
+    assert (failed.snapshot, failed.failed_actions) == (None, 1)
+    ended = checking.decide(LATE, checking.Seen(action=made("error")), 0.0)
+    assert ended.result and (ended.result.image_id, ended.maybe_posted) == (None, False)
+    done = checking.decide(watched, checking.Seen(image=image()), 0.0)
+    assert done.snapshot == StartedSnapshot(7, 77, available=True) and done.snapshot_s == 540
+
+
+# Pruning.
+
+PRUNING = job(
+    600, snapshot=StartedSnapshot(7), status="pruning", waited_s=60, deadline_s=600 + 3600,
+    run={"retention": "last1"},
+)  # fmt: skip
+DUE = replace(WATCHED, status="due", run=PRUNING.run)
+
+
+def old(id: int, days: int = 9, **more: Any) -> Snapshot:
+    labels = {LABEL_MANAGED_BY: "me", LABEL_RUN_ID: f"night-{id}", LABEL_SERVER_ID: "42"}
+    return Snapshot(id, NOW - timedelta(days=days), labels=labels, **more)
+
+
+NEW = replace(image(), size_gb=1.5)
+OLD = (old(1), old(2, 8))
+
+
+def seen(*snapshots: Snapshot, **more: Any) -> pruning.Seen:
+    return pruning.Seen(snapshots, **more)
+
+
+def after_minutes(minutes: int) -> Job:
+    """A job that has been pruning for so long."""
+    return replace(PRUNING, deadline_s=600 + 3600 - 60 * minutes)
+
+
+LISTINGS = [
+    Row("no rule, no stay", PRUNING, seen(NEW, *OLD), "pruning", ""),
+    Row(
+        "this run's snapshot is not listed yet",
+        PRUNING,
+        seen(*OLD),
+        "pruning",
+        "snapshot 7 is not among the server's labelled snapshots",
+    ),
+    Row(
+        "it is gone",
+        PRUNING,
+        seen(*OLD, vanished=True),
+        "failed",
+        f"snapshot 7 vanished. To retry, {AGAIN}",
+    ),
+    Row(
+        "it is there and its labels are not",
+        PRUNING,
+        seen(*OLD, unlisted=image()),
+        "available",
+        "made, not pruned: snapshot 7 is not among the server's labelled snapshots; were its",
+    ),
+    Row(
+        "it is there by itself and still creating",
+        PRUNING,
+        seen(*OLD, unlisted=image("creating")),
+        "pruning",
+        "snapshot 7 is creating, though its action succeeded",
+    ),
+    Row(
+        "it is still creating",
+        PRUNING,
+        seen(image("creating"), *OLD),
+        "pruning",
+        "snapshot 7 is creating, though its action succeeded",
+    ),
+    Row(
+        "for too long",
+        after_minutes(60),
+        seen(image("creating"), *OLD),
+        "failed",
+        f"snapshot 7 is creating, though its action succeeded. To look again, {AGAIN}",
+    ),
+    Row(
+        "it is of no use",
+        PRUNING,
+        seen(image("unavailable"), *OLD),
+        "failed",
+        f"snapshot 7 is unavailable, though its action succeeded. To look again, {AGAIN}",
+    ),
+    Row(
+        "a label that is wrong prunes nothing",
+        replace(PRUNING, server=ServerItem(42, "sg5", problem="its label is nonsense")),
+        seen(NEW, *OLD),
+        "available",
+        "made, not pruned: its label is nonsense",
+    ),
+    Row("an outage is waited for", PRUNING, seen(error=DOWN), "pruning", "down"),
+    Row(
+        "an outage at the deadline ends it",
+        after_minutes(60),
+        seen(error=DOWN),
+        "available",
+        "made, not pruned: down (tried for 60 min)",
+    ),
+    Row(
+        "a refusal ends it",
+        PRUNING,
+        seen(error=NO),
+        "available",
+        "made, not pruned: nonsense",
+    ),
+    Row(
+        "who only prunes has nothing to fall back on",
+        replace(PRUNING, snapshot=None, run=replace(PRUNING.run, prune_only=True)),
+        seen(error=NO),
+        "failed",
+        "not pruned: nonsense",
+    ),
+    Row(
+        "nor has a dry run",
+        replace(PRUNING, run=replace(PRUNING.run, dry_run=True)),
+        seen(error=NO),
+        "failed",
+        "not pruned: nonsense",
+    ),
+    Row(
+        "too few requests to delete with",
+        replace(PRUNING, requests_left=721),
+        seen(NEW, *OLD),
+        "pruning",
+        "2 to delete; 721 of 3600 requests per hour left",
+    ),
+    # Due.
+    Row("due and not there", DUE, seen(*OLD), "creating", "due, but not there"),
+    Row("due and of no use", DUE, seen(image("unavailable")), "creating", "due, but not there"),
+    Row(
+        "due and still creating",
+        DUE,
+        seen(replace(image("creating"), created=NOW - timedelta(seconds=99))),
+        "creating",
+        "not done after 99 s",
+    ),
+    Row("due in an outage", DUE, seen(error=DOWN), "due", "down"),
+    Row(
+        "past the deadline the look is CheckSnapshot's",
+        replace(DUE, deadline_s=600),
+        seen(error=DOWN),
+        "creating",
+        "down",
+    ),
+    Row("a refusal is CheckSnapshot's, too", DUE, seen(error=NO), "creating", "nonsense"),
+]
+
+
+@pytest.mark.parametrize("row", LISTINGS, ids=lambda row: row.sentence)
+def test_what_a_listing_means(row: Row) -> None:
+    found = pruning.decide(row.job, row.seen, 0.0, NOW).job
+    assert found.status == row.status
+    reason = found.result.reason if found.result else found.reason
+    assert reason.startswith(row.reason)
+    if found.result:
+        assert found.result.pruned is not reason.startswith("made, not pruned")
+
+
+def test_what_no_rule_keeps_is_deleted_and_decided_once() -> None:
+    step = pruning.decide(PRUNING, seen(NEW, *OLD), 0.0, NOW)
+    assert step.delete == (2, 1) and step.job.to_delete == (2, 1) and step.kept == 1
+    assert step.job.snapshot == StartedSnapshot(7, available=True) and step.job.size_gb == 1.5
+    assert [decision.keep for decision in step.decisions] == [True, False, False]
+    # One has gone, and one that was not decided about has come to be unwanted.
+    again = pruning.decide(step.job, seen(NEW, old(1), old(3, 7)), 0.0, NOW)
+    assert (again.delete, again.gone, again.decisions) == ((1,), 1, ())
+    assert again.notes == "1 more to delete next time (at most 5 in one run)"
+
+
+def test_when_more_would_go_than_may_the_decision_is_kept_first() -> None:
+    job = replace(PRUNING, run=replace(PRUNING.run, max_deletions=1))
+    step = pruning.decide(job, seen(NEW, *OLD), 0.0, NOW)
+    assert step.delete is None and len(step.decisions) == 3
+    assert (step.job.status, step.job.reason) == ("pruning", "deletes 1 for now")
+    again = pruning.decide(step.job, seen(NEW, *OLD), 0.0, NOW)
+    assert again.delete == (1,) and again.decisions == ()
+    assert again.notes == "1 more to delete next time (at most 1 in one run)"
+
+
+def test_a_dry_run_plans_as_if_the_new_snapshot_were_there() -> None:
+    job = replace(PRUNING, snapshot=None, reason="would be made now",
+                  run=replace(PRUNING.run, dry_run=True))  # fmt: skip
+    step = pruning.decide(job, seen(*OLD), 0.0, NOW)
+    result = step.job.result
+    assert step.delete is None and result and result.status == "planned"
+    assert (result.deleted, result.kept, result.reason) == (2, 1, "would be made now")
+    assert [(d.snapshot.id, d.keep) for d in step.decisions] == [(0, True), (2, False), (1, False)]
+    # It is there already: nothing is added.
+    there = replace(job, snapshot=StartedSnapshot(7, available=True))
+    assert len(pruning.decide(there, seen(NEW, *OLD), 0.0, NOW).decisions) == 3
+    only = replace(job, run=replace(job.run, prune_only=True))
+    assert [d.snapshot.id for d in pruning.decide(only, seen(*OLD), 0.0, NOW).decisions] == [2, 1]
+
+
+def test_what_a_person_should_know() -> None:
+    twin = replace(image(id=8), created=NOW - timedelta(minutes=1))
+    listing = seen(NEW, twin, old(1, protected=True), old(2, status="unavailable"))
+    step = pruning.decide(PRUNING, listing, 0.0, NOW)
+    assert step.delete == () and step.kept == 3
+    assert step.notes == (
+        "unavailable, of no use: snapshot 2; also of this run: snapshot 8; "
+        "1 kept only by delete protection"
+    )
+    assert pruning.twins(PRUNING, listing.snapshots) == ["8"]
+    assert pruning.twins(replace(PRUNING, snapshot=None), listing.snapshots) == []
+
+
+def test_what_running_runs_have_made_stays() -> None:
+    job = replace(PRUNING, run=replace(PRUNING.run, concurrent_runs=("night-1",)))
+    step = pruning.decide(job, seen(NEW, *OLD), 0.0, NOW)
+    assert step.delete == (2,)
+    [spared] = [d for d in step.decisions if d.snapshot.id == 1]
+    assert (spared.kind, spared.reason) == ("exempt", "of another run that is going on")
+
+
+def test_the_snapshot_that_was_due_has_arrived() -> None:
+    step = pruning.decide(DUE, seen(NEW, *OLD), 0.0, NOW)
+    assert step.delete == (2, 1)
+    assert (step.job.snapshot_s, step.job.deadline_s) == (540, 600 + 3600)
+
+
+def test_the_pruning_has_a_deadline_of_its_own() -> None:
+    fresh = job(600, snapshot=StartedSnapshot(7), status="available", deadline_s=700)
+    assert pruning.begun(fresh).deadline_s == 600 + 3600
+    first = replace(fresh, status="pruning", deadline_s=None)
+    assert pruning.begun(first).deadline_s == 600 + 3600
+    for going in (replace(fresh, status="pruning"), replace(fresh, status="due")):
+        assert pruning.begun(going) is going
+
+
+def test_a_snapshot_that_is_missing_for_long_is_asked_for_by_itself() -> None:
+    missing: Callable[[Job], bool] = lambda job: pruning.missing_for_long(job, OLD)  # noqa: E731
+    assert [missing(after_minutes(minutes)) for minutes in (0, 9, 10, 30)] == [0, 0, 1, 1]
+    long = after_minutes(10)
+    assert not pruning.missing_for_long(long, (NEW,))
+    assert not missing(replace(long, status="due"))
+    assert not missing(replace(long, snapshot=None))
+    assert not missing(replace(long, run=replace(long.run, dry_run=True)))
+
+
+@pytest.mark.parametrize(
+    ("deleted", "status", "count", "reason"),
+    [
+        (Deleted(2), "available", 3, "a note"),
+        (Deleted(1, {2: DOWN}), "pruning", None, "snapshot 2 not deleted: down"),
+        (Deleted(1, {2: BUSY}), "pruning", None, "snapshot 2 not deleted: too many"),
+        (Deleted(1, refused=["no"]), "available", 2, "made, not pruned: no"),
+    ],
+)
+def test_after_the_deletes(deleted: Deleted, status: str, count: int | None, reason: str) -> None:
+    step = Step(PRUNING, delete=(1, 2), gone=1, kept=4, notes="a note")
+    found = pruning.after_deleting(PRUNING, step, deleted, 0.0)
+    assert found.status == status
+    assert (found.result.reason if found.result else found.reason).startswith(reason)
+    assert (found.result and found.result.deleted) == count
+    assert found.deleted == deleted.count + 1
+    if not deleted.failed and not deleted.refused:
+        assert found.result and found.result.kept == 4
+        only = replace(PRUNING, run=replace(PRUNING.run, prune_only=True))
+        assert pruning.after_deleting(only, step, deleted, 0.0).status == "pruned"
+
+
+def test_who_asks_too_often_waits_longer_to_delete_again() -> None:
+    step = Step(replace(PRUNING, requests_left=0), delete=(1, 2))
+    waits = [
+        pruning.after_deleting(step.job, step, Deleted(0, {2: error}), 0.0).wait_seconds
+        for error in (DOWN, BUSY)
+    ]
+    assert waits[0] < waits[1] == 720
