@@ -1,4 +1,4 @@
-"""`make deploy`: the stack, made or brought up to date from what `make build` has built."""
+"""`make deploy`: creates or updates the stack from what `make build` has built."""
 
 import os
 import subprocess
@@ -54,14 +54,14 @@ def bring(settings: Settings) -> int:
     deployed = find_stack(account, settings.stack)
     if deployed is None:
         raise Failed(f"The stack {settings.stack} is not there, though SAM reports no error.")
-    # From now on the region is known without being said.
+    # The region is now saved in samconfig.toml and need not be given any more.
     saved = read_samconfig(settings.samconfig, settings.environment)
     _say_what_next(replace(settings, saved=saved), stack, deployed)
     return 0
 
 
 def _values(settings: Settings, stack: Stack | None) -> Mapping[str, str]:
-    """The parameters to pass; those that are not passed stay as they are, or are the defaults."""
+    """The parameters to pass. Others keep their values; in a new stack they have the defaults."""
     if settings.saved:
         print(
             f"With the answers in {settings.samconfig.name}; change them there or by PARAMETERS=."
@@ -102,7 +102,7 @@ def _changes(stack: Stack, values: Mapping[str, str]) -> list[str]:
 
 def _run_sam(settings: Settings, account: Account, values: Mapping[str, str]) -> None:
     if not settings.samconfig.exists():
-        # SAM wants the file that it is to save to.
+        # SAM needs the file to exist before it saves to it.
         settings.samconfig.write_text("version = 0.1\n")
     arguments = [
         *("--stack-name", settings.stack, "--region", account.region),
@@ -120,7 +120,7 @@ def _run_sam(settings: Settings, account: Account, values: Mapping[str, str]) ->
 
 def sam(verb: str, arguments: list[str], seconds: int) -> None:
     """Runs SAM on this terminal, with this environment. Raises Failed."""
-    # make's own variables are none of its business.
+    # SAM must not see make's own variables.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     try:
         done = subprocess.run(

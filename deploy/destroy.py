@@ -1,4 +1,4 @@
-"""`make destroy`: the stack is removed, and what it leaves is said."""
+"""`make destroy`: removes the stack, and says what remains."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from local.common.variables import Unusable
 DELETE_SECONDS = 3600
 GONE_SECONDS = 300
 POLL_SECONDS = 2.0
-# Where `sam deploy --resolve-s3` keeps what it uploads, for all stacks of the account and region.
+# The stack of the bucket for uploads of `sam deploy --resolve-s3`, one per account and region.
 SAM_STACK = "aws-sam-cli-managed-default"
 
 
@@ -31,7 +31,7 @@ def destroy(settings: Settings) -> int:
         if not agreed(f"Remove the stack {stack.name}?"):
             print("Nothing was removed.")
             return 1
-    # Asked before, so that nothing can keep it from being said.
+    # Read before the removal, so that it can be printed even if something fails.
     tokens = stored_tokens(account, stack)
     _delete(settings, account)
     print(f"\nThe stack {stack.name} is gone. What stays:")

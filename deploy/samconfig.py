@@ -1,4 +1,4 @@
-"""What `sam deploy --save-params` has kept of an earlier `make deploy`."""
+"""The parameters that `sam deploy --save-params` has saved in an earlier `make deploy`."""
 
 import tomllib
 from collections.abc import Mapping

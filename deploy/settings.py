@@ -1,4 +1,4 @@
-"""What was asked for, read from the environment that make hands over."""
+"""The command's settings, read from the environment that make passes on."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from local.common.variables import Unusable, flag
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "hetzner-snapshots"
 STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
-# As StartRun has it: what else stands below the token path is no project.
+# As in StartRun: parameters below the token path with other names are no projects.
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 
 
@@ -23,7 +23,7 @@ class Settings:
     project: str
     parameters: Mapping[str, str]
     samconfig: Path
-    saved: Saved | None  # what `make deploy` was told before
+    saved: Saved | None  # from an earlier `make deploy`
     yes: bool
 
     @classmethod
@@ -58,7 +58,7 @@ class Settings:
 
 
 def environment_of(stack: str) -> str:
-    """The part of samconfig.toml that is this stack's; `sam` alone takes the one called default."""
+    """This stack's section of samconfig.toml; `sam` by itself uses the one called default."""
     return "default" if stack == STACK else stack
 
 
