@@ -1,4 +1,4 @@
-"""The benchmark: the same for a seed, every way does the whole work, nobody beats the bound."""
+"""The benchmark: the same for a seed, every way does the whole work, none beats the bound."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ def nights() -> dict[Way, Night]:
 def test_the_same_seed_gives_the_same_figures(nights: dict[Way, Night]) -> None:
     for way, night in nights.items():
         again = play(way, SERVERS, SEED)
-        # What is measured in real time is real.
+        # Values measured in real time differ between runs.
         real = {"computing_s": night.computing_s, "rss_grown_kb": night.rss_grown_kb}
         assert replace(again, **real) == night
 

@@ -1,4 +1,4 @@
-"""What deploying refuses, and what it says then; what a token is tried with."""
+"""What the deploy commands refuse, with which message; how a token is tried."""
 
 import io
 import json
@@ -42,7 +42,7 @@ region = "{REGION}"
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Somebody's shell: a region and credentials, and nothing kept of an earlier deployment."""
+    """A user's shell: a region and credentials, and nothing saved by an earlier deployment."""
     for name in list(os.environ):
         monkeypatch.delenv(name)
     for name, value in clean({"PATH": os.environ.get("PATH", "")}).items():
@@ -95,7 +95,7 @@ def stack(stacks: Stacks, account: None, simulator: Simulator) -> None:
 
 
 def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command refuses with: exit code 2 and a message, whatever is missing."""
+    """The message of a command that refuses with exit code 2."""
     assert main(command, os.environ) == 2
     return capsys.readouterr().err
 
@@ -436,7 +436,7 @@ def test_a_token_is_tried_with_one_read_that_shows_the_project(
 
 
 def test_no_parameter_can_replace_what_holds_state() -> None:
-    """By CloudFormation's own schemas: properties that replace a resource are no parameter's."""
+    """By CloudFormation's schemas: no parameter sets a property that replaces a resource."""
     script = (
         "import json, sys; from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER as schemas; "
         "print(json.dumps({t: schemas.get_resource_schema('us-east-1', t).schema"

@@ -1,4 +1,4 @@
-"""The API's edge: each trouble costs exactly one request, and means one thing."""
+"""handler/hetzner/api.py: each error takes exactly one request and becomes one exception."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The cloud of `make up` outlives its starter, and leaves nothing behind however it ends."""
+"""The cloud of `make up` goes on after its starter has ended, and always leaves nothing behind."""
 
 import importlib.metadata
 import os

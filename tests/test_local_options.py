@@ -1,4 +1,4 @@
-"""What a person asks for, and what must not be taken for asking."""
+"""Which options a person has given, and what must not be read as an option."""
 
 import socket
 import subprocess

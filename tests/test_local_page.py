@@ -1,4 +1,4 @@
-"""The page about a run: everything that its log lines say, and nothing from anywhere else."""
+"""The page about a run: all that its log lines say, and nothing loaded from elsewhere."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ EVIL = '<script src="//evil.example">1</script>&$x$'
 
 @pytest.fixture(scope="module")
 def night() -> Iterator[list[dict[str, Any]]]:
-    """The log of a night that brought of everything a little, by the real functions."""
+    """The log of a night with every kind of event, written by the real functions."""
     world = World(Clock(start=datetime(2026, 11, 21, 2, 0, tzinfo=UTC)), seed=1)
     project = world.project("default")
     project.add_token(TOKEN)
@@ -206,7 +206,7 @@ def test_each_id_is_there_once_and_each_colour_is_one_of_the_pages(
     svg = html[html.index("<svg") : html.index("</svg>")]
     defined = set(re.findall(r"(--[\w-]+):", html))
     assert set(re.findall(r"var\((--[\w-]+)\)", html)) <= defined
-    # Any other could not be read in the light, or in the dark.
+    # Any other colour would be unreadable in light or in dark mode.
     assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) == set()
 
 

@@ -1,4 +1,4 @@
-"""Retention: the grammar, restic's answer on any history, and what never goes."""
+"""Retention: the grammar, restic's answer on any history, and what is never deleted."""
 
 import json
 from calendar import monthrange
@@ -357,7 +357,7 @@ def test_pruning_night_by_night_ends_where_pruning_once_does() -> None:
     assert sorted(image.id for image in stays) == kept(str(policy), nights(365))
 
 
-# What never goes
+# What is never deleted
 
 
 @given(all_limits.map(policy_of), fleets())
