@@ -122,12 +122,12 @@ class MeteredCloud(Cloud):
     def _answer(self, invocation: Invocation, request_id: str) -> Any:
         cloud = self
 
-        class Here(Context):
+        class Timed(Context):
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
         event = json.loads(json.dumps(invocation.event))
-        context = Here(invocation.function, request_id)
+        context = Timed(invocation.function, request_id)
         return json.loads(json.dumps(handler_of(invocation.function)(event, context)))
 
     def _container(self, function: str) -> Container:

@@ -116,6 +116,6 @@ def command(target: str, settings: Settings, more: str = "") -> str:
     words = ["make", target, *([more] if more else [])]
     if settings.environment != "default":
         words.append(f"STACK={settings.stack}")
-    if settings.region and not settings.saved:
+    if settings.region and not settings.last_deploy:
         words.append(f"REGION={settings.region}")
     return f"`{' '.join(words)}`"

@@ -18,7 +18,7 @@ from deploy.account import (
 from deploy.parameters import Parameter, check, template_parameters
 from deploy.samconfig import read_samconfig
 from deploy.settings import ROOT, Settings
-from deploy.terminal import agreed, ask, somebody_is_there
+from deploy.terminal import agreed, ask, has_terminal
 from local.common.variables import Unusable
 
 SAM = ROOT / ".venv-sam/bin/sam"
@@ -47,7 +47,7 @@ def bring(settings: Settings) -> int:
         for line in _changes(stack, values):
             print(line)
         question = f"Bring the stack {stack.name} to that and to what is in this folder?"
-        if somebody_is_there() and not settings.yes and not agreed(question):
+        if has_terminal() and not settings.yes and not agreed(question):
             print("Nothing was changed.")
             return 1
     _run_sam(settings, account, values)
@@ -55,22 +55,22 @@ def bring(settings: Settings) -> int:
     if deployed is None:
         raise Failed(f"The stack {settings.stack} is not there, though SAM reports no error.")
     # The region is now saved in samconfig.toml and need not be given any more.
-    saved = read_samconfig(settings.samconfig, settings.environment)
-    _say_what_next(replace(settings, saved=saved), stack, deployed)
+    last_deploy = read_samconfig(settings.samconfig, settings.environment)
+    _say_what_next(replace(settings, last_deploy=last_deploy), stack, deployed)
     return 0
 
 
 def _values(settings: Settings, stack: Stack | None) -> Mapping[str, str]:
     """The parameters to pass. Others keep their values; in a new stack they have the defaults."""
-    if settings.saved:
+    if settings.last_deploy:
         print(
             f"With the answers in {settings.samconfig.name}; change them there or by PARAMETERS=."
         )
-        return settings.saved.parameters
+        return settings.last_deploy.parameters
     if stack:
         print("This stack was deployed from elsewhere: its parameters stay but for PARAMETERS=.")
         return {}
-    if not somebody_is_there():
+    if not has_terminal():
         print("Nobody is there to be asked: the defaults but for PARAMETERS=.")
         return {}
     known = template_parameters()

@@ -7,7 +7,7 @@ from deploy.account import Account, Failed, Stack, command, connect, find_stack,
 from deploy.bring import sam
 from deploy.give_token import stored_tokens
 from deploy.settings import Settings
-from deploy.terminal import agreed, somebody_is_there
+from deploy.terminal import agreed, has_terminal
 from local.common.variables import Unusable
 
 DELETE_SECONDS = 3600
@@ -23,7 +23,7 @@ def destroy(settings: Settings) -> int:
     for line in _consequences(account, stack):
         print(line)
     if not settings.yes:
-        if not somebody_is_there():
+        if not has_terminal():
             raise Unusable(
                 "Nobody is there to be asked, so nothing was removed. If you mean it: "
                 f"{command('destroy', settings, 'YES=1')}"
@@ -90,7 +90,7 @@ def _what_stays(
         yield f"the token {name} in SSM (another stack may use it). To remove it:"
         yield f"    aws ssm delete-parameter --region {account.region} --name {name}"
     yield "the API tokens themselves: delete them in the Hetzner console, Security, API tokens"
-    if settings.saved:
+    if settings.last_deploy:
         again = command("deploy", settings)
         yield f"the answers in {settings.samconfig.name}, for the next {again}"
     yield f"SAM's bucket for uploads, in the stack {SAM_STACK}, which other SAM applications share"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.samconfig import Saved, read_samconfig
+from deploy.samconfig import LastDeploy, read_samconfig
 from local.common.variables import Unusable, flag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +23,7 @@ class Settings:
     project: str
     parameters: Mapping[str, str]
     samconfig: Path
-    saved: Saved | None  # from an earlier `make deploy`
+    last_deploy: LastDeploy | None  # from an earlier `make deploy`
     yes: bool
 
     @classmethod
@@ -41,14 +41,14 @@ class Settings:
                 "The name is yours to choose, Hetzner does not see it."
             )
         samconfig = ROOT / (environ.get("SAMCONFIG", "").strip() or "samconfig.toml")
-        saved = read_samconfig(samconfig, environment_of(stack))
+        last_deploy = read_samconfig(samconfig, environment_of(stack))
         return cls(
             stack=stack,
-            region=_region(environ, saved, stack),
+            region=_region(environ, last_deploy, stack),
             project=project,
             parameters=_parameters(environ.get("PARAMETERS", "")),
             samconfig=samconfig,
-            saved=saved,
+            last_deploy=last_deploy,
             yes=flag(environ, "YES"),
         )
 
@@ -62,14 +62,14 @@ def environment_of(stack: str) -> str:
     return "default" if stack == STACK else stack
 
 
-def _region(environ: Mapping[str, str], saved: Saved | None, stack: str) -> str | None:
+def _region(environ: Mapping[str, str], last_deploy: LastDeploy | None, stack: str) -> str | None:
     if asked := environ.get("REGION", "").strip():
         return asked
     around = next(
         (value for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if (value := environ.get(name))),
         None,
     )
-    known = saved.region if saved else None
+    known = last_deploy.region if last_deploy else None
     # A second stack in another region would snapshot the same servers, every night.
     if around and known and around != known:
         raise Unusable(

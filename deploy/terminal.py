@@ -3,7 +3,7 @@
 import sys
 
 
-def somebody_is_there() -> bool:
+def has_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 

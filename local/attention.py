@@ -45,8 +45,8 @@ def _from_results(board: Board) -> Iterator[Attention]:
         elif not result.get("pruned", True):
             yield Attention(project, server, NOT_PRUNED, reason.removeprefix(f"{NOT_PRUNED}: "))
     for (project, server), row in sorted(board.rows.items()):
-        unheard = (project, server) not in board.results and row.status != "left_out"
-        if unheard and project not in board.summaries:
+        without_result = (project, server) not in board.results and row.status != "left_out"
+        if without_result and project not in board.summaries:
             last = f"its last line: {row.status}" + (f", {row.reason}" if row.reason else "")
             yield Attention(project, server, "no result", last)
 

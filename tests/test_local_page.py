@@ -105,12 +105,12 @@ def widths(html: str) -> dict[str, float]:
     return {name: float(end) - float(start) for name, start, end in found}
 
 
-def drawn(night: list[dict[str, Any]]) -> Timeline:
+def timeline_of(night: list[dict[str, Any]]) -> Timeline:
     return timeline(board_of(night).lines)
 
 
 def test_every_selected_server_has_a_bar_whose_phases_add_up(night: list[dict[str, Any]]) -> None:
-    found = drawn(night)
+    found = timeline_of(night)
     assert {bar.server for bar in found.bars} == {
         *("web-1", "sg5", "flaky", "held", "mislabelled"),
         EVIL,
@@ -124,7 +124,7 @@ def test_every_selected_server_has_a_bar_whose_phases_add_up(night: list[dict[st
 
 
 def test_a_bar_says_what_its_servers_time_went_into(night: list[dict[str, Any]]) -> None:
-    bars = {bar.server: bar for bar in drawn(night).bars}
+    bars = {bar.server: bar for bar in timeline_of(night).bars}
     results = {line["result"]["server"]: line["result"] for line in night if "result" in line}
     assert bars["sg5"].seconds("locked") == results["sg5"]["waited_s"] > 0
     assert bars["sg5"].seconds("snapshotting") == results["sg5"]["snapshot_s"]
@@ -235,7 +235,7 @@ def test_a_resumed_run_shows_both_of_its_executions() -> None:
     assert bar.status == "available"
 
 
-def test_the_snapshots_own_time_is_told_apart_from_the_time_until_somebody_looked() -> None:
+def test_the_time_until_the_next_look_is_not_the_snapshots_own() -> None:
     result = {"server": "web", "id": 1, "status": "available", "snapshot_s": 74}
     about = {"run_id": "r1", "project": "default", "server": "web", "server_id": 1}
     [bar] = timeline(
@@ -290,8 +290,8 @@ def test_a_dry_runs_page_says_what_would_be_and_offers_no_resuming() -> None:
 
 
 def test_what_the_summary_adds_is_taken_whatever_its_shape() -> None:
-    unheard = {"what": "failed", "server": "", "reason": "40 more servers: the API is down"}
-    items = [{"what": "odd", "server": "db"}, "a text", unheard]
+    without_result = {"what": "failed", "server": "", "reason": "40 more servers: the API is down"}
+    items = [{"what": "odd", "server": "db"}, "a text", without_result]
     board = Board("r1", ["default"])
     summary = {"verdict": "Failed", "line": "Failed: x", "attention": items, "new": {"field": 1}}
     board.add({"run_id": "r1", "project": "default", "summary": summary})

@@ -75,8 +75,8 @@ count_policies = count_limits.filter(bool).map(policy_of)
 # Steps of all sizes back from a time: several in an hour, nights, gaps of months, and equal times.
 steps = st.sampled_from([0, 0, 1, 7, 59, 60, 61, 600, 1439, 1440, 1440, 1440, 10080, 44640, 525600])
 times = st.tuples(st.integers(0, 3_000_000), st.lists(steps, max_size=60)).map(
-    lambda drawn: [
-        START - timedelta(minutes=drawn[0] + sum(drawn[1][:nr])) for nr in range(len(drawn[1]))
+    lambda steps: [
+        START - timedelta(minutes=steps[0] + sum(steps[1][:nr])) for nr in range(len(steps[1]))
     ]
 )
 

@@ -200,13 +200,13 @@ class Cloud:
             tokens.parameters.cache_clear()  # As in a container that has just started.
         cloud = self
 
-        class Here(Context):
+        class Timed(Context):
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
         event = json.loads(json.dumps(invocation.event))
         try:
-            output = handler_of(invocation.function)(event, Here(invocation.function, request_id))
+            output = handler_of(invocation.function)(event, Timed(invocation.function, request_id))
             invocation.output = json.loads(json.dumps(output))
         except Killed as killed:
             raise Failed(str(killed)) from None
