@@ -1,4 +1,4 @@
-"""What no way of doing it can beat."""
+"""The lower bound: no way of making the snapshots can be faster."""
 
 import math
 from collections.abc import Collection
@@ -14,7 +14,7 @@ REQUESTS_PER_SERVER = 5
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Seconds: with everything at once, with so many servers at a time, by the rate limit."""
+    """Seconds: with all servers at once, with so many at a time, and by the rate limit."""
 
     at_once_s: float
     capped_s: float
@@ -26,7 +26,7 @@ class Bound:
 
 
 def bound(fleet: Collection[Traits], servers_at_a_time: int) -> Bound:
-    """A server that is locked may wait without taking up a place."""
+    """The bound. A locked server does not count among those worked on at a time."""
     at_once_s = max(traits.locked_s + traits.snapshot_s for traits in fleet)
     work_s = sum(traits.snapshot_s for traits in fleet)
     by_rate_s = max(0.0, (fewest_requests(fleet) - BURST) / PER_SECOND)

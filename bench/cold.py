@@ -1,4 +1,4 @@
-"""What a cold start computes, measured on the package as `sam build` made it."""
+"""The CPU time of a cold start, measured on the package that `sam build` made."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ class ColdStart:
 
 
 def measure() -> ColdStart:
-    """The built package has no compiled files: Lambda compiles it at every cold start, so do we."""
+    """Measures it without compiled files, as Lambda compiles the package at every cold start."""
     tries = {name: [_one(name) for _ in range(TIMES)] for name in FUNCTIONS}
     return ColdStart(
         mean(min(seconds for seconds, _ in some) for some in tries.values()),
@@ -52,7 +52,7 @@ def _one(function: str) -> tuple[float, float]:
         "PATH": os.environ.get("PATH", ""),
         "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        # With it, as on Lambda, what can be made while the container starts is made then.
+        # With this variable, as on Lambda, clients are made while the container starts.
         "AWS_LAMBDA_FUNCTION_NAME": function,
         "AWS_EC2_METADATA_DISABLED": "true",
     }

@@ -48,7 +48,7 @@ class Deployed:
     verdict: str
     functions_most_mb: float  # the largest process of a function
     functions_grown_mb: (
-        float  # what the one that grew most has grown by, from a quarter of its life
+        float  # the growth of the process that grew most, after the first quarter of its life
     )
 
 
@@ -111,7 +111,7 @@ def _state(cloud: Cloud) -> dict[str, Any]:
 
 
 class Memory:
-    """What the processes of functions hold, looked at from time to time."""
+    """The memory of the functions' processes, read from time to time."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder.encode()
@@ -132,7 +132,7 @@ class Memory:
     def _functions(self) -> Iterator[tuple[int, int]]:
         page_kb = os.sysconf("SC_PAGE_SIZE") // 1024
         for entry in Path("/proc").glob("[0-9]*"):
-            # Processes come and go while we look.
+            # Processes start and end while they are read.
             with suppress(OSError):
                 command = (entry / "cmdline").read_bytes()
                 if self._folder in command and b"local." not in command:

@@ -12,13 +12,13 @@ PER_GB_SECOND, PER_INVOCATION = 0.0000133334, 0.20 / 1_000_000
 MEMORY_GB = 256 / 1024
 # A function with 1,769 MB has one full CPU, one with 256 MB that much less of it.
 SLOWER = 1769 / 256
-# What is promised about overshoot: at most so many seconds, or that share of the snapshot's time.
+# The promise about overshoot: at most so many seconds, or this share of the snapshot's time.
 FLOOR_SECONDS, MEDIAN_SHARE, P95_SHARE = 15.0, 0.10, 0.20
 
 
 @dataclass(frozen=True, slots=True)
 class Overshoot:
-    """`of_promise`: the median, or 95th percentile, of overshoot over what is promised for it."""
+    """`of_promise`: the median or 95th percentile of overshoot divided by the promise."""
 
     median_s: float
     p95_s: float
@@ -61,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Servers alike, of all nights of one way and size."""
+    """Servers of one kind, of all nights of one way and size."""
 
     has_history: bool
     style: str
@@ -71,7 +71,7 @@ class Group:
 
 
 def line(nights: Sequence[Night], cold_s: float) -> Line:
-    """`cold_s` is what a cold start lasts."""
+    """`cold_s` is the duration of a cold start."""
     first = nights[0]
     samples = [sample for night in nights for sample in night.samples]
     unlocked = [s.unlocked_s for s in samples if s.unlocked_s is not None]

@@ -1,4 +1,4 @@
-"""Lambda in virtual time: containers, cold starts, and the computing that is really measured."""
+"""Lambda in virtual time: containers, cold starts, and CPU time, which is really measured."""
 
 import json
 import random
@@ -17,11 +17,11 @@ from local.virtual.functions import Context, handler_of
 from local.virtual.loop import Loop
 from local.virtual.wire import Wire
 
-# In virtual time; what is paid for is what cold.py measures, which is about as much.
+# In virtual time. The bill uses what cold.py measures, which is about the same.
 COLD_START_SECONDS = 1.0
 # From a function to Hetzner and back.
 READ_SECONDS, WRITE_SECONDS = (0.05, 0.25), (0.1, 0.4)
-# A container that has had nothing to do for this long is gone; AWS does not say when.
+# A container that was idle for this long is removed; AWS does not document the time.
 CONTAINER_SECONDS = 600.0
 TOKEN_SECONDS = 300.0  # as long as a container keeps the token it has read
 
@@ -34,7 +34,7 @@ class Container:
 
 @dataclass
 class Meter:
-    """What Lambda would put on the bill."""
+    """What Lambda would bill."""
 
     invocations: int = 0
     cold_starts: int = 0
@@ -44,9 +44,9 @@ class Meter:
 
 
 class MeteredWire(Wire):
-    """Reads and writes take their time; the simulator's own computing is kept apart.
+    """Adds time to reads and writes, and counts the simulator's own CPU time separately.
 
-    That computing goes on in the thread of whoever asks.
+    The simulator runs in the thread of the function that sends the request.
     """
 
     served = threading.local()
@@ -79,7 +79,7 @@ class MeteredWire(Wire):
 
 
 class MeteredCloud(Cloud):
-    """An AWS on which nothing goes wrong, and everything is counted."""
+    """An AWS without faults that counts everything."""
 
     wire: MeteredWire
 
@@ -115,19 +115,19 @@ class MeteredCloud(Cloud):
         container.idle_since = self.loop.now
         self.containers[invocation.function].append(container)
         self._note(invocation, output)
-        # Kept, they would be what grows.
+        # Not kept: they would make the memory grow.
         self.invocations.clear()
         return output
 
     def _answer(self, invocation: Invocation, request_id: str) -> Any:
         cloud = self
 
-        class Here(Context):
+        class Timed(Context):
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
         event = json.loads(json.dumps(invocation.event))
-        context = Here(invocation.function, request_id)
+        context = Timed(invocation.function, request_id)
         return json.loads(json.dumps(handler_of(invocation.function)(event, context)))
 
     def _container(self, function: str) -> Container:
@@ -146,8 +146,8 @@ class MeteredCloud(Cloud):
         return container
 
     def _note(self, invocation: Invocation, output: Any) -> None:
-        """Counts the looks at a snapshot, but for the listing that everybody makes once it is
-        available: of those, only the ones that came too early.
+        """Counts the looks at a snapshot. A listing counts only if it came too early: every way
+        needs one when the snapshot is available.
         """
         server_id = invocation.server_id
         if server_id is None:

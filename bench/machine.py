@@ -22,7 +22,7 @@ class BilledWalk(Walk):
         invoke = self.invoke
 
         def billed(function: str, document: Any, patience: float) -> Any:
-            # A retry is a transition of its own, so tasks are counted by their attempts.
+            # AWS bills each retry as a transition, so a task counts once for each attempt.
             self.billed.count += 1
             return invoke(function, document, patience)
 

@@ -30,7 +30,7 @@ class Sample:
     snapshot_s: float
     polls: int
     overshoot_s: float  # from the snapshot being done until that was known
-    unlocked_s: float | None  # from the lock's end to the create; None: nobody waited for it
+    unlocked_s: float | None  # from the lock's end to the create; None: the lock was not waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Night:
     bound: Bound
     requests: int
     refused: int  # answered 429
-    least_left: int  # of the rate limit, when there was least
+    least_left: int  # the lowest number of requests left of the rate limit
     transitions: int
     invocations: int
     cold_starts: int
     waiting_s: float
-    computing_s: float  # measured, the only figure here that is not the same for a seed
+    computing_s: float  # measured; the only figure here that differs between runs of one seed
     failed: int
     doubled: int
     most_job_bytes: int
@@ -101,7 +101,7 @@ JOB_FUNCTIONS = ("CreateSnapshot", "CheckSnapshot", "PruneSnapshots")
 
 @contextmanager
 def naive() -> Iterator[None]:
-    """The same machine, asking every five seconds, whatever it is told."""
+    """The same state machine, but it asks every five seconds."""
 
     def five_seconds(*_: Any, **__: Any) -> pacing.Wait:
         return pacing.Wait(NAIVE_SECONDS)

@@ -7,7 +7,7 @@ from bench.night import WAYS, Night, Way, play
 from local.environment import forget_the_rest
 
 Nights = dict[tuple[Way, int], list[Night]]
-# The others ask so often that a large fleet's night of theirs takes a minute to play.
+# The other ways send so many requests that a night with many servers takes a minute to play.
 LARGE, SEEDS_OF_OTHERS = 500, 2
 
 

@@ -1,4 +1,4 @@
-"""What was promised, held against what was measured."""
+"""The promises, compared with what was measured."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Promise:
 
 
 def promises(lines: Sequence[Line], deployed: Deployed | None) -> list[Promise]:
-    """Those of the fleets that were played."""
+    """The promises for the numbers of servers that were played."""
     ours = {line.servers: line for line in lines if line.way == "ours"}
     found: list[Promise] = []
     if 100 in ours:
@@ -64,7 +64,7 @@ def _at_500(line: Line) -> Iterator[Promise]:
 
 
 def _flat(lines: Sequence[Line]) -> Promise:
-    """A job is what a function holds: however large the fleet and however many its looks."""
+    """A function holds one job; its size must not grow with the number of servers or looks."""
     most = max(line.most_job_bytes for line in lines)
     text = f"up to {max(line.servers for line in lines):,} servers: a job at most 2,048 bytes"
     return Promise(text, f"{most:,}", most <= 2048)

@@ -1,7 +1,7 @@
-"""The pacing alone, for more servers than handlers can be walked for: no HTTP, no handlers.
+"""The pacing alone, for more servers than whole nights can be played with: no HTTP, no handlers.
 
-What a function would ask, wait and enter is written down here once more, so it is compared with
-the handlers' own figures where both are known. Answers take no time.
+The requests, waits and transitions of the functions are written down here a second time, so they
+are compared with the handlers' figures where both are known. Answers take no time.
 """
 
 import heapq
@@ -87,7 +87,7 @@ def scaled(servers: int, seed: int, ms_per_invocation: float) -> Scaled:
 
 
 def _play(clock: Clock, steps: list[Iterator[float]]) -> float:
-    """Everybody's steps in the order of time; each step says how long until the next."""
+    """Plays the steps of all projects in the order of time; each yields the seconds to its next."""
     order = itertools.count()
     queue = [(0.01 * at, next(order), step) for at, step in enumerate(steps)]
     heapq.heapify(queue)
@@ -138,7 +138,7 @@ class Project:
             self._ask()
 
     def _until_free(self, traits: Traits) -> Iterator[float]:
-        """CreateSnapshot, until it has created: two looks and the create."""
+        """CreateSnapshot until it has created: two looks and the create."""
         free_at = START + timedelta(seconds=traits.locked_s)
         first = self.clock.now()
         for attempt in itertools.count(1):
@@ -157,7 +157,7 @@ class Project:
                 return
 
     def _until_listed(self, traits: Traits, action: Action) -> Generator[float, None, int]:
-        """CheckSnapshot and the listing of PruneSnapshots: gives the looks that came too early."""
+        """CheckSnapshot and PruneSnapshots' listing; returns how many looks came too early."""
         earlier_s = tuple(int(s) for s in traits.nights_s[:EARLIER]) if traits.has_history else ()
         looks: tuple[Look, ...] = ()
         polls = 0

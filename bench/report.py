@@ -1,4 +1,4 @@
-"""What `make bench` leaves behind: build/bench.json, and the figures in docs/benchmark.md."""
+"""What `make bench` writes: build/bench.json, and the figures in docs/benchmark.md."""
 
 import json
 from collections.abc import Sequence

@@ -20,7 +20,7 @@ MOST_TURNS = 20_000_000
 
 
 class MeasuredWorld(Stage):
-    """So many servers in one project; the same for a seed, whoever plays in it."""
+    """So many servers in one project; the same for a seed, for every way that is measured."""
 
     cloud: MeteredCloud
     wire: MeteredWire
@@ -37,7 +37,7 @@ class MeasuredWorld(Stage):
         self._watch_creates()
 
     def play_run(self, event: dict[str, Any]) -> None:
-        """One run of ours, until nobody does anything any more."""
+        """Plays one run of ours, until nothing is left to do."""
         with self._time(), in_place(self.cloud):
             walk = partial(BilledWalk, transitions=self.transitions)
             with patch.object(virtual_cloud, "Walk", walk):
@@ -45,7 +45,7 @@ class MeasuredWorld(Stage):
                 self.loop.run()
 
     def play_work(self, work: Callable[[], None]) -> None:
-        """Something else's work in this world."""
+        """Plays other work than our run in this world."""
         with self._time():
             self.loop.spawn(work)
             self.loop.run()

@@ -1,1 +1,1 @@
-"""What `make check` and a release do beside the tests. Nothing of it is deployed."""
+"""What `make check` and a release do besides the tests. None of it is deployed."""

@@ -1,8 +1,9 @@
-"""Known holes in what is deployed: `python -m checks.audit [required]`.
+"""Known vulnerabilities in what is deployed: `python -m checks.audit [required]`.
 
-pip-audit asks the package index about every line of requirements/runtime.txt. A package that it
-could not ask about, it passes over and calls the rest clean; here that counts as not audited, and
-with `required` (as on GitHub) as a failure. Without, a machine that has no network still passes.
+pip-audit asks the package index about every line of requirements/runtime.txt. It skips a package
+that it could not ask about, and reports no error. Here such a package counts as not audited, and
+with `required` (as on GitHub) as a failure. Without `required` it passes on a machine without
+network.
 """
 
 import json
@@ -20,7 +21,7 @@ LONGEST_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What pip-audit found: holes, packages it could not ask about, packages it knows as clean."""
+    """What pip-audit found: vulnerabilities, packages it could not ask about, clean packages."""
 
     holes: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -54,7 +55,7 @@ class Audit:
 
 
 def run_pip_audit() -> Audit:
-    """Asks. Where the index cannot be reached at all, nothing is known about anything."""
+    """Runs pip-audit. If the index cannot be reached at all, no package was audited."""
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.unlink(missing_ok=True)
     pip_audit = ROOT / ".venv" / "bin" / "pip-audit"
@@ -65,7 +66,7 @@ def run_pip_audit() -> Audit:
                 *("--progress-spinner", "off", "--format", "json", "--output", REPORT),
             ],
             capture_output=True,
-            check=False,  # it fails on holes, too: the report tells
+            check=False,  # not by its exit code, which is 1 for vulnerabilities, too: by its report
             timeout=LONGEST_SECONDS,
         )
     except subprocess.TimeoutExpired:

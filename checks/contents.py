@@ -1,7 +1,7 @@
 """What the built package holds, and under which licences: `python -m checks.contents PACKAGE FILE`.
 
-Lists the distributions with their licences, fails where one is not among those we accept, and
-writes a CycloneDX bill of materials. Both are read off the package itself, not off a list of what
+Lists the distributions with their licences, fails if a licence is not among those we accept, and
+writes a CycloneDX bill of materials. Both are read from the package itself, not from a list of what
 should be in it.
 """
 
@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / ".venv" / "bin"
 RUNTIME = ROOT / "requirements" / "runtime.in"
 FROM_LAMBDA = {"boto3"}
-# As classifiers or SPDX call them: what may be passed on beside MIT code without more than its
-# licence text, which is in the package. MPL-2.0 (certifi) asks for the source of files that were
-# changed; nothing is changed.
+# With the names of classifiers or SPDX: licences that may be distributed with MIT code and require
+# only their text, which is in the package. MPL-2.0 (certifi) also requires the source of changed
+# files; nothing is changed.
 LICENCES = (
     "Apache Software License",
     "BSD License",
@@ -32,7 +32,7 @@ LICENCES = (
 
 
 def environment(package: Path, folder: Path) -> Path:
-    """The package as the only content of a Python environment, as the tools want to see it."""
+    """A Python environment that holds only the package, as the tools need it."""
     venv.create(folder, clear=True, symlinks=True, with_pip=False)
     [site_packages] = folder.glob("lib/python3*/site-packages")
     (site_packages / "package.pth").write_text(f"{package.resolve()}\n")
@@ -40,7 +40,7 @@ def environment(package: Path, folder: Path) -> Path:
 
 
 def check_licences(python: Path, accepted: tuple[str, ...]) -> bool:
-    """Lists them; False, and says which it is, if one is not accepted."""
+    """Prints the licences; False if one is not accepted, which is then named."""
     listed = subprocess.run(
         [
             *(TOOLS / "pip-licenses", "--python", python, "--with-system", "--from", "mixed"),
@@ -64,7 +64,7 @@ def write_bill(python: Path, project: Path, target: Path) -> None:
 
 
 def described() -> str:
-    """Our pyproject.toml, with what the package needs: that stands in requirements/ only."""
+    """Our pyproject.toml with the package's requirements, which are only in requirements/."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [line.split("==")[0].strip() for line in RUNTIME.read_text().splitlines()]
     needed = [line for line in lines if line and line[0] != "#" and line not in FROM_LAMBDA]

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BUILT = ("build/hetzner-snapshots.zip", "build/sbom.json")
 AS_THEY_ARE = ("README.md", "LICENSE", "CHANGELOG.md", "statemachine/snapshot_run.asl.json")
-# Where the template finds in that folder what it finds in the repository elsewhere.
+# Files that the template finds in other places in the repository, and their place in that folder.
 MOVED = {
     "    CodeUri: handler/\n": "    CodeUri: hetzner-snapshots.zip\n",
     "DefinitionUri: statemachine/snapshot_run.asl.json\n": "DefinitionUri: snapshot_run.asl.json\n",
@@ -22,7 +22,7 @@ MOVED = {
 
 
 class NotReady(Exception):
-    """No release can be made of this commit; the message says what to change."""
+    """This commit cannot be released; the message says what to change."""
 
 
 def version() -> str:

@@ -1,7 +1,7 @@
 """template.yaml as CloudFormation gets it, for the checks: `python -m checks.translate FILE`.
 
-SAM's own translator expands the transform; the state machine's definition is put in as text, so
-that who reads the result reads that too.
+SAM's own translator expands the transform. The state machine's definition is put in as text, so
+that tools that read the result check it, too.
 """
 
 import json
@@ -16,7 +16,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
 REGION = "us-east-1"
-# What `sam package` would have uploaded.
+# In place of the address to which `sam package` would have uploaded.
 PACKAGE = {"Bucket": "the-package", "Key": "hetzner-snapshots.zip"}
 DEFINITION = {"Bucket": "the-package", "Key": "snapshot_run.asl.json"}
 

@@ -1,1 +1,1 @@
-"""The stack in somebody's AWS account: put there, given its token, tried, taken away."""
+"""The stack in an AWS account: deploy it, store its token, try it, remove it."""

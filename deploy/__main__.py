@@ -1,7 +1,7 @@
-"""What make calls: deploy, token, smoke, destroy.
+"""The commands that make calls: deploy, token, smoke, destroy.
 
-Exit code: 0 if all went well, 1 if AWS failed or the trial is not Completed, 2 if what was asked
-for cannot be done as things are; the message then says what to do. 130 if interrupted.
+Exit code: 0 if all went well, 1 if AWS failed or the dry run is not Completed, 2 if the command
+cannot be carried out; the message then says what to do. 130 if interrupted.
 """
 
 import os

@@ -11,14 +11,14 @@ from botocore.exceptions import ClientError, NoRegionError
 from deploy.settings import Settings
 from local.common.variables import Unusable
 
-# Gone, or a change set that nobody has carried out.
+# Deleted, or only a change set that was never executed.
 NOTHING_THERE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
-# After these nothing can be updated: the first deployment failed, or a removal did.
+# In these states no update is possible: the first deployment or a removal has failed.
 DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
 
 class Failed(Exception):
-    """AWS began and did not end well; the text is for people."""
+    """An operation of AWS started and failed; the text is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Stack:
 
 
 def connect(settings: Settings) -> Account:
-    """The account these credentials are of. Raises what botocore raises."""
+    """The account of these credentials. Raises botocore's errors."""
     session = boto3.Session(region_name=settings.region)
     if not session.region_name:
         raise NoRegionError
@@ -61,7 +61,7 @@ def find_stack(account: Account, name: str) -> Stack | None:
     try:
         [found] = account.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
-        # There is no code of its own for it.
+        # CloudFormation has no error code of its own for a missing stack.
         if error.response["Error"]["Code"] == "ValidationError":
             return None
         raise
@@ -76,7 +76,7 @@ def find_stack(account: Account, name: str) -> Stack | None:
 
 
 def stack_in(account: Account, settings: Settings) -> Stack:
-    """The deployed stack, in whatever state. Raises Unusable if it is not there, or not ours."""
+    """The deployed stack, in any state. Raises Unusable if it does not exist or is not ours."""
     stack = find_stack(account, settings.stack)
     if stack is None:
         raise Unusable(
@@ -112,10 +112,10 @@ def refuse_unready(stack: Stack, settings: Settings) -> None:
 
 
 def command(target: str, settings: Settings, more: str = "") -> str:
-    """The make command to type, with what is not the default."""
+    """The make command to type, with the variables that differ from the defaults."""
     words = ["make", target, *([more] if more else [])]
     if settings.environment != "default":
         words.append(f"STACK={settings.stack}")
-    if settings.region and not settings.saved:
+    if settings.region and not settings.last_deploy:
         words.append(f"REGION={settings.region}")
     return f"`{' '.join(words)}`"

@@ -1,4 +1,4 @@
-"""`make deploy`: the stack, made or brought up to date from what `make build` has built."""
+"""`make deploy`: creates or updates the stack from what `make build` has built."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from deploy.account import (
 from deploy.parameters import Parameter, check, template_parameters
 from deploy.samconfig import read_samconfig
 from deploy.settings import ROOT, Settings
-from deploy.terminal import agreed, ask, somebody_is_there
+from deploy.terminal import agreed, ask, has_terminal
 from local.common.variables import Unusable
 
 SAM = ROOT / ".venv-sam/bin/sam"
@@ -47,30 +47,30 @@ def bring(settings: Settings) -> int:
         for line in _changes(stack, values):
             print(line)
         question = f"Bring the stack {stack.name} to that and to what is in this folder?"
-        if somebody_is_there() and not settings.yes and not agreed(question):
+        if has_terminal() and not settings.yes and not agreed(question):
             print("Nothing was changed.")
             return 1
     _run_sam(settings, account, values)
     deployed = find_stack(account, settings.stack)
     if deployed is None:
         raise Failed(f"The stack {settings.stack} is not there, though SAM reports no error.")
-    # From now on the region is known without being said.
-    saved = read_samconfig(settings.samconfig, settings.environment)
-    _say_what_next(replace(settings, saved=saved), stack, deployed)
+    # The region is now saved in samconfig.toml and need not be given any more.
+    last_deploy = read_samconfig(settings.samconfig, settings.environment)
+    _say_what_next(replace(settings, last_deploy=last_deploy), stack, deployed)
     return 0
 
 
 def _values(settings: Settings, stack: Stack | None) -> Mapping[str, str]:
-    """The parameters to pass; those that are not passed stay as they are, or are the defaults."""
-    if settings.saved:
+    """The parameters to pass. Others keep their values; in a new stack they have the defaults."""
+    if settings.last_deploy:
         print(
             f"With the answers in {settings.samconfig.name}; change them there or by PARAMETERS=."
         )
-        return settings.saved.parameters
+        return settings.last_deploy.parameters
     if stack:
         print("This stack was deployed from elsewhere: its parameters stay but for PARAMETERS=.")
         return {}
-    if not somebody_is_there():
+    if not has_terminal():
         print("Nobody is there to be asked: the defaults but for PARAMETERS=.")
         return {}
     known = template_parameters()
@@ -102,7 +102,7 @@ def _changes(stack: Stack, values: Mapping[str, str]) -> list[str]:
 
 def _run_sam(settings: Settings, account: Account, values: Mapping[str, str]) -> None:
     if not settings.samconfig.exists():
-        # SAM wants the file that it is to save to.
+        # SAM needs the file to exist before it saves to it.
         settings.samconfig.write_text("version = 0.1\n")
     arguments = [
         *("--stack-name", settings.stack, "--region", account.region),
@@ -120,7 +120,7 @@ def _run_sam(settings: Settings, account: Account, values: Mapping[str, str]) ->
 
 def sam(verb: str, arguments: list[str], seconds: int) -> None:
     """Runs SAM on this terminal, with this environment. Raises Failed."""
-    # make's own variables are none of its business.
+    # SAM must not see make's own variables.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     try:
         done = subprocess.run(

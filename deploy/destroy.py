@@ -1,4 +1,4 @@
-"""`make destroy`: the stack is removed, and what it leaves is said."""
+"""`make destroy`: removes the stack, and says what remains."""
 
 import time
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from deploy.account import Account, Failed, Stack, command, connect, find_stack,
 from deploy.bring import sam
 from deploy.give_token import stored_tokens
 from deploy.settings import Settings
-from deploy.terminal import agreed, somebody_is_there
+from deploy.terminal import agreed, has_terminal
 from local.common.variables import Unusable
 
 DELETE_SECONDS = 3600
 GONE_SECONDS = 300
 POLL_SECONDS = 2.0
-# Where `sam deploy --resolve-s3` keeps what it uploads, for all stacks of the account and region.
+# The stack of the bucket for uploads of `sam deploy --resolve-s3`, one per account and region.
 SAM_STACK = "aws-sam-cli-managed-default"
 
 
@@ -23,7 +23,7 @@ def destroy(settings: Settings) -> int:
     for line in _consequences(account, stack):
         print(line)
     if not settings.yes:
-        if not somebody_is_there():
+        if not has_terminal():
             raise Unusable(
                 "Nobody is there to be asked, so nothing was removed. If you mean it: "
                 f"{command('destroy', settings, 'YES=1')}"
@@ -31,7 +31,7 @@ def destroy(settings: Settings) -> int:
         if not agreed(f"Remove the stack {stack.name}?"):
             print("Nothing was removed.")
             return 1
-    # Asked before, so that nothing can keep it from being said.
+    # Read before the removal, so that it can be printed even if something fails.
     tokens = stored_tokens(account, stack)
     _delete(settings, account)
     print(f"\nThe stack {stack.name} is gone. What stays:")
@@ -90,7 +90,7 @@ def _what_stays(
         yield f"the token {name} in SSM (another stack may use it). To remove it:"
         yield f"    aws ssm delete-parameter --region {account.region} --name {name}"
     yield "the API tokens themselves: delete them in the Hetzner console, Security, API tokens"
-    if settings.saved:
+    if settings.last_deploy:
         again = command("deploy", settings)
         yield f"the answers in {settings.samconfig.name}, for the next {again}"
     yield f"SAM's bucket for uploads, in the stack {SAM_STACK}, which other SAM applications share"

@@ -1,4 +1,4 @@
-"""`make token`: a Hetzner project's API token, tried first, into SSM; it is shown nowhere."""
+"""`make token`: tries a Hetzner project's API token and stores it in SSM; never shows it."""
 
 import getpass
 import re
@@ -15,7 +15,7 @@ from local.common.variables import Unusable
 
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
 MOST_CHARACTERS = 4096
-# The largest id that JSON can carry exactly; no image has come anywhere near it.
+# The largest integer that is exact in every JSON parser; no image has an id near it.
 NO_IMAGE = 2**53 - 1
 WHERE = (
     "Make one with read and write permission: Hetzner console, the project, Security, API tokens"
@@ -58,7 +58,7 @@ def read_token(prompt: str) -> str:
 
 
 def seen_with(client: Client) -> str:
-    """What the project holds, to see whether it is the right one. Raises Unusable."""
+    """What the token's project holds, so that people see which one it is. Raises Unusable."""
     try:
         answer = client.request("GET", "/servers", params={"per_page": 1}, allow_redirects=False)
         count, servers = answer["meta"]["pagination"]["total_entries"], answer["servers"]
@@ -76,7 +76,7 @@ def seen_with(client: Client) -> str:
 
 
 def may_write(client: Client) -> Literal["yes", "no"] | str:
-    """By a request that can change nothing; if that does not tell, what it was answered."""
+    """Whether it may write, by a request that changes nothing; an unclear answer as text."""
     try:
         client.request("PUT", f"/images/{NO_IMAGE}", json={"labels": {}}, allow_redirects=False)
     except APIException as error:

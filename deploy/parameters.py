@@ -21,10 +21,10 @@ class Parameter:
     wanted: str  # in words
 
     def problem(self, value: str) -> str | None:
-        """What is wrong with the value; None if CloudFormation will take it as it is written."""
+        """What is wrong with the value; None if CloudFormation will accept it as written."""
         if self.choices and value not in self.choices:
             return f"{self.name} is {value!r}; it must be one of {', '.join(self.choices)}."
-        # CloudFormation wants the whole value to match.
+        # In CloudFormation the pattern has to match the whole value.
         if self.pattern and not re.fullmatch(self.pattern, value):
             return f"{self.name} is {value!r}; it must be {self.wanted}."
         if self.limits:
@@ -35,7 +35,7 @@ class Parameter:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, whose values nobody here reads."""
+    """Reads YAML with CloudFormation's short tags; their values are not used."""
 
 
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -57,7 +57,7 @@ def template_parameters() -> dict[str, Parameter]:
 
 
 def check(values: Mapping[str, str]) -> None:
-    """Raises Unusable; SAM would pass over a name that does not exist."""
+    """Raises Unusable for a wrong name or value; SAM would ignore an unknown name."""
     known = template_parameters()
     for name, value in values.items():
         if name not in known:

@@ -1,4 +1,4 @@
-"""What `sam deploy --save-params` has kept of an earlier `make deploy`."""
+"""The parameters that `sam deploy --save-params` has saved in an earlier `make deploy`."""
 
 import tomllib
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from local.common.variables import Unusable
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class LastDeploy:
     region: str | None
     parameters: Mapping[str, str]
 
 
-def read_samconfig(path: Path, environment: str) -> Saved | None:
+def read_samconfig(path: Path, environment: str) -> LastDeploy | None:
     """None if this stack was not deployed from here. Raises Unusable if it cannot be read."""
     try:
         document = tomllib.loads(path.read_text())
@@ -35,4 +35,4 @@ def read_samconfig(path: Path, environment: str) -> Saved | None:
             f'below [{environment}.deploy.parameters.parameter_overrides], as in Notify = "always".'
         )
     region = asked.get("region") or part.get("global", {}).get("parameters", {}).get("region")
-    return Saved(region, {name: str(value) for name, value in overrides.items()})
+    return LastDeploy(region, {name: str(value) for name, value in overrides.items()})

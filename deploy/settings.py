@@ -1,4 +1,4 @@
-"""What was asked for, read from the environment that make hands over."""
+"""The command's settings, read from the environment that make passes on."""
 
 import re
 import shlex
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.samconfig import Saved, read_samconfig
+from deploy.samconfig import LastDeploy, read_samconfig
 from local.common.variables import Unusable, flag
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "hetzner-snapshots"
 STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
-# As StartRun has it: what else stands below the token path is no project.
+# As in StartRun: parameters below the token path with other names are no projects.
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 
 
@@ -23,7 +23,7 @@ class Settings:
     project: str
     parameters: Mapping[str, str]
     samconfig: Path
-    saved: Saved | None  # what `make deploy` was told before
+    last_deploy: LastDeploy | None  # from an earlier `make deploy`
     yes: bool
 
     @classmethod
@@ -41,14 +41,14 @@ class Settings:
                 "The name is yours to choose, Hetzner does not see it."
             )
         samconfig = ROOT / (environ.get("SAMCONFIG", "").strip() or "samconfig.toml")
-        saved = read_samconfig(samconfig, environment_of(stack))
+        last_deploy = read_samconfig(samconfig, environment_of(stack))
         return cls(
             stack=stack,
-            region=_region(environ, saved, stack),
+            region=_region(environ, last_deploy, stack),
             project=project,
             parameters=_parameters(environ.get("PARAMETERS", "")),
             samconfig=samconfig,
-            saved=saved,
+            last_deploy=last_deploy,
             yes=flag(environ, "YES"),
         )
 
@@ -58,18 +58,18 @@ class Settings:
 
 
 def environment_of(stack: str) -> str:
-    """The part of samconfig.toml that is this stack's; `sam` alone takes the one called default."""
+    """This stack's section of samconfig.toml; `sam` by itself uses the one called default."""
     return "default" if stack == STACK else stack
 
 
-def _region(environ: Mapping[str, str], saved: Saved | None, stack: str) -> str | None:
+def _region(environ: Mapping[str, str], last_deploy: LastDeploy | None, stack: str) -> str | None:
     if asked := environ.get("REGION", "").strip():
         return asked
     around = next(
         (value for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if (value := environ.get(name))),
         None,
     )
-    known = saved.region if saved else None
+    known = last_deploy.region if last_deploy else None
     # A second stack in another region would snapshot the same servers, every night.
     if around and known and around != known:
         raise Unusable(

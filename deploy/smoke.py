@@ -11,7 +11,7 @@ from local.common.variables import Unusable
 
 EVENT = ROOT / "events/dry-run.json"
 POLL_SECONDS = 1.0
-# A dry run waits for no snapshot; only for an API that is busy or down.
+# A dry run does not wait for snapshots, only for an API that is busy or down.
 LONGEST_SECONDS = 900
 
 
@@ -45,7 +45,7 @@ def smoke(settings: Settings) -> int:
 
 
 def _start(account: Account, function: str) -> dict[str, Any]:
-    """StartRun's answer. Raises Failed with what it says instead."""
+    """StartRun's answer. Raises Failed with StartRun's error."""
     # A second attempt would start a second run.
     answer = account.client("lambda", attempts=1).invoke(
         FunctionName=function, Payload=EVENT.read_bytes()
@@ -57,7 +57,7 @@ def _start(account: Account, function: str) -> dict[str, Any]:
 
 
 def _wait_for(account: Account, arn: str, deadline: float) -> tuple[str, str]:
-    """Verdict and line; without a summary, what the execution ended with."""
+    """Verdict and line; without a summary, the execution's status and error."""
     step_functions = account.client("stepfunctions")
     while (found := step_functions.describe_execution(executionArn=arn))["status"] == "RUNNING":
         if time.monotonic() > deadline:

@@ -1,9 +1,9 @@
-"""Questions to whoever sits at the terminal."""
+"""Questions to the person at the terminal."""
 
 import sys
 
 
-def somebody_is_there() -> bool:
+def has_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 

@@ -1,4 +1,4 @@
-"""What AWS says no with, in words that have the remedy."""
+"""AWS's errors explained, with what to do about them."""
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -25,7 +25,7 @@ DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 
 def explain(error: BotoCoreError | ClientError) -> str:
-    """One or two sentences; never a secret, AWS's own messages have none."""
+    """One or two sentences. They hold no secret: AWS's own messages have none."""
     match error:
         case NoCredentialsError():
             return f"There are no AWS credentials here. {HOW_TO_LOG_IN}"

@@ -63,7 +63,7 @@ def _run(arguments: list[str], environ: dict[str, str], console: Console) -> int
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # One is enough: what ends now must not be interrupted halfway.
+    # Further signals are ignored: the clean-up must not be interrupted.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     raise Interrupted(number)

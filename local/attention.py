@@ -1,4 +1,4 @@
-"""What of a run needs somebody's attention, and what to do about it: pure."""
+"""What in a run needs a person's attention, and what to do about it: pure."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,13 +8,13 @@ from typing import Any
 from local.board import Board
 
 NOT_PRUNED = "made, not pruned"
-# As the summary orders it, and in it what no summary can say.
+# In the summary's order, plus what a summary cannot hold.
 WORST_FIRST = ("failed", "no result", NOT_PRUNED, "overdue", "note")
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """`server` is empty where it is of more than one."""
+    """`server` is empty if it concerns several."""
 
     project: str
     server: str
@@ -23,13 +23,13 @@ class Attention:
 
 
 def attention(board: Board) -> list[Attention]:
-    """Worst first. The summary names only so many; the results name every server that failed."""
+    """Worst first. The summary names only some; the results name every server that failed."""
     found = list(_from_results(board))
     known = {(each.project, each.server, each.what) for each in found}
     for project, summary in board.summaries.items():
         for item in summary.get("attention") or ():
             each = _from_summary(project, item)
-            # What the whole run failed of is its verdict's line.
+            # Why the whole run failed is in its verdict's line.
             told = not each.server and each.reason in str(summary.get("line"))
             if not told and (each.project, each.server, each.what) not in known:
                 found.append(each)
@@ -45,8 +45,8 @@ def _from_results(board: Board) -> Iterator[Attention]:
         elif not result.get("pruned", True):
             yield Attention(project, server, NOT_PRUNED, reason.removeprefix(f"{NOT_PRUNED}: "))
     for (project, server), row in sorted(board.rows.items()):
-        unheard = (project, server) not in board.results and row.status != "left_out"
-        if unheard and project not in board.summaries:
+        without_result = (project, server) not in board.results and row.status != "left_out"
+        if without_result and project not in board.summaries:
             last = f"its last line: {row.status}" + (f", {row.reason}" if row.reason else "")
             yield Attention(project, server, "no result", last)
 
@@ -61,7 +61,7 @@ def _from_summary(project: str, item: Any) -> Attention:
 def resuming(board: Board) -> list[str]:
     """The events that make what is missing, one for each project that did not end Completed.
 
-    None for a dry run: that has nothing to go on with.
+    None for a dry run: it has nothing to resume.
     """
     if board.dry_run:
         return []

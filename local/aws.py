@@ -23,11 +23,11 @@ DEPLOY_SECONDS = 180
 
 
 class DeployFailed(Exception):
-    """`sam deploy` failed; the text is what it said."""
+    """`sam deploy` failed; the text is its output."""
 
 
 def connection(url: str) -> dict[str, Any]:
-    """The arguments that make a boto3 client one of the local AWS, and of no other."""
+    """The arguments with which a boto3 client talks to the local AWS and to no other."""
     return {
         "endpoint_url": url,
         "region_name": REGION,
@@ -49,7 +49,7 @@ def deploy(url: str, folder: Path, parameters: Mapping[str, str]) -> dict[str, s
     s3 = boto3.client("s3", **connection(url))
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=BUCKET)
-    # An empty one: the project's may hold what somebody deploys to AWS with, profile included.
+    # An empty file: the project's samconfig.toml may name an AWS profile and a real stack.
     config = folder / "samconfig.toml"
     config.write_text("version = 0.1\n")
     command = [
@@ -64,14 +64,14 @@ def deploy(url: str, folder: Path, parameters: Mapping[str, str]) -> dict[str, s
         'SavedQueries="false"',
         *(f'{name}="{value}"' for name, value in parameters.items()),
     ]
-    # As in the Makefile. Not the cloud's folder: SAM may outlive that for a moment.
+    # As in the Makefile. Not the cloud's folder: SAM may still write after that is removed.
     home = str(ROOT / "build/home")
     run_quietly(command, AWS_ENDPOINT_URL=url, HOME=home, SAM_CLI_TELEMETRY="0")
     return outputs(url)
 
 
 def run_quietly(command: list[str], **environ: str) -> None:
-    """Raises DeployFailed with the output's end; ends what it started, whatever happens."""
+    """Raises DeployFailed with the output's end; always ends the processes it started."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -108,7 +108,7 @@ def outputs(url: str) -> dict[str, str]:
 class LogTail:
     """The lines of a log group, each once."""
 
-    # A line may become readable after a younger one did.
+    # A line may become readable later than a newer one.
     OVERLAP_MS = 2_000
     # MiniStack gives no more in one answer, and no token for the rest.
     MOST_LINES = 10_000

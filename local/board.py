@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
 WORST_FIRST: tuple[Verdict, ...] = ("Failed", "PartiallyFailed", "Completed")
-# A server in one of these has nothing more to come.
+# Statuses after which a server has no more lines.
 ENDED = {"planned", "pruned", "skipped", "failed", "left_out"}
 RESULT_FIELDS = ("status", "reason", "waited_s", "snapshot_s", "image_id", "deleted", "kept")
 
@@ -24,12 +24,12 @@ class Row:
     # When the line with these numbers came, in the watcher's own seconds.
     seen: float = 0
     ended: bool = False
-    # When it is looked at again, by Hetzner's clock; empty if nothing is waited for.
+    # The time of the next look, by Hetzner's clock; empty if it is not waiting.
     until: str = ""
 
     def change(self, status: str, reason: str, seen: float) -> bool:
         """True if anything of it is new."""
-        # Available a second time, or from one of these: from the pruning, the last step.
+        # Available a second time, or after one of these: the pruning, the last step, is done.
         after_pruning = status == "available" and self.status in ("available", "due", "pruning")
         self.ended = status in ENDED or after_pruning
         new = (status, reason) != (self.status, self.reason)
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(slots=True)
 class Board:
-    """`projects`: every project that was started, whether or not a line of it ever comes."""
+    """`projects`: every project that was started, even if it never logs a line."""
 
     run_id: str
     projects: list[str]

@@ -17,7 +17,7 @@ SEED = 1
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where it is; no secrets."""
+    """The cloud's addresses; no secrets."""
 
     aws: str
     api: Api
@@ -57,7 +57,7 @@ class Servers:
         return url
 
     def start_simulator(self, fleet: str = FLEET, seed: int = SEED) -> None:
-        """Its time begins; does nothing if there is another API."""
+        """Starts its clock; does nothing if another API is used."""
         if self._options.endpoint:
             return
         ready_file = self._folder / "simulator.json"
@@ -86,8 +86,8 @@ class Servers:
 
 @contextmanager
 def running(options: Options) -> Iterator[tuple[Cloud, Servers]]:
-    """A cloud whose simulator is still to be started, so that its time does not pass while
-    something is deployed. Nothing is left of it afterwards. Raises Unusable or Crashed.
+    """A cloud without its simulator, which is started later: its time must not pass while the
+    stack is deployed. Nothing is left of the cloud afterwards. Raises Unusable or Crashed.
     """
     folder = Path(tempfile.mkdtemp(prefix="hetzner-snapshots-"))
     servers = Servers(options, folder)

@@ -83,10 +83,10 @@ class Commands:
     def logs(self, server: str) -> int:
         cloud = self._cloud()
         found = outputs(cloud.aws)
-        # Up a moment ago, and still being deployed.
+        # The cloud was started a moment ago, and the stack is not deployed yet.
         tail = LogTail(cloud.aws, found["LogGroupName"], since=0) if found else None
         lines = list(readable(tail.all_lines() if tail else [], server))
-        # Rich ends so when nobody reads on, as in `make logs | head`.
+        # Rich raises this when its output is closed, as in `make logs | head`.
         with suppress(SystemExit):
             for line in lines:
                 self._console.print(line, soft_wrap=True)
@@ -97,7 +97,7 @@ class Commands:
         return 0
 
     def _event(self, event: str) -> dict[str, Any]:
-        # The record of an earlier run must not pass for this one's.
+        # An earlier run's record must not be mistaken for this run's.
         self._record.unlink(missing_ok=True)
         self._page.unlink(missing_ok=True)
         return load_event(event)
@@ -113,7 +113,7 @@ class Commands:
     def _deploy(self, cloud: Cloud, token: str) -> None:
         store_token(cloud.aws, token)
         with self._step("Deploying template.yaml with sam deploy"):
-            # Nothing runs but what a person starts.
+            # No schedule: only a person starts runs here.
             deploy(
                 cloud.aws,
                 Path(cloud.folder),
@@ -138,7 +138,7 @@ class Commands:
         return 0 if verdict == "Completed" else 1
 
     def _write_page(self, board: Board, cloud: Cloud) -> None:
-        # Only here, since what draws takes longer to load than most commands take.
+        # Imported only here: matplotlib takes longer to load than most commands take.
         from local.page import page
 
         self._page.write_text(page(board, 1 / cloud.wait_scale))
@@ -192,7 +192,7 @@ class Commands:
 
 
 def refuse_unasked(api: str, event: dict[str, Any], yes: bool) -> None:
-    """Raises Unusable if the real API would have to be asked about and nobody is there."""
+    """Raises Unusable if the real API needs a confirmation and there is no terminal."""
     if api == "real" and not event.get("dry_run") and not yes and not sys.stdin.isatty():
         raise Unusable(
             "This would change servers' snapshots on the real Hetzner API, and there is no "

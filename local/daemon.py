@@ -1,7 +1,7 @@
-"""The cloud that `make up` leaves running: one process that holds it, found by a lock.
+"""The cloud that `make up` leaves running: a daemon, found by a file lock.
 
-The holder keeps a lock on build/cloud.lock as long as it lives, so a state file without that
-lock is what a crash or a reboot left behind.
+The daemon holds a lock on build/cloud.lock as long as it lives, so a state file without that lock
+is left from a crash or a reboot.
 """
 
 import fcntl
@@ -38,11 +38,11 @@ class Daemon:
         self._holder: subprocess.Popen[str] | None = None
 
     def find(self) -> Cloud | None:
-        """The cloud that is up, if one is; clears away what is left of one that is not."""
+        """The running cloud, if there is one; removes what a crashed one has left."""
         if self._held():
             return self._read()
         if self._holder:
-            # Ours, if we started it: nobody else will take note of its end.
+            # If it is a child of this process, its exit status has to be collected here.
             self._holder.wait(timeout=STOP_SECONDS)
             self._holder = None
         if (left := self._read()) is not None:
@@ -51,7 +51,7 @@ class Daemon:
         return None
 
     def start(self, options: Options) -> Cloud:
-        """Starts a holder. Raises Unusable or Crashed, and then nothing is left of it."""
+        """Starts the daemon. Raises Unusable or Crashed; then nothing of it is left."""
         self.build.mkdir(parents=True, exist_ok=True)
         if self.find() is None and self._held():
             raise Unusable("Another `make up` is just starting it. `make down` stops that.")
@@ -66,7 +66,7 @@ class Daemon:
                 start_new_session=True,
             )
         try:
-            # The simulator's token is nobody's. A real one goes to the local SSM, not here.
+            # The simulator's token is no secret. A real one goes to the local SSM, not here.
             token = options.token if options.api == "simulator" else ""
             assert holder.stdin
             with suppress(BrokenPipeError), holder.stdin as orders:
@@ -108,7 +108,7 @@ class Daemon:
                 self._state.unlink(missing_ok=True)
 
     def stop(self) -> bool:
-        """True if there was one. Afterwards there is none."""
+        """Stops the daemon; True if one was running."""
         holder = self._held()
         self.find()
         if not holder:
@@ -127,7 +127,7 @@ class Daemon:
         raise Crashed(f"Process {holder}, which holds the local cloud, does not end.")
 
     def last_words(self) -> str:
-        """What the holder said when it ended by itself."""
+        """The end of the daemon's output, for when it ended by itself."""
         return self._log.read_text().strip() if self._log.exists() else ""
 
     def _read(self) -> Cloud | None:
@@ -144,7 +144,7 @@ class Daemon:
         except FileNotFoundError:
             return 0
         except BlockingIOError:
-            # It writes its number right after it has the lock.
+            # It writes its process id right after it has the lock.
             for _ in range(20):
                 if text := self._lock.read_text():
                     return int(text)
@@ -159,7 +159,7 @@ class Daemon:
                 with suppress(BlockingIOError):
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                # Perhaps somebody only looks.
+                # Another command may hold the lock for a moment, to look.
                 time.sleep(0.05)
             else:
                 raise Unusable("The local cloud is up already.")

@@ -15,12 +15,12 @@ KEPT = {
 }
 LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
-# The local AWS takes any; these are nobody's.
+# The local AWS accepts any credentials; these belong to no account.
 ACCESS_KEY = "test"
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """What of `environ` our processes may see, and the settings that keep AWS local."""
+    """The part of `environ` that our processes may see, and the settings that keep AWS local."""
     kept = {name: value for name, value in environ.items() if name in KEPT}
     for name in ("NO_PROXY", "no_proxy"):
         kept[name] = ",".join(filter(None, [kept.get(name), LOOPBACK, "localhost"]))

@@ -11,9 +11,9 @@ from local.attention import attention, resuming
 from local.board import Board
 from local.show import COLOURS, duration
 
-# More than that would push the verdict off the screen; the page has all.
+# More rows would push the verdict off the screen; the page has all.
 MOST_GOOD_SERVERS = 40
-# Servers left out, by name; of more there is their number.
+# So many servers left out are named; if there are more, only their number is printed.
 MOST_OF_A_REASON = 3
 NUMBERS = {"waited", "took", "deleted", "kept", "would delete", "would keep"}
 
@@ -54,7 +54,7 @@ def print_summary(console: Console, board: Board) -> None:
 
 
 def _servers(board: Board, servers: list[dict[str, Any]]) -> list[Row]:
-    """The table of servers: heading, those that are in trouble, then the others."""
+    """The table of servers: heading, those with a problem, then the others."""
     servers = sorted(servers, key=lambda server: server["status"] != "failed")
     good = [server for server in servers if server["status"] != "failed"]
     if not servers and not _by_reason(board):
@@ -108,7 +108,7 @@ def _decided(decision: Mapping[str, Any]) -> Row:
 
 
 def _print(console: Console, rows: list[Row]) -> None:
-    """Columns: folded to a terminal's width; elsewhere a line each, for grep and eyes."""
+    """Columns: folded to a terminal's width; without a terminal one line each, for grep."""
     columns = max(map(len, rows))
     numbers = {column for column, cell in enumerate(rows[0]) if cell.plain in NUMBERS}
     if console.is_terminal:

@@ -11,7 +11,7 @@ from local.common.variables import Unusable
 from local.show import COLOURS
 
 LEVELS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
-# Said of every invocation, and worth a line only if it ended badly.
+# Logged for every invocation, and shown only if it ended badly.
 PLATFORM = ("INIT_START", "START RequestId:", "END RequestId:", "REPORT RequestId:")
 WIDEST_NAME = 24
 
@@ -36,7 +36,7 @@ def readable(messages: Iterable[str], server: str = "") -> Iterator[Text]:
         if line.get("run_id") and line["run_id"] != run_id:
             run_id, clock = str(line["run_id"]), ""
             yield Text(f"run {run_id}", "bold")
-        # Hetzner's clock, in which waits are told; a line without it follows the one before.
+        # Hetzner's clock, as in the waits; a line without it has the time of the one before.
         clock = _clock(line) or clock
         yield _line(line, f"{clock:<9}  {_about(line, several):<{width}}  ")
         for more in str(line.get("exception") or "").splitlines():
@@ -59,7 +59,7 @@ def _line(line: Mapping[str, Any], start: str) -> Text:
 
 
 def _step(text: Text, line: Mapping[str, Any], status: str) -> None:
-    """What a server's state came to: the status, until when, and why."""
+    """A server's state after a step: the status, until when, and why."""
     text.append(status.replace("_", " "), COLOURS.get(status, ""))
     if end := until(line):
         text.append(f", next look at {end} (in {line['wait_seconds']} s)")

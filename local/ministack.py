@@ -1,8 +1,8 @@
 """The local AWS: MiniStack on loopback, with two things it does not do by itself.
 
 Started as `python -m local.ministack PORT WAIT_SCALE FOLDER`, as a session of its own and
-with a pipe as standard input. When the pipe closes, however its starter died, it ends with
-every process it made, and the folder goes.
+with a pipe as standard input. When the pipe closes, because its starter ended in any way, it ends
+with every process it started, and removes the folder.
 """
 
 import os
@@ -17,8 +17,8 @@ from typing import Any
 from local.environment import LOOPBACK
 from local.service import remove
 
-# Up to 64 branches run together in MiniStack, each in a Lambda process of its own: 263 of
-# them took 11 GB. AWS would not queue, but a laptop has to.
+# Up to 64 branches run together in MiniStack, each in a Lambda process of its own: 263 processes
+# took 11 GB. AWS does not queue them, but a laptop has to.
 FUNCTIONS_AT_ONCE = 4
 
 
@@ -29,7 +29,7 @@ def settings(port: int, wait_scale: float, folder: str) -> dict[str, str]:
         # Its MQTT listener would listen on all interfaces.
         "IOT_MTLS_ENABLED": "0",
         "SFN_WAIT_SCALE": str(wait_scale),
-        # It leaves the packages it unpacked behind, and would look for containers to remove.
+        # It does not remove the packages that it unpacked, and would look for containers to remove.
         "TMPDIR": folder,
         "HOME": folder,
         "DOCKER_HOST": f"unix://{folder}/no-docker",
@@ -37,7 +37,7 @@ def settings(port: int, wait_scale: float, folder: str) -> dict[str, str]:
 
 
 def limit_functions() -> None:
-    """Private, so it holds for the version pinned in requirements/dev.in (1.5.33)."""
+    """Uses private functions, of the version pinned in requirements/dev.in (1.5.33)."""
     from ministack.services import lambda_svc  # type: ignore[import-untyped]
 
     slots = threading.BoundedSemaphore(FUNCTIONS_AT_ONCE)
@@ -52,7 +52,7 @@ def limit_functions() -> None:
 
 def end_with_starter(folder: str) -> None:
     sys.stdin.buffer.read()
-    # From outside: as long as our threads live, they put new files into the folder.
+    # In another process: as long as our threads run, they write new files into the folder.
     subprocess.Popen(
         [sys.executable, "-m", "local.ministack", "end", str(os.getpid()), folder],
         stdin=subprocess.DEVNULL,
@@ -61,7 +61,7 @@ def end_with_starter(folder: str) -> None:
 
 
 def end(group: int, folder: Path) -> None:
-    # The group is one of ours; if that server led none, the system would refuse.
+    # This ends only our own process group; without one, the call fails.
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
     remove(folder)

@@ -1,4 +1,4 @@
-"""What a person asked for, read from the environment that make hands over."""
+"""A command's options, read from the environment that make passes on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Options:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Options":
-        """Raises Unusable. A token is taken only if its use was asked for."""
+        """Raises Unusable. A token is used only if REAL=1 or an address is given."""
         real = flag(environ, "REAL")
         endpoint = environ.get("HCLOUD_ENDPOINT", "").strip().rstrip("/")
         set_tokens = [name for name in TOKEN_VARIABLES if environ.get(name, "").strip()]
@@ -39,8 +39,8 @@ class Options:
             parts = urlsplit(endpoint)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise Unusable(f"HCLOUD_ENDPOINT={endpoint} is not an http or https address.")
-            # The variable is hcloud's own and may lie around as well: under the real
-            # address nothing starts without being asked.
+            # The variable is hcloud's own and may be set already: with the real address
+            # nothing starts without a confirmation.
             api = "real" if parts.hostname == urlsplit(REAL_ENDPOINT).hostname else "given"
         elif real:
             api, endpoint = "real", REAL_ENDPOINT

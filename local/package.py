@@ -1,7 +1,7 @@
 """The built package as one file: `python -m local.package FOLDER ZIP`.
 
 The same folder gives the same bytes, with one version of zlib: order, times and modes are ours.
-Lambda takes it as it is, and whoever builds the same commit can compare.
+Lambda accepts it as it is, and a second build of the same commit can be compared.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ def write_zip(folder: Path, target: Path) -> str:
             if (folder / name).is_file():
                 info = ZipInfo(name)  # of 1 January 1980, zip's first day
                 info.compress_type = ZIP_DEFLATED
-                info.create_system = 3  # Unix, whose modes these are
+                info.create_system = 3  # made on Unix: the modes are Unix modes
                 info.external_attr = FILE_MODE << 16
                 archive.writestr(info, (folder / name).read_bytes(), compresslevel=9)
     partial.replace(target)

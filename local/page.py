@@ -24,7 +24,7 @@ TEMPLATES.filters["duration"] = duration
 
 
 def page(board: Board, clock_speed: float = 1) -> str:
-    """The HTML. It loads nothing from anywhere, and runs nothing.
+    """The HTML. It loads no other file, and has no scripts.
 
     `clock_speed`: how many of Hetzner's seconds passed in one of the functions' own.
     """
@@ -85,7 +85,7 @@ def _totals(board: Board, night: Timeline) -> list[tuple[str, str, str]]:
 
 
 def _stock(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What all snapshots of a project come to, if the summary says."""
+    """Number, size and cost of a project's snapshots, if the summary has them."""
     stock = (summary.get("inventory") or {}).get("all") or {}
     if not stock.get("count"):
         return []
@@ -95,7 +95,7 @@ def _stock(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _kinds(night: Timeline) -> list[tuple[str, str]]:
-    """For the legend: the kinds of time that there were."""
+    """For the legend: the kinds of time in this run."""
     there = {phase.kind for bar in night.bars for phase in bar.phases}
     return [(kind, text) for kind, text in KIND_WORDS.items() if kind in there]
 

@@ -35,7 +35,7 @@ WIDTH = 1000  # points, as everything here
 TOP, BOTTOM = 26, 28
 LABEL_CHARACTERS = 30
 CHARACTER = 6.3
-# Of the width for bars, what is left free for the words after the longest one.
+# The share of the width that is left free, for the words after the longest bar.
 FOR_WORDS = 0.2
 TICKS_S = [*(5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600), *(7200, 14400, 28800, 86400)]
 MOST_TICKS = 9
@@ -190,7 +190,7 @@ def _told(timeline: Timeline, phase: Phase) -> str:
 
 
 def _for_a_page(svg: str, titles: Mapping[str, str], servers: int) -> str:
-    """Without what only a file of its own needs; with colours from the page, and with titles."""
+    """The SVG for a page: without a file's header, with the page's colours and with titles."""
     svg = svg[svg.index("<svg") :]
     about = f"One bar for each of {servers} servers; the table below has the same facts."
     svg = re.sub(r'<svg ([^>]*?)width="\S+" height="\S+"', r"<svg \1", svg, count=1)

@@ -29,7 +29,7 @@ LEGEND = "# kept   . deleted   2-9 so many kept that day, + more"
 
 
 class Unplannable(Exception):
-    """What was asked for cannot be done; the text is for people."""
+    """The plan cannot be made as asked; the text is for people."""
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -54,7 +54,7 @@ def planned(environ: Mapping[str, str]) -> str:
         raise Unplannable(f"POLICY: {error}.") from None
     path = environ.get("SNAPSHOTS")
     snapshots = _read(Path(path)) if path else _nights()
-    # A file's times may lie ahead: it is a plan, and no time is its present.
+    # A file's times may be in the future: a plan has no present time.
     decisions = plan(policy, snapshots)
     return as_json(snapshots, decisions) if form == "json" else as_text(policy, decisions)
 
@@ -140,5 +140,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(os.environ))
     except BrokenPipeError:
-        # Whoever reads has seen enough; nor must Python's own end complain.
+        # The reader has closed the pipe; without this, Python would print an error at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,16 +17,16 @@ from local.common.variables import Unusable
 from local.show import Show
 
 POLL_SECONDS = 0.25
-# What a run could take on the API's clock, its longest waits one after the other.
+# The longest time of a run by the API's clock: its longest waits one after the other.
 LONGEST_RUN_SECONDS = 24 * 3600
-# For the work itself, which no scale shortens.
+# For the work itself, which is not scaled.
 LONGEST_WORK_SECONDS = 900
 # A summary is logged before its execution ends; its line may come later.
 LATE_LINES_SECONDS = 10
 
 
 class Refused(Exception):
-    """StartRun does not take the event, or cannot start a run; the text is its own."""
+    """StartRun refuses the event, or cannot start a run; the text is StartRun's."""
 
 
 class Interrupted(BaseException):

@@ -1,4 +1,4 @@
-"""A server process of ours: started on loopback, ready or refused, gone without a trace."""
+"""A server process of ours: started on loopback, waited for, ended with all its children."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ class Crashed(Exception):
 class Service:
     """A process in a session of its own, so that all it starts can be ended with it.
 
-    Its standard input is a pipe that closes when we end, in whatever way.
+    Its standard input is a pipe that closes when this process ends, in any way.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Service:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
     def stop(self) -> None:
-        # Nothing they hold is to be saved, so there is nothing to ask them.
+        # They have nothing to save, so they are killed at once.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=10)
@@ -71,7 +71,7 @@ class Service:
 
 
 def take_port(wanted: int | None, variable: str) -> int:
-    """The wanted port if it is free, else Unusable; without a wish, any free one."""
+    """The wanted port, or any free one if none is wanted. Raises Unusable if it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -31,7 +31,7 @@ COLOURS = {
 
 
 def plain_console(file: TextIO | None = None) -> Console:
-    """Prints what it is given: names and reasons are others' words, not markup."""
+    """Prints text as it is: names and reasons must not be read as markup."""
     return Console(file=file, highlight=False, markup=False, emoji=False)
 
 
@@ -55,7 +55,7 @@ class Show:
         self._live = None
 
     def changed(self, row: Row) -> None:
-        # Who is selected will be heard of again.
+        # Servers that are selected will have lines of their own.
         if self._live is None and row.status != "selected":
             until = f" until {row.until}" if row.until and row.status == "waiting" else ""
             reason = f": {row.reason}" if row.reason else ""

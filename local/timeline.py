@@ -1,4 +1,4 @@
-"""From a run's log lines to what each server's time went into: pure.
+"""From a run's log lines to how each server's time was spent: pure.
 
 Seconds are those of Hetzner's clock, counted from the run's first look at any server.
 """
@@ -10,21 +10,21 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 Kind = Literal["locked", "waiting", "snapshotting", "failed", "unseen", "pruning"]
-# What goes on after a step that ended so; a status that nobody knows here is a wait.
+# The phase that begins after a step with this status; an unknown status is a wait.
 KIND_OF_STATUS: dict[str, Kind] = {
     "creating": "snapshotting",
     "due": "snapshotting",
     "available": "pruning",
     "pruning": "pruning",
 }
-# A wait's cause is in no other field of the log.
+# The log has the cause of a wait in no other field.
 LOCKED = re.compile(r"\blocked\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """`failed` is an attempt at the snapshot that came to nothing, `unseen` one that was done and
-    had not been looked at yet.
+    """`failed` is a snapshot attempt that failed, `unseen` the time from a snapshot being done
+    to the next look.
     """
 
     kind: Kind
@@ -181,7 +181,7 @@ def _phases(
 
 
 def _with_unseen(phases: list[Phase], taken_s: int | None) -> list[Phase]:
-    """The snapshot's own time apart from the time until somebody looked."""
+    """Splits the snapshot's own time from the time until the next look."""
     parted: list[Phase] = []
     for phase in phases:
         done = phase.start_s + (taken_s or 0)

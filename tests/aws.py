@@ -1,7 +1,6 @@
 """The tests' AWS: moto, with the real definition, our functions behind it, and virtual time.
 
-This file and `virtual_time.py` are the only ones that know moto's insides: here, where a Lambda is
-invoked.
+Only this file and `virtual_time.py` use moto's private parts; this one where a Lambda is invoked.
 """
 
 import json
@@ -26,7 +25,7 @@ from tests.virtual_time import VirtualTime, virtual
 
 
 class LambdaDied(Exception):
-    """Raised by a test's `after` hook: the function did its work, its answer is lost."""
+    """Raised by a test's `after` hook: the function has done its work, but its answer is lost."""
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Invocation:
 
 @dataclass
 class Aws:
-    """Deployed functions and state machine; what happened to them."""
+    """The deployed functions and state machine, with a record of what they did."""
 
     time: VirtualTime
     stack: Stack
@@ -55,13 +54,13 @@ class Aws:
 
     def invoke(self, function: str, event: Any, request_id: str = "") -> Any:
         """The function's answer; raises what the function raises."""
-        # One at a time: a real function has its process, logger included, to itself.
+        # One at a time: each real function has a process and a logger of its own.
         with self._one, patch.dict("os.environ", self.stack.environment(function), clear=False):
             self._requests += 1
             if self.before:
                 self.before(function, event)
             request = request_id or f"{self._requests:08x}-0000-4000-8000-000000000000"
-            # Lambda names every invocation's trace; what the logger keeps back goes by it.
+            # Lambda sets a trace id for every invocation; the logger buffers its lines by that id.
             os.environ["_X_AMZN_TRACE_ID"] = f"Root=1-{self._requests:08x}-{'0' * 24}"
             output = handler_of(function)(event, Context(function, request))
             output = json.loads(json.dumps(output))

@@ -26,7 +26,7 @@ from local.service import take_port
 from local.virtual.template import ROOT
 
 # What python3.13 on Lambda has: the client of the runtime interface, boto3, and what they need.
-# What boto3 needs besides (urllib3, say) is in the package too, so it has to come from there.
+# Other packages that boto3 needs (such as urllib3) are in our package, and must come from there.
 BESIDE_PYTHON = (
     *("awslambdaric", "simplejson", "snapshot-restore-py"),
     *("boto3", "botocore", "s3transfer"),
@@ -41,7 +41,7 @@ BILLED = re.compile(r"REPORT RequestId: .*?Billed Duration: ([\d.]+) ms\s+Memory
 
 
 def emulator() -> Path | None:
-    """The emulator for this machine; None where there is none."""
+    """The emulator for this machine; None if there is none."""
     machine = MACHINES.get(platform.machine().lower())
     if sys.platform != "linux" or not machine:
         return None
@@ -142,7 +142,7 @@ def booted(
         _wait_until_it_listens(process, port, log)
         yield Container(port, log)
     finally:
-        # Asked to, it ends the function too, which leads a process group of its own.
+        # SIGTERM makes it end the function, too, which is in a process group of its own.
         process.terminate()
         process.wait(timeout=10)
 

@@ -1,8 +1,8 @@
 """What each function asks of AWS: what its code can ask, read from the source, and what it did ask.
 
-Reading follows names: from the handler to whatever it mentions, module by module. It does not
+Reading follows names: from the handler to every name that it uses, module by module. It does not
 follow objects, so a client may only be used under the name of the function that makes it, or as a
-parameter with that function's type; what is called in another way is reported by `unrecognised`.
+parameter with that function's type. Calls in any other way are reported by `unrecognised`.
 """
 
 import ast
@@ -78,7 +78,7 @@ def given(module: str, part: str) -> dict[str, Node]:
 
 @cache
 def typed() -> dict[str, Node]:
-    """The getters by the type of what they give."""
+    """The getters by the type that they return."""
     return {
         ast.dump(statement.returns): (module, name)
         for module, name in getters()
@@ -114,7 +114,7 @@ def is_call(node: ast.AST, name: str) -> bool:
 
 
 def calls(module: str, part: str) -> Iterator[tuple[str, str]]:
-    """Each method called in that part on what one of the getters gave, with its IAM action."""
+    """Each method called in that part on a client from one of the getters, with its IAM action."""
     known = scope(module) | given(module, part)
     for node in (node for s in parts(module)[part] for node in ast.walk(s)):
         match node:
@@ -177,7 +177,7 @@ def actions_in_code(stack: Stack, function: str) -> set[str]:
 def resource(action: str, asked: dict[str, Any]) -> str:
     """What IAM checks the action against, from the Service Authorization Reference.
 
-    A * stands for what is known only while it runs: a project's or an execution's name.
+    A * stands for names that are known only at run time: a project's or an execution's.
     """
     match action:
         case "ssm:GetParametersByPath":

@@ -1,4 +1,4 @@
-"""What CloudWatch does with our metrics, as far as the tests need it: alarms, metrics' names."""
+"""CloudWatch's rules for alarms and metric names, as far as the tests need them."""
 
 import json
 import math
@@ -26,7 +26,7 @@ class Series:
 
 
 def series_of(emf: dict[str, Any]) -> Iterator[Series]:
-    """What a line in the embedded metric format feeds."""
+    """The metrics in a line of the embedded metric format."""
     for directive in emf["_aws"]["CloudWatchMetrics"]:
         for dimensions in directive["Dimensions"]:
             for metric in directive["Metrics"]:
@@ -69,7 +69,7 @@ def in_alarm(
     periods = int(alarm["EvaluationPeriods"])
     needed = int(alarm.get("DatapointsToAlarm", periods))
     breaches = COMPARISONS[alarm["ComparisonOperator"]]
-    # Whole periods, the one that is going on not among them.
+    # Whole periods, without the current one.
     last = math.floor(now.timestamp() / period)
     found: dict[int, list[float]] = {}
     for stamp, value in points:

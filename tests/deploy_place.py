@@ -1,4 +1,4 @@
-"""Somewhere to deploy to: a local AWS and a simulated Hetzner, seen from outside through make."""
+"""A place to deploy to: a local AWS and a simulated Hetzner, used through make."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from local.environment import clean
 from local.options import Options
 from local.simulator import Clock, Simulator, World
 
-# What `make` does is done on a pseudo-terminal, whose other end are these pipes.
+# `make` runs on a pseudo-terminal; these pipes are its other end.
 ON_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 SCALE = 60
 
@@ -44,7 +44,7 @@ class Place:
         }
 
     def make(self, *targets: str, given: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-        """`make` where nobody sits, with `given` as its standard input."""
+        """`make` without a terminal, with `given` as its standard input."""
         done = subprocess.run(
             ["make", "--silent", *targets],
             cwd=ROOT,
@@ -59,7 +59,7 @@ class Place:
         return done
 
     def at_a_terminal(self, target: str, *answers: tuple[str, str], **more: str) -> tuple[int, str]:
-        """`make` with somebody who answers these prompts; its exit code and what was shown."""
+        """`make` at a terminal, with answers to these prompts; its exit code and output."""
         with subprocess.Popen(
             [sys.executable, "-c", ON_A_TERMINAL, "make", "--silent", target],
             cwd=ROOT,
@@ -77,7 +77,7 @@ class Place:
         return process.returncode, shown
 
     def lines(self, stack: str) -> list[dict[str, Any]]:
-        """What a stack's functions have logged."""
+        """The log lines of a stack's functions."""
         found = LogTail(self.aws, f"/hetzner-snapshots/{stack}", since=0).all_lines()
         return [json.loads(line) for line in found if line.startswith("{")]
 
@@ -90,7 +90,7 @@ class Place:
         return {p["ParameterKey"]: p["ParameterValue"] for p in found["Parameters"]}
 
     def everything(self) -> dict[str, set[str]]:
-        """What the account holds, by kind, but for CloudFormation's stacks and SAM's bucket."""
+        """All resources in the account, by kind, without stacks and SAM's bucket."""
         return {
             kind: {str(item[name] if name else item) for item in _all(self.client(service), verb)}
             for kind, (service, verb, name) in KINDS.items()
@@ -146,7 +146,7 @@ def _answer(stdin: IO[bytes], stdout: IO[bytes], prompt: str, answer: str) -> st
 
 @contextmanager
 def a_place(folder: Path) -> Iterator[Place]:
-    """Nothing is left of it afterwards."""
+    """The place; nothing is left of it afterwards."""
     world = World(Clock(datetime.now(UTC), SCALE), seed=1)
     with Simulator(world) as simulator:
         options = Options("given", "unused", simulator.url, wait_scale=1 / SCALE)

@@ -1,4 +1,4 @@
-"""A night on which much happens, and an inbox that hears of it."""
+"""A night with many kinds of events, and an inbox that gets its notification."""
 
 import json
 from typing import Any

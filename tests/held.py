@@ -1,4 +1,4 @@
-"""What tests.operators changes: each file, the tests that hold it, what may survive, and why."""
+"""What tests.operators changes: each file, its tests, which changes may survive, and why."""
 
 from dataclasses import dataclass, field
 

@@ -1,8 +1,8 @@
-"""python -m tests.mutants: does the chaos suite bite?
+"""python -m tests.mutants: do the random nights notice mistakes?
 
-Each sabotage is one line of the product changed for the worse, in a copy of the repository. The
-random nights must fail on it, or, where none can (what is sabotaged is a second line of defence),
-the named test. Exit 1 if one survives, or no longer fits the code.
+Each sabotage breaks one line of the product, in a copy of the repository. Then the random nights
+must fail, or, if no night can show it (because another line protects, too), the named test must
+fail. Exit 1 if a sabotage is not noticed, or no longer fits the code.
 """
 
 import argparse

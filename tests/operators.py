@@ -1,4 +1,4 @@
-"""python -m tests.operators: do the tests of the pure modules bite?
+"""python -m tests.operators: do the tests of the pure modules notice mistakes?
 
 Operators, comparisons, numbers and conditions of a file are changed one at a time, in memory, and
 the tests that hold the file must fail: see HELD in tests/held.py. Exit 1 if a change survives that
@@ -160,7 +160,7 @@ def _import_once(files: list[str]) -> None:
         path = getattr(module, "__file__", None) or ""
         if path.startswith(str(ROOT)) and not path.startswith(packages) and name != "__main__":
             del sys.modules[name]
-    gc.freeze()  # What is there is not looked through in each child.
+    gc.freeze()  # Existing objects are not scanned by the garbage collector in each child.
 
 
 def main() -> int:
@@ -176,7 +176,7 @@ def main() -> int:
 
 
 def _holds(file: str, options: argparse.Namespace) -> bool:
-    """Say what became of the file's changes."""
+    """Prints which of the file's changes survived; whether that is as allowed."""
     began, changes, allowed = time.monotonic(), changes_of(file), HELD[file].allowed
     unchanged = compile((ROOT / file).read_text(), str(ROOT / file), "exec")
     if not all(survives for _, survives in tried([Change(file, 0, "", unchanged)], 1)):

@@ -1,4 +1,4 @@
-"""What `restic forget` keeps, said a second time as sets: the tests' independent word on it.
+"""What `restic forget` keeps, written a second time, with sets, independently of our code.
 
 Written from restic's documentation and from the behaviour of its policy code as of 2026: naive,
 slow, sharing nothing with handler/decisions/retention.py. `python -m tests.restic` writes the
@@ -38,7 +38,7 @@ POLICIES = [
 
 
 def history() -> list[datetime]:
-    """200 snapshots in three years, as a server gathers them."""
+    """200 snapshots of one server in three years."""
 
     def every(start: str, count: int, **step: int) -> list[datetime]:
         first = datetime.fromisoformat(f"{start}+00:00")
@@ -56,7 +56,7 @@ def history() -> list[datetime]:
         *every("2020-02-27T02:00", 5, days=1),  # a leap day
         *every("2020-03-29T00:10", 8, minutes=25),  # the clocks go forward
         *every("2020-04-30T05:00", 30, days=2),
-        *every("2020-08-14T09:03", 25, minutes=7),  # a nervous morning
+        *every("2020-08-14T09:03", 25, minutes=7),  # many snapshots in one morning
         *every("2020-11-20T02:00", 43, days=1),
         # nothing on New Year's Day
         *every(

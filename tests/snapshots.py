@@ -1,4 +1,4 @@
-"""What the stories ask of the simulated Hetzner: whose snapshots there are, who wrote what."""
+"""What the stories ask the simulated Hetzner: the snapshots there are, the requests sent."""
 
 from collections import Counter
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The benchmark: the same for a seed, every way does the whole work, nobody beats the bound."""
+"""The benchmark: the same for a seed, every way does the whole work, none beats the bound."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ def nights() -> dict[Way, Night]:
 def test_the_same_seed_gives_the_same_figures(nights: dict[Way, Night]) -> None:
     for way, night in nights.items():
         again = play(way, SERVERS, SEED)
-        # What is measured in real time is real.
+        # Values measured in real time differ between runs.
         real = {"computing_s": night.computing_s, "rss_grown_kb": night.rss_grown_kb}
         assert replace(again, **real) == night
 
@@ -46,7 +46,7 @@ def test_every_way_ends_with_exactly_one_snapshot_of_each_server(nights: dict[Wa
         assert (night.failed, night.doubled, len(night.samples)) == (0, 0, SERVERS)
 
 
-def test_nobody_is_faster_than_the_bound_or_knows_before_it_is_done(
+def test_no_way_is_faster_than_the_bound_or_knows_before_it_is_done(
     nights: dict[Way, Night],
 ) -> None:
     for night in nights.values():
@@ -95,7 +95,7 @@ def test_a_random_fleet_is_the_beginning_of_a_larger_one_and_has_its_history() -
     assert len(project.lock_holders()) == locked
 
 
-def test_the_pacing_alone_comes_to_what_the_handlers_come_to() -> None:
+def test_the_pacing_alone_gives_the_same_figures_as_the_handlers() -> None:
     walked = play("ours", 100, SEED)
     alone = scaled(100, SEED, ms_per_invocation=300)
     assert alone.requests == pytest.approx(walked.requests / 100, rel=0.15)

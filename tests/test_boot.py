@@ -1,7 +1,7 @@
 """The built package, booted as Lambda boots it: every function, one after the other, for one night.
 
 The handlers' names and the environment are the template's; AWS is the local one, Hetzner the
-simulator. What could keep a deployed function from starting has to fail here, with its true error.
+simulator. Whatever would keep a deployed function from starting must fail here, with that error.
 """
 
 import json
@@ -76,7 +76,7 @@ class Lambda:
         return answers
 
     def error(self, function: Function, environment: dict[str, str], event: Any) -> Any:
-        """What the function's first invocation comes to, as Lambda reports it."""
+        """The error of the function's first invocation, as Lambda reports it."""
         log = self.folder / "sabotaged.log"
         with booted(function.package, function.handler, environment, self.beside, log) as container:
             return container.invoke(event)
@@ -137,11 +137,11 @@ def client(on_lambda: Lambda, service: str) -> Any:
 
 
 def fill(on_lambda: Lambda) -> None:
-    """What the functions need of the stack: a token, the machine's name, the topics."""
+    """Makes what the functions need from the stack: a token, the state machine, the topics."""
     client(on_lambda, "ssm").put_parameter(
         Name=f"{on_lambda.stack.parameters['TokenPath']}/default", Value=TOKEN, Type="SecureString"
     )
-    # Only what it is given matters here; it does nothing with it.
+    # Only the input that it gets matters here; it does nothing.
     machine = client(on_lambda, "stepfunctions").create_state_machine(
         name="SnapshotRun",
         definition='{"StartAt": "Nothing", "States": {"Nothing": {"Type": "Succeed"}}}',

@@ -45,7 +45,7 @@ def test_the_same_seed_is_the_same_night() -> None:
     assert told(1234) == told(1234)
 
 
-# The driver, held against moto's interpreter and real sockets.
+# The virtual AWS, compared with moto's interpreter and real sockets.
 
 
 def _all_good(world: World, project: Project) -> None:
@@ -135,7 +135,7 @@ def _same_seconds(*projects: Project) -> None:
 
 
 def _essence(result: dict[str, Any]) -> tuple[Any, ...]:
-    """What depends neither on drawn waits nor on whose turn is first."""
+    """The part of a run that depends neither on random waits nor on the order of branches."""
     image = bool(result["image_id"])
     return (image, *(result[name] for name in ("status", "deleted", "kept", "pruned")))
 

@@ -1,4 +1,4 @@
-"""What `make check` does beside the tests."""
+"""What `make check` does besides the tests."""
 
 import json
 import subprocess

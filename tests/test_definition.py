@@ -1,9 +1,8 @@
-"""The definition by somebody else's rules.
+"""The definition, checked by cfn-lint's schema of the language.
 
-cfn-lint's schema of the language knows fields, types and where they may be; where transitions lead
-it does not look: that is in test_structure.py. Moto's grammar, with which every story runs, reads
-the same text a third time, the local AWS a fourth. (`make template` lints the whole template as
-CloudFormation gets it, this definition in it.)
+That schema knows the fields, their types and where they may be. It does not follow transitions:
+test_structure.py does. Moto, in every story, and the local AWS read the same text, too.
+(`make template` lints the whole template as CloudFormation gets it, with this definition in it.)
 """
 
 import json
@@ -46,7 +45,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What cfn-lint says of our machine, and of each broken one, all in one go."""
+    """What cfn-lint says about our machine and each broken one, in one call for all."""
     folder = tmp_path_factory.mktemp("templates")
     changes = {OURS: lambda m: None} | {name: change for name, (change, _) in BROKEN.items()}
     for name, change in changes.items():

@@ -1,4 +1,4 @@
-"""What deploying refuses, and what it says then; what a token is tried with."""
+"""What the deploy commands refuse, with which message; how a token is tried."""
 
 import io
 import json
@@ -42,7 +42,7 @@ region = "{REGION}"
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """Somebody's shell: a region and credentials, and nothing kept of an earlier deployment."""
+    """A user's shell: a region and credentials, and nothing saved by an earlier deployment."""
     for name in list(os.environ):
         monkeypatch.delenv(name)
     for name, value in clean({"PATH": os.environ.get("PATH", "")}).items():
@@ -95,7 +95,7 @@ def stack(stacks: Stacks, account: None, simulator: Simulator) -> None:
 
 
 def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command refuses with: exit code 2 and a message, whatever is missing."""
+    """The message of a command that refuses with exit code 2."""
     assert main(command, os.environ) == 2
     return capsys.readouterr().err
 
@@ -306,7 +306,7 @@ def test_the_answers_of_earlier_are_used_and_what_is_said_now_counts_more(
     ]
 
 
-def test_where_nobody_can_be_asked_the_first_deployment_takes_the_defaults(
+def test_without_a_terminal_the_first_deployment_takes_the_defaults(
     passed_to_sam: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main("deploy", os.environ) == 0
@@ -315,7 +315,7 @@ def test_where_nobody_can_be_asked_the_first_deployment_takes_the_defaults(
 
 
 @pytest.mark.parametrize("ending", [EOFError, KeyboardInterrupt])
-def test_whoever_leaves_at_a_question_has_deployed_nothing(
+def test_leaving_at_a_question_deploys_nothing(
     passed_to_sam: list[str],
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -324,7 +324,7 @@ def test_whoever_leaves_at_a_question_has_deployed_nothing(
     def leave(prompt: str) -> str:
         raise ending
 
-    shell.setattr("deploy.bring.somebody_is_there", lambda: True)
+    shell.setattr("deploy.bring.has_terminal", lambda: True)
     shell.setattr("builtins.input", leave)
     assert main("deploy", os.environ) == 130
     assert capsys.readouterr().err == "\nInterrupted.\n"
@@ -415,7 +415,7 @@ def test_the_right_to_write_is_found_out_without_changing_anything(
         (status(422, "invalid_input"), "Hetzner said"),
     ],
 )
-def test_what_does_not_tell_whether_it_may_write_is_not_taken_for_an_answer(
+def test_an_unclear_answer_is_not_taken_for_permission_to_write(
     world: World, project: Project, simulator: Simulator, effect: Effect, told: str
 ) -> None:
     world.faults.add(Fault(effect, method="PUT"))
@@ -436,7 +436,7 @@ def test_a_token_is_tried_with_one_read_that_shows_the_project(
 
 
 def test_no_parameter_can_replace_what_holds_state() -> None:
-    """By CloudFormation's own schemas: properties that replace a resource are no parameter's."""
+    """By CloudFormation's schemas: no parameter sets a property that replaces a resource."""
     script = (
         "import json, sys; from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER as schemas; "
         "print(json.dumps({t: schemas.get_resource_schema('us-east-1', t).schema"

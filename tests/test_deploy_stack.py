@@ -1,4 +1,4 @@
-"""Deployed, given a token, tried, changed, beside another, removed: by the commands people type."""
+"""A stack is deployed, gets a token, is tried, changed and removed, with the make commands."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -237,7 +237,7 @@ def test_the_trial_reads_all_and_writes_nothing(place: Place, beside: Beside) ->
     verdict = "default: Completed: 1 of 1 server; dry run: nothing made or deleted"
     assert f"{verdict}, 3 would be deleted" in beside.trial
     assert "https://us-east-1.console.aws.amazon.com/states/home" in beside.trial
-    # The only writes are those that `make token` tries a token with, and they hit nothing.
+    # The only writes are those with which `make token` tries a token; they change nothing.
     writes = [r for r in place.world.requests if r.method != "GET"]
     assert {(r.method, r.status) for r in writes} == {("PUT", 401), ("PUT", 404)}
 

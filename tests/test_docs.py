@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, commands and files they name are there, and make agrees."""
+"""The documents: their links work, the commands and files they name exist, make agrees."""
 
 import os
 import re

@@ -162,7 +162,7 @@ def test_a_hard_night_needs_no_more_than_the_roles_allow(stack: Deployed) -> Non
     old = [ours(project, free, days) for days in range(1, 6)]
     lock = project.lock(locked, seconds=None)
     project.next_action_fails(failing, after_seconds=20)
-    # However slow all this is: the lock is met, and ends after that.
+    # However slow this machine is: the lock is there at the first look, and ends later.
     ends = Fault(
         hook(lambda world, *_: setattr(lock, "ends_at", world.clock.now() + timedelta(minutes=1))),
         path=f"/servers/{locked.id}/actions",

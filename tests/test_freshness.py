@@ -54,8 +54,8 @@ class Nights:
             if each.id not in fails and each.created < began:
                 self.snapshots.append(snapshot(each.id, began + timedelta(seconds=n)))
         now = began + timedelta(minutes=minutes)
-        saved = found_in(self.servers, self.snapshots)
-        for line in metrics.all_saved(RUN, min(s.since for s in saved), now):
+        found = found_in(self.servers, self.snapshots)
+        for line in metrics.all_saved(RUN, min(s.since for s in found), now):
             self.heard += [(now, point) for point in points([line], metrics.ALL_SAVED, {"service"})]
 
     def alarms(self, until_night: int, further: int = 2) -> list[datetime]:
@@ -178,7 +178,7 @@ def test_the_longest_limit_is_what_cloudwatch_can_look_back(
 
 def test_a_snapshot_that_is_not_available_is_no_good_one() -> None:
     found = found_in([server(1)], [snapshot(1, BEGIN), snapshot(1, BEGIN + DAY, "creating")])
-    assert [(saved.since, saved.snapshot) for saved in found] == [(BEGIN, True)]
+    assert [(last.since, last.snapshot) for last in found] == [(BEGIN, True)]
 
 
 def test_an_overdue_server_says_since_when() -> None:
@@ -195,7 +195,7 @@ def test_an_overdue_server_says_since_when() -> None:
 
 def test_what_the_selector_does_not_match_does_not_count() -> None:
     found = found_in([server(1), server(2)], [], {2})
-    assert [saved.server for saved in found] == ["server-2"]
+    assert [last.server for last in found] == ["server-2"]
 
 
 def test_what_cloudwatch_would_refuse_is_not_sent() -> None:

@@ -1,4 +1,4 @@
-"""The API's edge: each trouble costs exactly one request, and means one thing."""
+"""handler/hetzner/api.py: each error takes exactly one request and becomes one exception."""
 
 import threading
 import time
@@ -188,8 +188,8 @@ def test_a_listing_that_changes_between_pages_is_incomplete(
     hetzner: Hetzner, world: World, project: Project
 ) -> None:
     servers = [project.add_server(f"server-{number}") for number in range(120)]
-    vanish = faults.hook(lambda *_: project.delete_server(servers[0]))
-    world.faults.add(Fault(vanish, nth=2))
+    delete_one = faults.hook(lambda *_: project.delete_server(servers[0]))
+    world.faults.add(Fault(delete_one, nth=2))
     with pytest.raises(IncompleteListing, match="does not add up"):
         hetzner.servers()
 

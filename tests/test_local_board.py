@@ -126,7 +126,7 @@ def test_no_project_at_all_has_failed() -> None:
     assert board(projects=()).verdict() == "Failed"
 
 
-def test_a_verdict_nobody_knows_is_not_a_success() -> None:
+def test_an_unknown_verdict_is_not_a_success() -> None:
     assert board(summary("Splendid")).verdict() == "Failed"
 
 

@@ -1,4 +1,4 @@
-"""The cloud of `make up` outlives its starter, and leaves nothing behind however it ends."""
+"""The cloud of `make up` goes on after its starter has ended, and always leaves nothing behind."""
 
 import importlib.metadata
 import os
@@ -71,7 +71,7 @@ def test_it_is_found_while_it_is_up_and_not_afterwards(daemon: Daemon) -> None:
     assert {path.name for path in daemon.build.iterdir()} <= {"cloud.lock"}
 
 
-def test_after_a_crash_of_its_holder_everything_goes_and_the_state_is_cleared(
+def test_after_a_crash_of_the_daemon_everything_ends_and_the_state_is_cleared(
     daemon: Daemon,
 ) -> None:
     cloud = started(daemon)
@@ -83,7 +83,7 @@ def test_after_a_crash_of_its_holder_everything_goes_and_the_state_is_cleared(
     assert started(daemon).folder != cloud.folder
 
 
-def test_when_a_part_of_it_dies_the_rest_goes_too_and_says_why(daemon: Daemon) -> None:
+def test_when_one_process_dies_the_others_end_and_the_reason_is_said(daemon: Daemon) -> None:
     cloud = started(daemon)
     (simulator,) = processes(f"{cloud.folder}/simulator.json")
     os.kill(simulator, signal.SIGKILL)

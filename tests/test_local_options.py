@@ -1,4 +1,4 @@
-"""What a person asks for, and what must not be taken for asking."""
+"""Which options a person has given, and what must not be read as an option."""
 
 import socket
 import subprocess
@@ -157,7 +157,7 @@ def test_a_missing_event_is_named_with_those_there_are(tmp_path: Path) -> None:
     assert "events/dry-run.json" in done.stdout
 
 
-def test_the_real_api_is_not_touched_when_nobody_can_be_asked(tmp_path: Path) -> None:
+def test_without_a_terminal_the_real_api_is_not_touched(tmp_path: Path) -> None:
     done = cli(tmp_path, "run", REAL="1", HCLOUD_TOKEN=TOKEN)
     assert done.returncode == 2
     assert "YES=1" in done.stdout

@@ -1,4 +1,4 @@
-"""The page about a run: everything that its log lines say, and nothing from anywhere else."""
+"""The page about a run: all that its log lines say, and nothing loaded from elsewhere."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ EVIL = '<script src="//evil.example">1</script>&$x$'
 
 @pytest.fixture(scope="module")
 def night() -> Iterator[list[dict[str, Any]]]:
-    """The log of a night that brought of everything a little, by the real functions."""
+    """The log of a night with every kind of event, written by the real functions."""
     world = World(Clock(start=datetime(2026, 11, 21, 2, 0, tzinfo=UTC)), seed=1)
     project = world.project("default")
     project.add_token(TOKEN)
@@ -105,12 +105,12 @@ def widths(html: str) -> dict[str, float]:
     return {name: float(end) - float(start) for name, start, end in found}
 
 
-def drawn(night: list[dict[str, Any]]) -> Timeline:
+def timeline_of(night: list[dict[str, Any]]) -> Timeline:
     return timeline(board_of(night).lines)
 
 
 def test_every_selected_server_has_a_bar_whose_phases_add_up(night: list[dict[str, Any]]) -> None:
-    found = drawn(night)
+    found = timeline_of(night)
     assert {bar.server for bar in found.bars} == {
         *("web-1", "sg5", "flaky", "held", "mislabelled"),
         EVIL,
@@ -124,7 +124,7 @@ def test_every_selected_server_has_a_bar_whose_phases_add_up(night: list[dict[st
 
 
 def test_a_bar_says_what_its_servers_time_went_into(night: list[dict[str, Any]]) -> None:
-    bars = {bar.server: bar for bar in drawn(night).bars}
+    bars = {bar.server: bar for bar in timeline_of(night).bars}
     results = {line["result"]["server"]: line["result"] for line in night if "result" in line}
     assert bars["sg5"].seconds("locked") == results["sg5"]["waited_s"] > 0
     assert bars["sg5"].seconds("snapshotting") == results["sg5"]["snapshot_s"]
@@ -206,7 +206,7 @@ def test_each_id_is_there_once_and_each_colour_is_one_of_the_pages(
     svg = html[html.index("<svg") : html.index("</svg>")]
     defined = set(re.findall(r"(--[\w-]+):", html))
     assert set(re.findall(r"var\((--[\w-]+)\)", html)) <= defined
-    # Any other could not be read in the light, or in the dark.
+    # Any other colour would be unreadable in light or in dark mode.
     assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) == set()
 
 
@@ -235,7 +235,7 @@ def test_a_resumed_run_shows_both_of_its_executions() -> None:
     assert bar.status == "available"
 
 
-def test_the_snapshots_own_time_is_told_apart_from_the_time_until_somebody_looked() -> None:
+def test_the_time_until_the_next_look_is_not_the_snapshots_own() -> None:
     result = {"server": "web", "id": 1, "status": "available", "snapshot_s": 74}
     about = {"run_id": "r1", "project": "default", "server": "web", "server_id": 1}
     [bar] = timeline(
@@ -290,8 +290,8 @@ def test_a_dry_runs_page_says_what_would_be_and_offers_no_resuming() -> None:
 
 
 def test_what_the_summary_adds_is_taken_whatever_its_shape() -> None:
-    unheard = {"what": "failed", "server": "", "reason": "40 more servers: the API is down"}
-    items = [{"what": "odd", "server": "db"}, "a text", unheard]
+    without_result = {"what": "failed", "server": "", "reason": "40 more servers: the API is down"}
+    items = [{"what": "odd", "server": "db"}, "a text", without_result]
     board = Board("r1", ["default"])
     summary = {"verdict": "Failed", "line": "Failed: x", "attention": items, "new": {"field": 1}}
     board.add({"run_id": "r1", "project": "default", "summary": summary})

@@ -121,7 +121,7 @@ def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_
     ]
 
 
-def test_what_the_whole_run_failed_of_is_said_once_and_many_left_out_are_counted() -> None:
+def test_the_error_of_a_whole_run_is_said_once_and_servers_left_out_are_counted() -> None:
     board = Board("r1", ["default"])
     concerns = [{"what": "failed", "server": "", "reason": "the token is wrong"}]
     verdict = {"verdict": "Failed", "line": "Failed: the token is wrong", "attention": concerns}

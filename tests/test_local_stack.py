@@ -131,7 +131,7 @@ class Inbox:
 
 @pytest.fixture(scope="module", autouse=True)
 def nobodys_environment() -> Iterator[None]:
-    """boto3 here must not meet somebody's profile either."""
+    """boto3 in the tests must not use the user's AWS profile."""
     with pytest.MonkeyPatch.context() as patch:
         cleaned = clean(os.environ)
         for name in set(os.environ) - set(cleaned):

@@ -127,7 +127,7 @@ def test_the_rule_tells_what_the_summary_could_not(
     assert EventPattern(None, pattern).matches_event(event) == told  # type: ignore[arg-type]
 
 
-def test_without_an_address_nobody_is_subscribed_and_with_one_somebody_is() -> None:
+def test_an_address_is_subscribed_and_without_one_nothing_is() -> None:
     assert "NotificationsEmail" not in Stack().resolved()["Resources"]
     subscribed = Stack(NotificationEmail="me@example.org").resolved()["Resources"]
     assert subscribed["NotificationsEmail"]["Properties"] == {

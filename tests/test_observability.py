@@ -81,10 +81,10 @@ def test_what_the_queries_look_for_is_logged_in_those_words(
     aws: Aws, world: World, project: Project
 ) -> None:
     eventful_night(aws, world, project)
-    doomed = [line for line in aws.logs if ": to delete snapshot" in line["message"]]
+    to_delete = [line for line in aws.logs if ": to delete snapshot" in line["message"]]
     deleted = {line["deleted"] for line in aws.logs if "deleted" in line}
     assert len(deleted) == 2
-    assert {line["decision"]["image_id"] for line in doomed} == deleted
+    assert {line["decision"]["image_id"] for line in to_delete} == deleted
     concerns = [line["attention"]["what"] for line in aws.logs if "attention" in line]
     assert concerns[:2] == ["failed", "made, not pruned"]
     query = dict(queries(aws.stack))["FailuresQuery"]

@@ -129,7 +129,7 @@ def test_progress_that_has_turned_out_wrong_is_forgotten() -> None:
     assert 8 <= wait.seconds <= 140
 
 
-def test_what_is_missed_when_due_is_asked_for_again_soon() -> None:
+def test_a_snapshot_not_done_when_due_is_looked_at_again_soon() -> None:
     wait = pacing.while_creating(151, [Look(60, 40)], (), FULL, 0)
     assert wait.seconds <= 10
     assert not wait.due
@@ -172,7 +172,7 @@ def test_every_wait_is_a_whole_number_and_at_least_a_few_seconds(
         assert waits[1].seconds >= 30
 
 
-def test_a_full_budget_delays_nobody() -> None:
+def test_a_full_budget_delays_no_server() -> None:
     alone = pacing.while_creating(60, [Look(60, 40)], (), Budget(3600), 0)
     one_of_many = pacing.while_creating(60, [Look(60, 40)], (), Budget(2500, sharing=200), 0)
     assert alone == one_of_many

@@ -25,11 +25,11 @@ def test_pruning_touches_only_our_unprotected_available_snapshots_of_that_server
     protected = ours(project, server, 700, protected=True)
     failed = ours(project, server, 600, status="unavailable")
     others = ours(project, other, 500)
-    doomed = ours(project, server, 400)
+    unkept = ours(project, server, 400)
     aws.run({"servers": ["sg5"], "retention": "last1"})
     left = project.images.keys()
     assert {i.id for i in (manual, foreign, protected, failed, others)} <= left
-    assert doomed.id not in left
+    assert unkept.id not in left
 
 
 def test_nothing_is_deleted_when_the_listing_breaks_off(

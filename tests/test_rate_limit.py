@@ -1,4 +1,4 @@
-"""Fleets that need more requests than Hetzner's rate limit has: slower, and nothing fails.
+"""Runs that need more requests than Hetzner's rate limit allows: slower, but nothing fails.
 
 The limits are small ones so that the nights are short; `make bench FULL=1` plays real sizes.
 """

@@ -1,4 +1,4 @@
-"""What a batch came to: each server handed out has one result, and it says what is known."""
+"""A batch's results: each server handed out has one, and it says what is known."""
 
 from dataclasses import replace
 from typing import Any

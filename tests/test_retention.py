@@ -1,4 +1,4 @@
-"""Retention: the grammar, restic's answer on any history, and what never goes."""
+"""Retention: the grammar, restic's answer on any history, and what is never deleted."""
 
 import json
 from calendar import monthrange
@@ -75,8 +75,8 @@ count_policies = count_limits.filter(bool).map(policy_of)
 # Steps of all sizes back from a time: several in an hour, nights, gaps of months, and equal times.
 steps = st.sampled_from([0, 0, 1, 7, 59, 60, 61, 600, 1439, 1440, 1440, 1440, 10080, 44640, 525600])
 times = st.tuples(st.integers(0, 3_000_000), st.lists(steps, max_size=60)).map(
-    lambda drawn: [
-        START - timedelta(minutes=drawn[0] + sum(drawn[1][:nr])) for nr in range(len(drawn[1]))
+    lambda steps: [
+        START - timedelta(minutes=steps[0] + sum(steps[1][:nr])) for nr in range(len(steps[1]))
     ]
 )
 
@@ -357,7 +357,7 @@ def test_pruning_night_by_night_ends_where_pruning_once_does() -> None:
     assert sorted(image.id for image in stays) == kept(str(policy), nights(365))
 
 
-# What never goes
+# What is never deleted
 
 
 @given(all_limits.map(policy_of), fleets())

@@ -448,9 +448,9 @@ def test_snapshot_times_are_scripted_one_by_one_and_then_drawn(project: Project)
         assert action.ends_at is not None
         took.append((action.ends_at - action.started).total_seconds())
     assert took[:2] == [10, 20]
-    drawn = sorted(took[2:])
-    assert 130 < drawn[len(drawn) // 2] < 170
-    assert 480 < drawn[int(len(drawn) * 0.95)] < 750
+    random_seconds = sorted(took[2:])
+    assert 130 < random_seconds[len(random_seconds) // 2] < 170
+    assert 480 < random_seconds[int(len(random_seconds) * 0.95)] < 750
 
 
 @pytest.mark.parametrize(

@@ -296,13 +296,13 @@ def test_one_project_can_be_chosen(aws: Aws, world: World, project: Project) -> 
 def test_a_server_deleted_in_the_middle_is_skipped(
     aws: Aws, world: World, project: Project
 ) -> None:
-    doomed, _ = project.add_server("doomed"), project.add_server("stays")
-    deletion = hook(lambda *_: project.delete_server(doomed))
-    world.faults.add(Fault(deletion, path=f"/servers/{doomed.id}/actions"))
+    removed, _ = project.add_server("removed"), project.add_server("stays")
+    deletion = hook(lambda *_: project.delete_server(removed))
+    world.faults.add(Fault(deletion, path=f"/servers/{removed.id}/actions"))
     night = aws.run({})
     assert night.verdict() == "Completed"
-    assert night.results["doomed"]["status"] == "skipped"
-    assert "deleted during the run" in night.results["doomed"]["reason"]
+    assert night.results["removed"]["status"] == "skipped"
+    assert "deleted during the run" in night.results["removed"]["reason"]
     assert available(project) == {"stays": 1}
 
 

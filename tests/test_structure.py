@@ -1,4 +1,4 @@
-"""What keeps the tree, the template and the definition in step."""
+"""That the source tree, the template and the definition agree."""
 
 import ast
 import json

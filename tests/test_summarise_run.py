@@ -1,4 +1,4 @@
-"""SummariseRun's truth where something is missing: no false proof, no lost verdict."""
+"""SummariseRun when something is missing: no false freshness, no lost verdict."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

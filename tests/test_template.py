@@ -1,4 +1,4 @@
-"""The template: every parameter does something, and nothing else decides."""
+"""The template: every parameter has an effect, and no setting is outside the parameters."""
 
 from typing import Any
 

@@ -209,7 +209,7 @@ def test_how_long_a_progress_is_believed(looks: list[Look], wait: Wait) -> None:
     assert pacing.while_creating(60, looks, (), FULL, 0) == wait
 
 
-def test_what_its_progress_got_wrong_is_asked_for_soon() -> None:
+def test_a_snapshot_later_than_its_progress_said_is_looked_at_soon() -> None:
     why = "later than its progress said"
     assert pacing.while_creating(400, [Look(60, 40)], (), FULL, 0) == Wait(20, why)
     assert pacing.while_creating(100, [Look(60, 40)], (), FULL, 0) == Wait(10, why)
@@ -240,7 +240,7 @@ def known(seconds: int, took: str, count: int = 3, due: bool = False) -> Wait:
         (STEADY, 233, Wait(47, GUESS)),
     ],
 )
-def test_what_earlier_ones_took_says_when_to_look(
+def test_the_times_of_earlier_snapshots_say_when_to_look(
     earlier_s: list[int], elapsed_s: int, wait: Wait
 ) -> None:
     assert pacing.while_creating(elapsed_s, (), earlier_s, FULL, 0) == wait

@@ -1,11 +1,11 @@
 """Virtual time for moto's executions, which run in threads: it passes only when all of them wait.
 
-Nothing here looks at the real clock. Everybody who has something to do is counted: the test itself,
-each execution, each child of a Map. Whoever begins to wait is no longer counted, and whoever wakes
-somebody counts for them first. With nobody left, the next one who waits is woken at their time. So
-one branch goes on after the other, however busy the machine is.
+Nothing here looks at the real clock. Every thread that has something to do is counted: the test
+itself, each execution, each child of a Map. A thread that begins to wait is no longer counted; one
+that wakes another counts it first. When the count is zero, time moves on to the next thread that
+waits, and wakes it. So one branch goes on after the other, however busy the machine is.
 
-This file and `aws.py` are the only ones that know moto's insides.
+Only this file and `aws.py` use moto's private parts.
 """
 
 import heapq
@@ -34,7 +34,7 @@ from local.simulator import Clock
 
 
 class VirtualTime:
-    """Stands still while anybody has something to do, the test included."""
+    """Stands still while any thread has something to do, the test included."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -77,7 +77,7 @@ class VirtualTime:
         assert holds(), "nobody is left who could bring it about"
 
     def _go_on(self) -> None:
-        """If nobody has anything to do, wake the test if it can go on, else the next one."""
+        """If no thread has anything to do, wakes the test if it can go on, else the next thread."""
         if self._busy or not self._awaited:
             return
         if self._awaited() or not self._sleeping:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
 
-# One try each: what to do about errors is decided in the states.
+# No retries here: what to do about errors is decided in the states.
 AWS_CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
 
 
@@ -30,6 +30,6 @@ def ssm() -> "SSMClient":
     return boto3.client("ssm", config=AWS_CONFIG)
 
 
-# It takes 60 ms of a whole CPU, which Lambda gives while it starts a container and not after that.
+# Takes 60 ms of a full CPU. Lambda gives a full CPU only while it starts a container.
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     ssm()

@@ -10,8 +10,8 @@ from aws_lambda_powertools.logging.buffer import LoggerBufferConfig
 from handler.documents.document import format_time
 from handler.documents.job import Job
 
-# Lines at DEBUG are kept back, and written only if the invocation meets an error; what exceeds the
-# buffer drops the oldest. With LogLevel DEBUG all of them are written at once.
+# Lines at DEBUG are buffered, and written only if the invocation logs an error. A full buffer drops
+# its oldest lines. With LogLevel DEBUG all of them are written at once.
 BUFFER_BYTES = 200_000
 AT_ONCE = os.environ.get("POWERTOOLS_LOG_LEVEL") == "DEBUG"
 
@@ -29,13 +29,13 @@ def log_input(job: Job, event: dict[str, Any]) -> None:
 
 
 def output_of(job: Job) -> dict[str, Any]:
-    """The state's output; logged in one line: the server's status, why, what comes next."""
+    """The state's output, logged in one line: the server's status, why, what comes next."""
     now = job.stopwatch.now
     until = now and now + timedelta(seconds=job.wait_seconds)
     at = f" at {until:%H:%M:%S}Z" if until else ""
     then = f", again{at} (in {job.wait_seconds} s)" if job.wait_seconds else ""
     colon = f": {job.reason}" if job.reason else ""
-    # An error writes the lines at DEBUG, too.
+    # An error also writes the buffered lines at DEBUG.
     log = logger.error if job.status == "failed" else logger.info
     log(
         str(job.result) if job.result else f"{job.server.name}: {job.status}{then}{colon}",

@@ -13,10 +13,10 @@ from handler.aws.settings import ApiSettings, RunSettings, SummarySettings
 from handler.aws.tokens import token_in
 from handler.hetzner.api import Hetzner, client_for
 
-# A read of the token, a request that times out, and something to spare.
+# For one read of the token, one request that times out, and a reserve.
 ONE_REQUEST_MS = 40_000
 
-# One session for each token and address; more than one only after a token was changed.
+# One session for each token and address. More than one only after a token was changed.
 hcloud_client = lru_cache(maxsize=64)(client_for)
 
 
@@ -38,7 +38,8 @@ def summary_settings() -> SummarySettings:
 def hetzner_for(project: str, context: LambdaContext) -> Hetzner:
     """The project's API for this invocation. The token is read with the first request.
 
-    No request starts that could outlive the invocation: what has been done must still be said.
+    No request starts that could last longer than the invocation: the function must still return
+    what it has done.
     """
     settings = api_settings()
     parameter = f"{settings.token_path}/{project}"

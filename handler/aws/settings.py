@@ -1,4 +1,4 @@
-"""Settings from the environment: frozen, checked when first read, the bad variable named."""
+"""Settings from the environment: frozen, checked when first read; errors name the variable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Where the tokens and the API are; what every function that talks to Hetzner needs."""
+    """Where the tokens and the API are: for every function that talks to Hetzner."""
 
     token_path: str
     hetzner_endpoint: str
@@ -43,7 +43,7 @@ class RunSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Raises BadSetting (a bad deploy; nothing has happened yet)."""
+        """Raises BadSetting if a deployed value is wrong; nothing has happened yet."""
         on_locked = _text(environ, "ON_LOCKED")
         if on_locked not in ("wait", "skip"):
             raise BadSetting(f"ON_LOCKED is {on_locked!r}; it must be wait or skip")
@@ -69,7 +69,7 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class SummarySettings:
-    """Whom SummariseRun tells what, and what it takes to judge how fresh the snapshots are."""
+    """Whom SummariseRun notifies of what, and how old the newest snapshots may be."""
 
     stack: str
     log_group: str

@@ -1,4 +1,4 @@
-"""The tokens in SSM: read with decryption, kept for some minutes, never told to anybody."""
+"""The tokens in SSM: read with decryption, cached for some minutes, never logged or returned."""
 
 import re
 from functools import cache
@@ -15,7 +15,7 @@ FINAL_SSM_ERRORS = ("ParameterNotFound", "AccessDeniedException", "InvalidKeyId"
 
 
 def put_parameter_command(parameter: str) -> str:
-    """The one-liner that stores a token without it being seen or kept in the shell's history."""
+    """The command that stores a token; it is neither shown nor kept in the shell's history."""
     return (
         "read -rs TOKEN && aws ssm put-parameter --type SecureString --overwrite "
         f'--name {parameter} --value "$TOKEN"; unset TOKEN'
@@ -30,7 +30,7 @@ def parameters() -> SSMProvider:
 def token_in(parameter: str, anew: bool = False) -> str:
     """The token, without the newline that pasting leaves.
 
-    `anew`: as it is stored now. Raises Unauthorized, TransientError or RateLimited.
+    `anew`: read from SSM, not from the cache. Raises Unauthorized, TransientError or RateLimited.
     """
     try:
         text = str(
@@ -47,7 +47,7 @@ def token_in(parameter: str, anew: bool = False) -> str:
         kind = RateLimited if code == "ThrottlingException" else TransientError
         raise kind(f"SSM does not give {parameter}: {code or type(cause).__name__}") from None
     token = text.strip()
-    # Anything else could not stand in a header, and the error would quote it.
+    # Other characters are not allowed in a header, and the error would quote the token.
     if not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):
         raise Unauthorized(
             f"the SSM parameter {parameter} holds no API token (a token is letters and digits); "

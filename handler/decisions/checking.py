@@ -15,15 +15,15 @@ MOST_LOOKS = 6
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look: at the action; at the image where the action is unknown or has vanished."""
+    """What one look returned: the action; or the image if the action is unknown or gone."""
 
     action: Action | None = None
-    image: Snapshot | None = None  # None beside no action and no error: it has vanished
+    image: Snapshot | None = None  # no image, no action and no error: the image is gone
     error: HetznerError | None = None
 
 
 def decide(job: Job, seen: Seen, jitter: float) -> Job:
-    """The job still creating, available, waiting for another create, or failed."""
+    """The job: still creating, available, waiting for another create, or failed."""
     if isinstance(seen.error, TransientError):
         return _wait(job, str(seen.error), pacing.after_error(seen.error, job, jitter))
     if seen.error:
@@ -67,11 +67,11 @@ def _creating(job: Job, since: Action | Snapshot, progress: int, jitter: float) 
 
 
 def _try_again(job: Job, reason: str, jitter: float) -> Job:
-    """Back to CreateSnapshot, which looks before it creates again; or the end."""
+    """Back to CreateSnapshot, which looks before it creates again; past the deadline, failed."""
     job = replace(job, failed_actions=job.failed_actions + 1)
     if job.overdue or job.failed_actions >= MOST_FAILED_ACTIONS:
         times = f"failed {job.failed_actions} times"
-        # What a failed action leaves behind is no snapshot.
+        # An image left by a failed action is not a snapshot.
         job = replace(job, snapshot=None, maybe_posted=False)
         return job.done("failed", f"{reason} ({times}). To retry, {job.run_again}.")
     wait = pacing.in_trouble(job.failed_actions, jitter)

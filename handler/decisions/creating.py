@@ -1,7 +1,7 @@
 """What CreateSnapshot does next for a server, and why: pure.
 
-Exactly one snapshot for a server and run rests on this: only a snapshot with this run's label is
-taken for this run's, and a create is sent only when none was seen.
+This is what makes exactly one snapshot for each server and run: only a snapshot with this run's
+label counts as this run's, and a create is sent only when none was seen.
 """
 
 from collections.abc import Iterator
@@ -27,16 +27,16 @@ from handler.documents.resources import Action, Snapshot
 
 # Longer than a snapshot could stay unlisted, shorter than the time between two nights.
 LISTED_WITHIN = timedelta(hours=1)
-# A run that is resumed later waits for the lock first, and finds its snapshot then.
+# A run that is resumed later waits for the lock first, and then finds its snapshot.
 NOT_THIS_RUN = timedelta(hours=12)
-EARLIER = 5  # snapshots whose time tells what the next one takes
+EARLIER = 5  # so many earlier snapshots tell how long the next one takes
 
 Kind = Literal["adopt", "watch", "wait", "skip", "fail", "plan", "create"]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What Hetzner told of a server, as far as it was asked; what went wrong is part of it."""
+    """What Hetzner answered about a server, as far as it was asked; errors are part of it."""
 
     actions: tuple[Action, ...] = ()  # newest first
     actions_error: HetznerError | None = None  # why these are not known
@@ -46,12 +46,12 @@ class Seen:
 
     @property
     def holder(self) -> Action | None:
-        """The action that holds the server."""
+        """The action that locks the server."""
         return next((action for action in self.actions if action.status == "running"), None)
 
     @property
     def usable(self) -> list[Snapshot]:
-        """This run's snapshots that are, or may become, good: the one to adopt first."""
+        """This run's snapshots that are or may become available, the one to adopt first."""
         return [s for s in self.snapshots or () if s.status in ("available", "creating")]
 
     @property
@@ -63,7 +63,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next, and the job that says so; its reason is the decision's."""
+    """What to do next, and the job after it; the job's reason is the decision's reason."""
 
     kind: Kind
     job: Job
@@ -86,12 +86,12 @@ def observed(job: Job, api: Api, seen: Seen) -> Job:
 
 
 def of_this_run(job: Job, snapshots: list[Snapshot]) -> tuple[Snapshot, ...]:
-    """This run's snapshots. More than one should never be."""
+    """This run's snapshots. There should never be more than one."""
     return tuple(s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id)
 
 
 def is_ours(job: Job, snapshot: Snapshot) -> bool:
-    """Whether it is a snapshot that we made of this server, in whatever run."""
+    """Whether we made this snapshot of this server, in any run."""
     made_by_us = snapshot.labels.get(LABEL_MANAGED_BY) == job.run.owner
     return made_by_us and snapshot.server_id == job.server.id
 
@@ -99,8 +99,8 @@ def is_ours(job: Job, snapshot: Snapshot) -> bool:
 def lock_is_all(job: Job, seen: Seen) -> bool:
     """Whether the server is locked and no snapshot of this run can be there yet.
 
-    Then the snapshots are not listed, but only to wait: before a create, a skip or the end they
-    are.
+    If so, the server only waits and the snapshots are not listed. Before a create, a skip or the
+    end they are always listed.
     """
     run = job.run
     if not seen.holder or run.on_locked == "skip" or run.dry_run:
@@ -111,7 +111,7 @@ def lock_is_all(job: Job, seen: Seen) -> bool:
 
 
 def unlisted_images(job: Job, seen: Seen) -> Iterator[int]:
-    """The ids of images that may be this run's snapshot though the listing lacks them."""
+    """The ids of images that may be this run's snapshot although the listing lacks them."""
     for action in seen.actions:
         if _made_within(action, job.stopwatch.now, LISTED_WITHIN):
             yield from action.image_ids
@@ -129,7 +129,7 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
     if seen.holder and seen.snapshots is None:
         return _locked(job, f"locked by {seen.holder}", jitter, seen.holder)
     usable = seen.usable
-    # A snapshot that is there outlives its server, and needs none of its actions.
+    # An existing snapshot remains when its server is deleted, and needs none of its actions.
     settled = usable and (usable[0].is_available or isinstance(seen.actions_error, NotFound))
     if seen.actions_error and not settled:
         return _after_error(job, seen.actions_error, jitter)
@@ -137,21 +137,21 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
         if snapshot.is_available:
             return _adopt(job, snapshot.id)
         action = next((a for a in seen.actions if snapshot.id in a.image_ids), None)
-        # An image that its failed action has left behind will never be available.
+        # An image left by a failed action will never be available.
         if not (action and action.status == "error"):
             return _watch_adopted(job, snapshot.id, action, jitter)
     if seen.holder:
         return _locked(job, f"locked by {seen.holder}", jitter, seen.holder)
     if job.run.dry_run:
         return Step("plan", job.moved_to("planned", "would be made now"))
-    # A free server gets its snapshot late rather than not at all, unless one may be there already.
+    # Past the deadline, a free server still gets its snapshot, unless it may have one already.
     if job.overdue and job.maybe_posted:
         return _give_up(job, job.reason or "no time left to create a snapshot")
     return Step("create", job)
 
 
 def _earlier(actions: tuple[Action, ...]) -> tuple[int, ...]:
-    """What the server's last snapshots took, whoever made them."""
+    """How long the server's last snapshots took, ours and others."""
     made = [a for a in actions if a.command == "create_image" and a.status == "success"]
     return tuple(a.took_s for a in made[:EARLIER] if a.took_s is not None)
 
@@ -188,7 +188,7 @@ def _look_at(action: Action | None, job: Job) -> Look | None:
 def _watch(
     job: Job, started: StartedSnapshot, reason: str, jitter: float, look: Look | None = None
 ) -> Step:
-    # Only the first create sets a deadline: all tries share it.
+    # Only the first create sets the deadline: all attempts share it.
     if not job.failed_actions:
         job = job.with_deadline(job.run.snapshot_minutes)
     looks = (look,) if look else ()
@@ -204,7 +204,7 @@ def _locked(job: Job, reason: str, jitter: float, holder: Action | None = None) 
         return Step("plan", job.done("planned", f"{reason}; a run would skip it"))
     if job.run.dry_run:
         return Step("plan", job.moved_to("planned", f"{reason}; a run would wait for it"))
-    # After a create of our own the holder may be our own create_image.
+    # After a create of ours the holder may be our own create_image.
     if job.run.on_locked == "skip" and not job.maybe_posted:
         return Step("skip", job.done("skipped", reason))
     elapsed_s = job.stopwatch.elapsed_s
@@ -216,12 +216,12 @@ def _locked(job: Job, reason: str, jitter: float, holder: Action | None = None) 
 def _not_created(job: Job, error: HetznerError, jitter: float) -> Step:
     match error:
         case Locked() if job.attempts == 1:
-            # The lock came after the look; the next look tells who holds it.
+            # The server was locked after the look; the next look tells by which action.
             return _wait(job, str(error), pacing.while_locked(0, Budget.of(job), jitter))
         case Locked():
             return _locked(job, str(error), jitter)
         case OutcomeUnknown():
-            # The next look tells whether it was created: that look comes even after the deadline.
+            # The next look tells whether it was created; it is taken even after the deadline.
             reason = f"no clear answer to the create: {error}"
             wait = pacing.in_trouble(job.attempts, jitter)
             job = replace(job, maybe_posted=True)
@@ -232,7 +232,7 @@ def _not_created(job: Job, error: HetznerError, jitter: float) -> Step:
 def _after_error(job: Job, error: HetznerError, jitter: float) -> Step:
     match error:
         case TransientError() if job.overdue:
-            # Nothing was seen: an attempt that died may have made a snapshot.
+            # Nothing was seen: an earlier attempt that was killed may have made a snapshot.
             return _give_up(job, str(error), "no snapshot confirmed")
         case TransientError():
             return _wait(job, str(error), pacing.after_error(error, job, jitter))

@@ -12,17 +12,17 @@ from handler.documents.survey import Survey
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found; `last_good` is longest ago first."""
+    """What the survey found; in `last_good` the oldest comes first."""
 
     last_good: list[LastGood]
     inventory: Inventory | None
     now: datetime
     requests_left: int | None
-    of_all: bool  # a real run over all servers: it may judge the freshness
+    of_all: bool  # a real run over all servers: only such a run may judge the freshness
 
     @property
     def oldest_hours(self) -> float | None:
-        """The age of the oldest newest good snapshot; None without a server."""
+        """The greatest age of any server's newest good snapshot; None without a server."""
         if not self.last_good:
             return None
         return max(0.0, round((self.now - self.last_good[0].since) / timedelta(hours=1), 2))
@@ -48,11 +48,11 @@ def is_of_all(document: RunDocument, label_selector: str) -> bool:
 
 
 def own_since(document: RunDocument, findings: Findings | None) -> datetime | None:
-    """Since when every server of the run's project has a good snapshot; None: not known."""
+    """Every server of the run's project has a good snapshot from then or later; None: not known."""
     if findings:
         return min([findings.now, *(last.since for last in findings.last_good)])
-    # An API that is busy just now must not cost a night its proof: what the run itself has made of
-    # every server is newer than its own beginning.
+    # If the API cannot be asked now: when the run itself has made a snapshot of every server, all
+    # of them are newer than the run's beginning.
     totals = document.totals
     all_made = totals.servers and totals.available == totals.servers and not totals.adopted
     return parse_time(document.run.began) if all_made and not document.remaining else None
@@ -61,7 +61,7 @@ def own_since(document: RunDocument, findings: Findings | None) -> datetime | No
 def overdue(
     document: RunDocument, findings: Findings | None, freshness_hours: int
 ) -> list[Concern]:
-    """The servers whose newest good snapshot is too old, but for those that failed just now."""
+    """The servers whose newest good snapshot is too old, without those that failed in this run."""
     if not findings or not findings.of_all or not freshness_hours:
         return []
     named = {concern.server for concern in document.totals.attention if concern.what != "note"}
@@ -74,7 +74,7 @@ def overdue(
 
 
 def with_last_good(concerns: list[Concern], findings: Findings | None) -> list[Concern]:
-    """What failed, with what there is to fall back on: it tells how urgent it is."""
+    """What failed, with the server's last good snapshot: its age tells how urgent it is."""
     said = {last.server: last.said for last in findings.last_good} if findings else {}
     return [
         replace(concern, reason=f"{concern.reason} {said[concern.server]}")

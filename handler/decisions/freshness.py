@@ -9,7 +9,7 @@ from handler.documents.survey import Survey
 
 @dataclass(frozen=True, slots=True)
 class LastGood:
-    """A server with the time its newest good snapshot is of; without one, of its own creation."""
+    """A server and the time of its newest good snapshot; without one, of the server's creation."""
 
     server: str
     since: datetime
@@ -22,7 +22,7 @@ class LastGood:
         return "It has no good snapshot."
 
     def why_overdue(self, now: datetime, limit_hours: int) -> str:
-        """Empty while it is no older than that."""
+        """Why the server is overdue; empty if its snapshot is no older than that."""
         if now - self.since <= timedelta(hours=limit_hours):
             return ""
         days = f"{(now - self.since) / timedelta(days=1):.1f} days old"
@@ -33,10 +33,10 @@ class LastGood:
 
 
 def last_good(survey: Survey) -> list[LastGood]:
-    """Longest ago first: the servers that the selector matches and no label leaves out.
+    """The servers that the selector matches and no label leaves out, oldest snapshot first.
 
-    A server without a good snapshot counts from its creation, so that one made after last night's
-    run is no alarm.
+    For a server without a good snapshot its creation counts, so that a server made after last
+    night's run raises no alarm.
     """
     newest: dict[int, datetime] = {}
     for snapshot in survey.snapshots:

@@ -1,4 +1,4 @@
-"""What a project's snapshots of ours are, what they cost, and whose server is gone: pure."""
+"""Our snapshots in a project: how many, their cost, and those whose server is gone. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All our snapshots of a project; the orphans among them, whose server no longer exists."""
+    """All our snapshots in a project, and the orphans: those whose server no longer exists."""
 
     all: Stock
     orphans: Stock

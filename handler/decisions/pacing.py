@@ -1,17 +1,19 @@
 """How long to wait next, and why: pure, in whole seconds.
 
-A look at a snapshot costs a request of a rate limit that others share, and three transitions of
-the state machine. So it is looked at when it should be done: by what this server's earlier ones
-took, then by the progress so far, and without either ever more rarely.
+A look at a snapshot costs one request of the rate limit, which the project's other tools share, and
+three transitions of the state machine. So a snapshot is looked at when it is expected to be done.
+That is estimated from this server's earlier snapshots, then from the progress so far. Without
+either, the looks come ever more rarely.
 
-Of a server's requests, under eight, three start its snapshot (its actions, our snapshots of it, the
-create), between two and three look at it, one lists, one deletes. What is merged: the actions tell
-both who holds the lock and what earlier snapshots took; the listing that the pruning needs is also
-the last look (half a request and a transition less for each server). What is not: 25 actions
-fit one request, but then one branch would wait for 25 servers; and neither of the two looks before
-a create is left out, they are what makes it exactly one.
+A server takes fewer than eight requests: three start its snapshot (its actions, our snapshots of
+it, the create), two to three look at it, one lists, one deletes. Two requests serve two purposes:
+the actions tell both who holds the lock and how long earlier snapshots took; the listing for the
+pruning is also the last look (half a request and one transition less for each server). Two savings
+are not used: one request could read 25 actions, but then one branch would wait for 25 servers; and
+both looks before a create stay, because they make sure that there is exactly one snapshot.
 
-`jitter` is a number from 0 to 1, drawn by the caller, that keeps a fleet from asking in step.
+`jitter` is a random number from 0 to 1, drawn by the caller, so that servers do not all ask at the
+same time.
 """
 
 import math
@@ -28,15 +30,15 @@ LOCK_SECONDS = (45, 120)
 TROUBLE_SECONDS = (30, 180)
 SNAPSHOT_SECONDS = (10, 900)
 
-FIRST_LOOK_SECONDS = (38, 46)  # hardly a snapshot takes less
-SOON_SECONDS = 22  # to be so late is not late
-LATE = 1.17  # an estimate's lower end is overrun by so much at most before the next look
-GROWTH = 0.2  # without an estimate, what is noticed is late by at most so much of what it took
-TRUST = 4  # one look's progress is believed for as long as three times the time so far
-# A server's own nights differ by so much (standard deviation of the logarithm), if few are known.
+FIRST_LOOK_SECONDS = (38, 46)  # hardly any snapshot takes less
+SOON_SECONDS = 22  # a delay this short does not matter
+LATE = 1.17  # the next look is at most so much later than an estimate's lower end
+GROWTH = 0.2  # without an estimate, a snapshot is noticed late by at most this share of its time
+TRUST = 4  # an estimate from one look's progress is used up to three times the time so far
+# How much one server's times vary (standard deviation of the logarithm), while few are known.
 USUAL_DEVIATION = 0.15
 
-# Of a server's requests so many fall to each of its waits, when waits are long.
+# A server sends so many requests for each of its waits, when waits are long.
 REQUESTS_PER_WAIT = 4
 REQUESTS_UNDER_WAY = 1
 REQUESTS_TO_START = 3
@@ -47,8 +49,8 @@ STARTS_PER_SECOND = 5
 class Budget:
     """A project's rate limit: requests left at the last answer, of so many per hour.
 
-    `kept_percent` of them are for the people's other tools. `sharing` servers are worked on at the
-    same time; none knows of the others but by what is left. None: no answer has told it yet.
+    `kept_percent` of them are left for people's other tools. `sharing` servers are worked on at the
+    same time; each knows of the others only by what is left. None: no answer has told it yet.
     """
 
     left: int | None = None
@@ -73,20 +75,20 @@ class Budget:
 
     @property
     def spare(self) -> float:
-        """Requests that are ours to spend at once; negative: others' have been used."""
+        """Requests that we may spend at once; negative: we used some of those kept for others."""
         return self.per_hour - self.kept if self.left is None else self.left - self.kept
 
     def refill_s(self, requests: float) -> float:
-        """How long until so many are there again, if nobody takes any."""
+        """Seconds until so many requests have refilled, if none are spent meanwhile."""
         return max(0.0, requests) * HOUR / self.per_hour
 
     def least_s(self) -> float:
         """The shortest wait that leaves enough for all who share it: the emptier, the longer.
 
-        Nothing to speak of in the upper half. Near the floor all together ask just as often as the
-        limit refills; below it, only after it has refilled to the floor.
+        Close to zero while more than half is left. Near the floor all servers together ask just as
+        often as the limit refills; below it, only after it has refilled to the floor.
         """
-        # What the others are about to spend is not seen yet.
+        # What the other servers are about to spend is not counted in `left` yet.
         unspent = self.spare - REQUESTS_UNDER_WAY * self.sharing
         emptiness = min(1.0, max(0.0, 1 - unspent / (self.per_hour - self.kept)))
         in_turn_s = self.refill_s(REQUESTS_PER_WAIT * self.sharing) * emptiness**8
@@ -96,16 +98,17 @@ class Budget:
 def start_s(position: int, at_a_time: int) -> int:
     """How long the server at this place in its batch waits for its turn.
 
-    A Map starts 100 branches per second. Each would have a cold container of its own, which reads
-    the token (SSM: 40 per second) and may exceed the account's concurrency (10 in a new one). A
-    few seconds of waiting are cheaper: each container serves many. Later ones start as others end.
+    A Map starts 100 branches per second. Each would get a cold container of its own, which reads
+    the token (SSM: 40 per second) and may exceed the account's concurrency (10 in a new account).
+    A few seconds of waiting are cheaper: then each container serves many servers. Servers after the
+    first `at_a_time` do not wait: the Map starts them when others end.
     """
     return position // STARTS_PER_SECOND if position < at_a_time else 0
 
 
 def before_start(budget: Budget, jitter: float) -> Wait | None:
-    """Until those who start at once can start; None: now."""
-    # Of all that there ever is at most half: to ask whether it is there takes requests, too.
+    """The wait until all servers that start at once have enough requests; None: start now."""
+    # Never more than half of the limit: each look at what is left costs requests, too.
     wanted = min(REQUESTS_TO_START * budget.sharing, (budget.per_hour - budget.kept) / 2)
     missing = wanted - budget.spare
     if missing <= 0:
@@ -115,7 +118,7 @@ def before_start(budget: Budget, jitter: float) -> Wait | None:
 
 
 def before_deleting(requests: int, budget: Budget, jitter: float) -> Wait | None:
-    """Until so many requests are there, for this server and in turn for all; None: now."""
+    """The wait until this server, and each of the others in turn, can delete; None: now."""
     missing = min(requests, (budget.per_hour - budget.kept) / 2) - budget.spare
     if missing <= 0:
         return None
@@ -125,20 +128,20 @@ def before_deleting(requests: int, budget: Budget, jitter: float) -> Wait | None
 
 
 def while_locked(elapsed_s: int, budget: Budget, jitter: float, holder: Look | None = None) -> Wait:
-    """Longer the longer it has been locked; until the holder's progress says it is done."""
+    """The longer it has been locked, the longer; or until the holder should be done."""
     so_far_s = max(elapsed_s, holder.elapsed_s if holder else 0)
     wait = Wait(round(_within(LOCK_SECONDS, 0.6 * so_far_s)))
     if holder and 5 <= holder.progress < 100:
         left_s = holder.elapsed_s * (100 - holder.progress) / holder.progress
         why = f"if that goes on so, for {_time(left_s)} more"
-        # Not for hours every 20 s, where one holder follows the other.
+        # Where one holder follows the other for hours, it is not asked every 20 s.
         soonest_s = min(max(20.0, elapsed_s / 10), LOCK_SECONDS[1])
         wait = Wait(round(_within((soonest_s, LOCK_SECONDS[1]), left_s)), why)
     return _stretched(wait, budget, jitter)
 
 
 def after_error(error: TransientError, document: Document, jitter: float) -> Wait:
-    """Until the same is asked again; `document` has observed the error."""
+    """The wait before the same request is tried again; `document` has observed the error."""
     if isinstance(error, RateLimited):
         return when_rate_limited(document.attempts, Budget.of(document), jitter)
     return in_trouble(document.attempts, jitter)
@@ -151,8 +154,8 @@ def in_trouble(attempts: int, jitter: float) -> Wait:
 
 
 def when_rate_limited(attempts: int, budget: Budget, jitter: float) -> Wait:
-    """Asked too often: until the floor is there again, and then not all at once."""
-    if budget.left is None:  # not Hetzner's limit, then: SSM's, which refills within a second
+    """After a 429: until the limit has refilled to the floor, plus jitter."""
+    if budget.left is None:  # so it is not Hetzner's limit but SSM's, which refills within a second
         return Wait(round(3 + 5 * min(attempts, 6) * (1 + 2 * jitter)))
     seconds = max(in_trouble(attempts, jitter).seconds, budget.refill_s(-budget.spare))
     return Wait(round(seconds + budget.refill_s(budget.sharing) * jitter), _little_left(budget))
@@ -165,15 +168,15 @@ def while_creating(
     budget: Budget,
     jitter: float,
 ) -> Wait:
-    """Until it should be done: by its progress, else by what earlier ones took, else a guess.
+    """Until it should be done: by its progress, else by the times of earlier ones, else a guess.
 
-    `looks` are those that told a progress; when the snapshot was due and is not done there is none
-    of this moment.
+    `looks` are those that told a progress. A snapshot that was due and is not done has no look of
+    this moment among them.
     """
     usual_s, deviation = _usual(earlier_s)
     at = _by_progress(elapsed_s, looks)
     history = _by_history(elapsed_s, usual_s, deviation, len(earlier_s)) if usual_s else None
-    # A progress that says much longer than ever before has to say so twice.
+    # An estimate far above all earlier times counts only if two looks agree on it.
     if history and (at is None or at.seconds > usual_s * math.exp(2.5 * deviation)):
         at = history
     at = at or _by_guess(elapsed_s, looks, jitter)
@@ -183,7 +186,7 @@ def while_creating(
 
 
 def _usual(earlier_s: Sequence[int]) -> tuple[float, float]:
-    """What it usually takes, and how much that varies: of the logarithms, times multiply."""
+    """The usual time and its variation, both computed on logarithms: times vary by factors."""
     logarithms = [math.log(max(1, seconds)) for seconds in earlier_s]
     if not logarithms:
         return 0.0, 0.0
@@ -193,7 +196,7 @@ def _usual(earlier_s: Sequence[int]) -> tuple[float, float]:
 
 
 def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
-    """When it is done if progress goes on as it went; None where that tells nothing."""
+    """When it is done if progress goes on as before; None if that cannot be estimated."""
     if not any(look.progress for look in looks):
         return None
     if looks[-1].elapsed_s < elapsed_s:
@@ -205,7 +208,7 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
         low = 100 * look.elapsed_s / (look.progress + step)
         high = 100 * look.elapsed_s / look.progress if look.progress else math.inf
         if max(low, at_least) > 1.05 * min(high, at_most):
-            return None  # it has not gone on evenly
+            return None  # the progress was not even
         at_least, at_most = max(low, at_least), min(high, at_most)
     at_s = min(at_most + 1, LATE * at_least, TRUST * elapsed_s)
     why = f"if it goes on so, done after {round(at_least)} to {round(at_most)} s"
@@ -213,7 +216,7 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
 
 
 def _by_history(elapsed_s: int, usual_s: float, deviation: float, known: int) -> Wait | None:
-    """First a little before the usual time, then in steps of its variation; None long after."""
+    """A little before the usual time, then in steps of its variation; None long after it."""
     why = f"{known} earlier took about {_time(usual_s)}"
     first_s = usual_s * math.exp(-1.3 * deviation)
     if elapsed_s < 0.9 * first_s:
@@ -225,13 +228,13 @@ def _by_history(elapsed_s: int, usual_s: float, deviation: float, known: int) ->
 
 
 def _by_guess(elapsed_s: int, looks: Sequence[Look], jitter: float) -> Wait:
-    """Ever more rarely: what is noticed is never much later than it was done."""
+    """Ever more rarely, in proportion to the time so far."""
     if not elapsed_s:
-        # Those that were started together are not looked at together.
+        # Snapshots that were started together are not looked at together.
         seconds = FIRST_LOOK_SECONDS[0] * (1 - jitter) + FIRST_LOOK_SECONDS[1] * jitter
         return Wait(round(seconds), "no progress to go by")
     at_s = elapsed_s + max(SOON_SECONDS, GROWTH * elapsed_s)
-    # Where progress tells nothing the listing tells as much; but in turns, it may begin to.
+    # Without progress, a listing tells as much as a look. They alternate: progress may start later.
     told_nothing = len(looks) >= 3 and looks[-1].elapsed_s == elapsed_s
     return Wait(round(at_s), "no progress to go by", due=told_nothing)
 

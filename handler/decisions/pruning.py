@@ -25,14 +25,14 @@ class Seen:
 
     snapshots: tuple[Snapshot, ...] = ()
     error: HetznerError | None = None
-    # This run's snapshot, asked for by itself where the listing has lacked it for long.
+    # This run's snapshot, requested by its id if it was missing from listings for long.
     unlisted: Snapshot | None = None
-    vanished: bool = False  # it was asked for, and is gone
+    vanished: bool = False  # it was requested by its id, and is gone
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a listing says of this run's own snapshot."""
+    """What a listing tells about this run's own snapshot."""
 
     kind: Literal["arrived", "early", "missing", "broken"]
     snapshot: Snapshot | None
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(slots=True)
 class Deleted:
-    """What became of the deletes: how many went, what to try again and why, what was refused."""
+    """The result of the deletes: how many succeeded, what to retry and why, what was refused."""
 
     count: int = 0
     failed: dict[int, HetznerError] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def arrival_of(job: Job, snapshots: Sequence[Snapshot]) -> Arrival:
 
 
 def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
-    """Whether the listing has lacked this run's snapshot for so long that it is asked for alone."""
+    """Whether this run's snapshot was missing for so long that it is requested by its id."""
     if job.status == "due" or job.run.dry_run or job.snapshot is None:
         return False
     started_s = (job.deadline_s or 0) - 60 * PRUNE_MINUTES
@@ -89,7 +89,7 @@ def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
 
 
 def twins(job: Job, snapshots: Sequence[Snapshot]) -> list[str]:
-    """Other snapshots of this run: there should be none, and none is deleted for it."""
+    """Other snapshots of this run. There should be none; if there are, none is deleted."""
     mine = job.snapshot.image_id if job.snapshot else None
     return [
         str(snapshot.id)
@@ -137,7 +137,7 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
 
 
 def not_pruned(job: Job, reason: str) -> Job:
-    """The end without pruning: the snapshot is there, what it was to replace stays."""
+    """The end without pruning: the snapshot is there, and no old one is deleted."""
     if job.run.dry_run or job.run.prune_only:
         return job.done("failed", f"not pruned: {reason}")
     return job.done("available", f"made, not pruned: {reason}", pruned=False)
@@ -155,7 +155,7 @@ def _after_error(job: Job, error: HetznerError, jitter: float) -> Job:
 
 
 def _not_yet(job: Job, arrival: Arrival, jitter: float) -> Job:
-    """Due, but not available: waited for again; what became of a lost one CheckSnapshot decides."""
+    """Due, but not available: wait again. If it is lost, CheckSnapshot decides what to do."""
     now = job.stopwatch.now
     if arrival.snapshot is None or arrival.kind != "early" or not now:
         return job.moved_to("creating", "due, but not there")
@@ -179,7 +179,7 @@ def _missing(job: Job, seen: Seen, jitter: float) -> Job:
 
 
 def _not_available(job: Job, new: Snapshot, jitter: float) -> Job:
-    """The action was done, the snapshot is not: nothing is deleted, and perhaps nothing made."""
+    """The action succeeded, but the snapshot is not available: nothing is deleted."""
     reason = f"snapshot {new.id} is {new.status}, though its action succeeded"
     if new.status == "creating" and not job.overdue:
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
@@ -190,12 +190,13 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
     decisions = _decisions(job, snapshots, now)
     made: tuple[Decision, ...] = ()
     if not job.to_delete:
-        # Decided once: a delete whose answer was lost must not make room for another one.
+        # Decided once. Deciding again after a delete whose answer was lost could delete one more.
         made = tuple(decisions)
         job = replace(job, to_delete=tuple(d.snapshot.id for d in decisions if not d.keep))
         postponed = any(decision.kind == "postponed" for decision in decisions)
         if job.to_delete and postponed and not job.run.dry_run:
-            # Nor must a function that dies: the decision is kept before anything is deleted.
+            # The decision is stored in the state before anything is deleted: if this function is
+            # killed after a delete, the next attempt must not choose one more.
             reason = f"deletes {len(job.to_delete)} for now"
             return Step(job.moved_to("pruning", reason), made)
     notes = _notes(job, snapshots, decisions)
@@ -224,7 +225,7 @@ def _decisions(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[D
 
 
 def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
-    """Kept all the same if a run that is still running has made it, this one first of all."""
+    """The decision to keep it after all if it is this run's, or one of another running run."""
     snapshot = decision.snapshot
     run_id = snapshot.labels.get(LABEL_RUN_ID)
     if run_id == job.run.id:
@@ -237,7 +238,7 @@ def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
 
 
 def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -> str:
-    """What a person should know though nothing failed."""
+    """What people should know although nothing failed."""
     unavailable = [str(s.id) for s in snapshots if s.status == "unavailable"]
     also = twins(job, snapshots)
     protected = sum(decision.kind == "protected" for decision in decisions)

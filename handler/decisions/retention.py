@@ -1,19 +1,19 @@
 """Which snapshots of one server to keep, and why: pure, with the words and meaning of restic.
 
-How a policy is written stands in documents/policy.py. A snapshot stays if any rule keeps it:
+documents/policy.py says how a policy is written. A snapshot stays if any rule keeps it:
 
 - A rule with a count goes from the newest snapshot to the oldest and keeps the newest of each
   hour, day, ISO week, month or year (of each snapshot: `last`) until it has counted enough.
   A period without a snapshot is not counted.
-- A rule with a duration does the same with all snapshots less than that much older than the
-  newest one. Months and years are the calendar's; a day that a month lacks runs over into the
-  next: one month before 31 March is "31 February", 3 March.
-- The oldest snapshot stays too if a rule gets that far with its count not used up, or with the
-  oldest inside its duration.
+- A rule with a duration does the same with all snapshots that are less than this duration older
+  than the newest one. Months and years are calendar months and years. A day that a month does not
+  have is counted on into the next month: one month before 31 March is "31 February", 3 March.
+- The oldest snapshot stays too if a rule reaches it before its count is used up, or if it lies
+  inside the rule's duration.
 
-Where this differs from restic: all periods are UTC's (restic: the local time zone). Snapshots
-that are not available or from the future stay and do not count. Protected ones stay, the newest
-good one stays, a run may delete only so many.
+Differences to restic: all periods are in UTC (restic: the local time zone). Snapshots that are not
+available or from the future stay and do not count. Protected ones stay, the newest good one stays,
+and a run deletes only so many.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ from typing import Literal
 from handler.documents.policy import PERIODS, Duration, Policy, Rule
 from handler.documents.resources import Snapshot
 
-# Of these only "no rule" is deleted.
+# Only those of kind "no rule" are deleted.
 Kind = Literal["rule", "exempt", "protected", "postponed", "no rule"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a snapshot, and why: `kind` for programs, `reason` for people."""
+    """Whether a snapshot is kept, and why: `kind` for programs, `reason` for people."""
 
     snapshot: Snapshot
     kind: Kind
@@ -50,8 +50,9 @@ def plan(
 ) -> list[Decision]:
     """A decision for each of one server's snapshots, newest first.
 
-    Only available snapshots that are not from the future count or go. Protected ones and the
-    newest good one stay. Of what no rule keeps, only the oldest `most_deletions` go.
+    Only available snapshots that are not from the future are counted or deleted. Protected ones
+    and the newest good one stay. Of those that no rule keeps, only the oldest `most_deletions` are
+    deleted.
     """
     newest_first = sorted(snapshots, key=lambda s: (s.created, s.id), reverse=True)
     good = [s for s in newest_first if not _exempt(s, now)]
@@ -78,7 +79,7 @@ def _exempt(snapshot: Snapshot, now: datetime | None) -> str:
 
 
 def _reasons(policy: Policy, times: list[datetime]) -> list[str]:
-    """For each of the times, which are newest first, all that keeps it; empty if nothing does."""
+    """For each of the times (newest first) all reasons to keep it; empty if there are none."""
     reasons: list[list[str]] = [[] for _ in times]
     for rule in policy.rules:
         for position, reason in _kept_by(rule, times):
@@ -109,7 +110,7 @@ def _kept_by(rule: Rule, times: list[datetime]) -> Iterator[tuple[int, str]]:
 
 
 def _limit(decisions: list[Decision], most: int) -> None:
-    """Turn all deletions but the oldest `most` into keeping; the decisions are newest first."""
+    """Delete only the oldest `most` and keep the others; the decisions are newest first."""
     to_delete = [position for position, decision in enumerate(decisions) if not decision.keep]
     noun = "deletion" if most == 1 else "deletions"
     for position in to_delete[: max(0, len(to_delete) - most)]:

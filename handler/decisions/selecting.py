@@ -11,12 +11,12 @@ from handler.documents.run import Selection
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 MOST_NAMED = 10
-# Of each of a batch's servers; the log has them whole.
+# Limits for the texts about each server of a batch; the log has the whole texts.
 NAME_BYTES, PROBLEM_BYTES = 80, 190
 
 
 def named(selection: Selection, listed: Sequence[Server]) -> tuple[set[int], tuple[str, ...]]:
-    """The ids that the event's servers mean, and the names that mean none.
+    """The ids of the servers named in the event, and the names that no server has.
 
     A number is an id; a string is a name, and an id only if no server has that name.
     """
@@ -46,7 +46,7 @@ def some_of(listed: Sequence[Server]) -> str:
 def why_left_out(
     server: Server, chosen: Collection[int], matching: Collection[int], selection: Selection
 ) -> str:
-    """Empty if the server is selected."""
+    """Why the server is left out; empty if it is selected."""
     if server.id not in chosen:
         return "not named in the event"
     if server.id not in matching:
@@ -57,7 +57,7 @@ def why_left_out(
 
 
 def problem_of(server: Server) -> str:
-    """What is wrong with the labels that people have written; empty if nothing is."""
+    """What is wrong with the labels that people set on the server; empty if nothing is."""
     enabled, retention = server.labels.get(LABEL_ENABLED), server.labels.get(LABEL_RETENTION)
     problem = ""
     if enabled not in (None, "true", "false"):
@@ -71,7 +71,7 @@ def problem_of(server: Server) -> str:
 
 
 def item_of(server: Server, start_s: int = 0) -> ServerItem:
-    """The server as an item of the Map. With a label that is wrong no policy of its own counts."""
+    """The server as an item of the Map; without its own policy if one of its labels is wrong."""
     name = cut(server.name, NAME_BYTES)
     if problem := problem_of(server):
         return ServerItem(server.id, name, None, cut(problem, PROBLEM_BYTES), start_s)

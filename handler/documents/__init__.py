@@ -1,1 +1,1 @@
-"""What flows: the documents in the state machine, and the words that all rooms share."""
+"""The documents of the state machine, and the words that all rooms share."""

@@ -1,7 +1,7 @@
 """What the documents in the state machine have in common: the run, the stopwatch, the next wait.
 
-Times are UTC, durations whole seconds. Only our own code writes these documents: one of the wrong
-shape raises KeyError, TypeError or ValueError, as the bug it is.
+Times are UTC, durations whole seconds. Only our own code writes these documents, so one of the
+wrong shape is a bug: it raises KeyError, TypeError or ValueError.
 """
 
 from dataclasses import asdict, dataclass, fields, replace
@@ -42,8 +42,8 @@ class Run:
 class Stopwatch:
     """Time since the first look, by Hetzner's clock, carried from state to state.
 
-    At least the ordered wait has passed: neither an outage nor a clock that stands still can stop
-    the stopwatch, and an error of our own clock moves no deadline.
+    It goes on by at least the wait that was ordered, so that neither an outage nor a clock that
+    stands still can stop it. A wrong clock of our own moves no deadline.
     """
 
     now: datetime | None = None
@@ -58,27 +58,27 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long to wait, and why; `due`: by then the snapshot should be available."""
+    """How long to wait, and why; `due`: after this wait the snapshot should be available."""
 
     seconds: int
     why: str = ""
     due: bool = False
 
     def because(self, reason: str) -> str:
-        """The reason for waiting at all, and for so long."""
+        """The reason for the wait, and for its length."""
         return "; ".join(text for text in (reason, self.why) if text)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """At `elapsed_s` after its start an action was not done; its progress was so many per cent."""
+    """An action seen running, `elapsed_s` after its start, with its progress in per cent."""
 
     elapsed_s: int
     progress: int
 
 
 class Api(Protocol):
-    """What an API tells with its answers, None before the first: its clock, its rate limit."""
+    """What an API's last answer told: its clock and rate limit. None before the first answer."""
 
     answered_at: datetime | None
     requests_left: int | None
@@ -103,7 +103,7 @@ class Document:
     def parts(cls, document: dict[str, Any]) -> dict[str, Any]:
         """The fields found in a state's input, those of this class already built.
 
-        Anything else (a Catch's `error`, say) is left aside.
+        Other fields (a Catch's `error`, for example) are ignored.
         """
         found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
         stopwatch = found.get("stopwatch") or {"now": None, "elapsed_s": 0}
@@ -119,7 +119,7 @@ class Document:
         return document
 
     def observed(self, api: Api) -> Self:
-        """The document after a look at the API: its stopwatch read, one attempt more."""
+        """The document after a look at the API: its stopwatch read, one more attempt counted."""
         return replace(
             self,
             stopwatch=self.stopwatch.read(api.answered_at, self.wait_seconds),
@@ -154,13 +154,13 @@ class Document:
         )
 
     def waiting(self, status: str, reason: str, wait: Wait) -> Self:
-        """The document on its way to the next look: not at once, and not after the deadline."""
+        """The document before the next look, which is not at once and not after the deadline."""
         seconds = max(1, min(wait.seconds, self.left_s))
         return self.moved_to(status, wait.because(reason), seconds)
 
 
 def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """What of these the dataclass has: a run goes on while its functions are updated, or back."""
+    """Only the dataclass's fields: a run may meet functions of a newer or older version."""
     names = {f.name for f in fields(kind)}
     return {name: value for name, value in values.items() if name in names}
 

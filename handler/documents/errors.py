@@ -1,16 +1,16 @@
 """The errors that Hetzner's API answers, in our words.
 
 HetznerError
-├── TransientError     passing: ask again later; a write has not happened
+├── TransientError     temporary: ask again later; a write has not happened
 │   ├── RateLimited        asked too often
 │   ├── OutcomeUnknown     no clear answer: a write may have happened all the same
-│   └── IncompleteListing  a listing that does not add up
+│   └── IncompleteListing  a listing whose pages do not fit together
 ├── Locked             another action holds the server
 ├── Protected          delete protection is on
 ├── NotFound
 ├── QuotaReached       the account's limit of snapshots
 ├── Unauthorized       the token is wrong, missing or read-only
-└── Refused            a request that Hetzner will never take
+└── Refused            a request that Hetzner will never accept
 """
 
 MESSAGE_CHARACTERS = 500
@@ -26,7 +26,7 @@ class HetznerError(Exception):
 
 
 class TransientError(HetznerError):
-    """Passing: ask again later; a write has not happened."""
+    """Temporary: ask again later; a write has not happened."""
 
 
 class RateLimited(TransientError):
@@ -38,7 +38,7 @@ class OutcomeUnknown(TransientError):
 
 
 class IncompleteListing(TransientError):
-    """A listing that does not add up."""
+    """A listing whose pages do not fit together."""
 
 
 class Locked(HetznerError):
@@ -62,4 +62,4 @@ class Unauthorized(HetznerError):
 
 
 class Refused(HetznerError):
-    """A request that Hetzner will never take."""
+    """A request that Hetzner will never accept."""

@@ -1,4 +1,4 @@
-"""The job: one server of one run, a little further on after every state of its child execution."""
+"""The job: one server of one run. Each state of its child execution takes it one step further."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +27,7 @@ class ServerItem:
 
 @dataclass(frozen=True, slots=True)
 class StartedSnapshot:
-    """This run's snapshot; the action is unknown when an earlier attempt started it unheard."""
+    """This run's snapshot; the action is unknown if the answer to its create was lost."""
 
     image_id: int
     action_id: int | None = None
@@ -36,7 +36,7 @@ class StartedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one server; a run's summary is made of these.
+    """How one server of a run ended; the run's summary is made of these.
 
     `status` is available, planned (a dry run), pruned (a run that only prunes), skipped or failed.
     """
@@ -50,7 +50,7 @@ class Result:
     snapshot_s: int | None = None
     deleted: int = 0
     kept: int | None = None
-    pruned: bool = True  # False: what was there to prune was not
+    pruned: bool = True  # False: old snapshots should have been pruned and were not
     adopted: bool = False  # an earlier attempt had made it
     size_gb: float | None = None
     lock_s: int = 0  # spent waiting for a lock
@@ -66,14 +66,14 @@ class Result:
         return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
 
     def fitted(self) -> "Result":
-        """The result in at most RESULT_BYTES of JSON, its texts cut: the log has them whole."""
+        """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole."""
         bare = replace(self, server=cut(self.server, NAME_BYTES), reason="")
         return replace(bare, reason=cut(self.reason, RESULT_BYTES - len(json.dumps(asdict(bare)))))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Document):
-    """One server of one run. The statuses on the way, besides a result's:
+    """One server of one run. Its statuses, besides those of a result:
 
     new, waiting (for a lock, or an API that is busy or down), creating, due (should be available
     when the wait is over), pruning.
@@ -82,10 +82,10 @@ class Job(Document):
     server: ServerItem
     maybe_posted: bool = False  # a create_image of ours may have taken effect
     failed_actions: int = 0
-    waited_s: int | None = None  # until the create, once there was one
+    waited_s: int | None = None  # from the start until the create, once there was one
     snapshot_s: int | None = None
-    earlier_s: tuple[int, ...] = ()  # what this server's last snapshots took
-    looks: tuple[Look, ...] = ()  # at the snapshot while it was creating
+    earlier_s: tuple[int, ...] = ()  # how long this server's last snapshots took
+    looks: tuple[Look, ...] = ()  # looks at the snapshot while it was creating
     to_delete: tuple[int, ...] = ()  # decided once
     deleted: int = 0
     adopted: bool = False
@@ -113,7 +113,7 @@ class Job(Document):
         return cls(**parts)
 
     def creating(self, reason: str, wait: Wait) -> Self:
-        """The job waiting for its snapshot; due if that should be available by then."""
+        """The job waiting for its snapshot; due if it should be available after the wait."""
         due = wait.due and wait.seconds <= self.left_s
         return self.waiting("due" if due else "creating", reason, wait)
 
@@ -154,12 +154,12 @@ class Job(Document):
 
 
 def run_again(run: Run) -> str:
-    """What to do to make what a run is still missing."""
+    """How to make what a run is still missing."""
     return f'run again with {{"run_id": "{run.id}", "project": "{run.project}"}}'
 
 
 def cut(text: str, size: int) -> str:
-    """The text, or its beginning and dots: at most `size` bytes of JSON, quotes not counted."""
+    """The text, or its beginning and "…": at most `size` bytes of JSON without the quotes."""
     if len(json.dumps(text)) - 2 <= size:
         return text
     kept = text[:size]

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-# The rules, in the order in which a policy is printed, with the name of the period a time is in.
-# A rule without periods takes each snapshot for itself.
+# The rules, in the order in which a policy is printed. Each has a function that names the period a
+# time is in; for `last` every snapshot is a period of its own.
 COUNTED: dict[str, Callable[[datetime], str] | None] = {
     "last": None,
     "hourly": lambda time: time.isoformat()[:13],
@@ -37,7 +37,7 @@ LABEL_CHARACTERS = 63
 
 
 class BadPolicy(ValueError):
-    """A retention policy that means nothing; the message says how to write one."""
+    """A retention policy that cannot be understood; the message says how to write one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Duration:
         return "".join(f"{number}{unit}" for number, unit in units if number)
 
     def before(self, time: datetime) -> datetime:
-        """The time that is this much earlier; the first there is if that lies before it."""
+        """The time that is this much earlier, or the earliest possible one."""
         months = 12 * (time.year - self.years) + time.month - 1 - self.months
         try:
             first = time.replace(year=months // 12, month=months % 12 + 1, day=1)
@@ -81,7 +81,7 @@ class Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """The policy in the text; raises BadPolicy. No valid policy keeps nothing."""
+    """The policy in the text; raises BadPolicy. Every valid policy keeps something."""
     rules: dict[str, Rule] = {}
     try:
         for token in text.split("-"):

@@ -1,4 +1,4 @@
-"""What a person or the schedule asks StartRun for: strict, refused before anything happens."""
+"""What a person or the schedule asks StartRun for. Checked strictly, before anything starts."""
 
 import json
 import re
@@ -10,19 +10,19 @@ from handler.documents.document import OnLocked
 from handler.documents.policy import BadPolicy, parse_policy
 
 UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
-# With a full batch beside it, this much of a selection still fits a state.
+# A selection of this size and a full batch fit together into a state's input.
 MOST_SELECTION_CHARACTERS = 10_000
 RUN_ID = re.compile(r"[A-Za-z0-9-]{1,32}", re.ASCII)
 EXAMPLE = '{"servers": ["sg5"], "dry_run": true}'
 
 
 class EventRefused(ValueError):
-    """The event cannot be taken; nothing was started. Names field, value and what is accepted."""
+    """The event is refused; nothing was started. Names field, value and what is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A checked event. None and empty mean: not said; the resumed run or the deploy counts."""
+    """A checked event. None or empty: not given, so as in the resumed run or as deployed."""
 
     project: str | None = None
     servers: tuple[str | int, ...] = ()
@@ -53,8 +53,8 @@ FIELDS = {
 def parse_event(event: Any) -> Request:
     """The request in an event, its own or EventBridge's envelope. Raises EventRefused.
 
-    `{}` asks for everything as deployed. A scheduled time that the scheduler did not fill in counts
-    as none.
+    `{}` asks for everything as deployed. A scheduled time that the scheduler did not fill in is
+    ignored.
     """
     if not isinstance(event, dict):
         raise EventRefused(

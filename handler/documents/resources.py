@@ -41,14 +41,14 @@ class Snapshot:
 
     @property
     def server_id(self) -> int | None:
-        """The server it is of, by our label, which outlives the server."""
+        """The server it was made of, by our label: that remains when the server is deleted."""
         label = self.labels.get(LABEL_SERVER_ID, "")
         return int(label) if label.isascii() and label.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something that Hetzner does or has done. `status` is running, success or error."""
+    """An action of Hetzner's, running or ended. `status` is running, success or error."""
 
     id: int
     command: str

@@ -8,7 +8,7 @@ from handler.documents.document import Document
 from handler.documents.job import Result
 
 BATCH = 500
-# What of a run's surroundings its documents hold; at its end it looks into all these projects.
+# How many concurrent runs and projects a document names; the last step surveys all these projects.
 MOST_CONCURRENT_RUNS, MOST_PROJECTS = 20, 100
 MOST_ATTENTION = 20  # servers named in the document; the log has all
 
@@ -27,7 +27,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something that needs a person's attention; `server` is empty if it is of more than one."""
+    """Something that needs a person's attention; `server` is empty if it concerns several."""
 
     what: What
     server: str
@@ -39,7 +39,7 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a run's servers came to so far; `attention` is worst first."""
+    """A run's counts so far; `attention` is worst first."""
 
     available: int = 0
     adopted: int = 0  # of those available
@@ -53,7 +53,7 @@ class Totals:
     longest: str = ""
     longest_s: int = 0
     longest_lock_s: int = 0
-    longest_lock: str = ""  # the action that held it
+    longest_lock: str = ""  # the action that locked it
     attention: tuple[Concern, ...] = ()
 
     @property
@@ -67,7 +67,7 @@ class Totals:
         return total
 
     def noting(self, *concerns: Concern) -> "Totals":
-        """With these, in their order; of too many the least bad are left out."""
+        """The totals with these added, worst first; of too many the least bad are left out."""
         found = sorted((*self.attention, *concerns), key=lambda c: WORST_FIRST.index(c.what))
         return replace(self, attention=tuple(found[:MOST_ATTENTION]))
 
@@ -98,7 +98,7 @@ def _what(result: Result) -> What | None:
         return "failed"
     if not result.pruned:
         return "made, not pruned"
-    # What a dry run has to say of every server is no news.
+    # In a dry run every server has a text; that needs no attention.
     return "note" if result.reason and result.status != "planned" else None
 
 
@@ -112,7 +112,7 @@ class RunDocument(Document):
 
     selection: Selection
     execution: str = ""  # its ARN
-    projects: tuple[str, ...] = ()  # all there were at the start, this one among them
+    projects: tuple[str, ...] = ()  # all projects at the start, this one included
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id

@@ -12,7 +12,7 @@ from handler.documents.resources import Action, Server, Snapshot
 
 @contextmanager
 def well_formed() -> Iterator[None]:
-    """Turns an answer of the wrong shape into OutcomeUnknown: it is not Hetzner's."""
+    """Raises OutcomeUnknown for an answer of the wrong shape: it is not from Hetzner's API."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, DecimalException) as error:

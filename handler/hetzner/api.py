@@ -1,4 +1,4 @@
-"""Hetzner's API in our words: the only importer of hcloud.
+"""Hetzner's API with our names and errors; no other module imports hcloud.
 
 Every method sends each of its requests once. Nothing here waits or tries again: what to do about
 an error is decided in the states.
@@ -65,15 +65,15 @@ BY_CODE: dict[str, type[HetznerError]] = {
 
 
 def client_for(token: str, endpoint: str) -> Client:
-    """An hcloud client that has a timeout and never tries again by itself."""
+    """An hcloud client that has a timeout and never retries by itself."""
     client = Client(
         token=token,
         api_endpoint=endpoint,
         application_name="hetzner-snapshots",
         timeout=TIMEOUT_SECONDS,
     )
-    # hcloud repeats a timed-out request, a POST too, and pauses in between. There is no public
-    # switch; tests hold that one call is one request.
+    # hcloud retries a timed-out request, even a POST, with pauses. There is no public setting
+    # against that; tests hold that one call is one request.
     client._client._retry_max_retries = 0
     return client
 
@@ -81,10 +81,10 @@ def client_for(token: str, endpoint: str) -> Client:
 class Hetzner:
     """One project's API during one invocation.
 
-    `connect` gives the client when it is needed and may itself raise TransientError or
-    Unauthorized (the token could not be read); `token_name` is where the token lives, for messages;
-    once `out_of_time` says so no request is sent, but TransientError raised; `reconnect` gives a
-    client with the token as it is stored now, which may be another; `detail` takes a line for each
+    `connect` makes the client when it is first needed, and raises TransientError or Unauthorized
+    if the token cannot be read. `token_name` is the token's parameter, for messages. When
+    `out_of_time` returns True, no request is sent and TransientError is raised. `reconnect` makes a
+    client with the token as it is stored now, which may have changed. `detail` gets a line for each
     answer.
     `answered_at` is the API's clock at its last answer, `requests_left` of `requests_per_hour` its
     rate limit; None before the first one.
@@ -112,7 +112,7 @@ class Hetzner:
         params = {"sort": "id:asc"} | ({"label_selector": label_selector} if label_selector else {})
         with well_formed():
             servers = [server_in(item) for item in self._list("/servers", "servers", params)]
-        # Batches go by id: one out of order would be left out.
+        # Batches are cut by id: a server out of order would be left out.
         return sorted(servers, key=lambda server: server.id)
 
     def snapshots(self, owner: str, server_id: int | None = None) -> list[Snapshot]:
@@ -126,7 +126,7 @@ class Hetzner:
         params = {"type": "snapshot", "label_selector": selector, "sort": "id:asc"}
         with well_formed():
             snapshots = [snapshot_in(item) for item in self._list("/images", "images", params)]
-        # What is deleted is chosen from this list: it must not be wider than asked for.
+        # What is deleted is chosen from this list: it must not hold more than was asked for.
         if any(
             s.labels.get(LABEL_MANAGED_BY) != owner or server_id not in (None, s.server_id)
             for s in snapshots
@@ -159,7 +159,7 @@ class Hetzner:
     def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int]:
         """Starts a snapshot with our labels; gives its image id and action id.
 
-        On OutcomeUnknown it may have started all the same: look before the next try.
+        After OutcomeUnknown it may have started: look before the next try.
         """
         body = {
             "type": "snapshot",
@@ -191,8 +191,8 @@ class Hetzner:
             totals.add(pagination["total_entries"])
             if pagination["next_page"] != page + 1:
                 break
-        # A total that moved between pages means that an entry may have slipped to a page already
-        # read, even if the sum is right.
+        # If the total changed between pages, an entry may have moved to a page that was already
+        # read, even if the number of entries is right.
         if totals != {len(found)} or pagination["next_page"] is not None:
             seen = " then ".join(str(total) for total in sorted(totals))
             raise IncompleteListing(f"the listing of {key} does not add up: {len(found)} of {seen}")
@@ -203,7 +203,7 @@ class Hetzner:
             raise TransientError(f"no time left for {method} {path}")
         client = self._connect()
         try:
-            # A redirect would carry the token to wherever it points.
+            # A redirect would send the token to another address.
             answer: dict[str, Any] = client.request(
                 method, path, hooks={"response": [self._read_headers, self._note]},
                 allow_redirects=False, **arguments,
@@ -221,7 +221,7 @@ class Hetzner:
         return answer
 
     def _in_our_words(self, error: APIException) -> HetznerError:
-        if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
+        if isinstance(error.code, int):  # no JSON error: a proxy or gateway answered, not the API
             return OutcomeUnknown(f"HTTP {error.code}", "no error object", error.correlation_id)
         kind = BY_CODE.get(error.code, OutcomeUnknown)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
@@ -236,7 +236,7 @@ class Hetzner:
         left = response.headers.get("RateLimit-Remaining", "")
         self.requests_left = int(left) if left.isdecimal() else self.requests_left
         limit = response.headers.get("RateLimit-Limit", "")
-        # Of zero nothing could be shared.
+        # Pacing divides by it, so zero is ignored.
         if limit.isdecimal() and int(limit):
             self.requests_per_hour = int(limit)
 

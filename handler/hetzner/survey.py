@@ -8,7 +8,7 @@ from handler.hetzner.api import Hetzner
 def take_survey(
     hetzner: Hetzner, owner: str, label_selector: str, *, with_price: bool = False
 ) -> Survey:
-    """The project's servers and our snapshots. Raises HetznerError, but not for the price."""
+    """The project's servers and our snapshots. Raises HetznerError, except for the price."""
     snapshots = hetzner.snapshots(owner)
     servers = hetzner.servers()
     matching = hetzner.servers(label_selector) if label_selector else servers

@@ -1,4 +1,4 @@
-"""What a run has come to, all of it: verdict, line, what needs attention, figures. Pure."""
+"""A run's conclusion: verdict, line, what needs attention, figures. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -19,12 +19,12 @@ class Conclusion:
 
     @property
     def below(self) -> list[Concern]:
-        """What is not said in the line already."""
+        """What needs attention and is not in the line already."""
         return [concern for concern in self.concerns if concern.reason not in self.line]
 
     @property
     def figures(self) -> dict[str, float | None]:
-        """What is known of the project, for metrics."""
+        """What is known about the project, for metrics."""
         findings = self.findings
         if findings is None:
             return {}
@@ -62,7 +62,7 @@ def conclude(
 
 
 def _unnamed(totals: Totals, remaining: int) -> list[Concern]:
-    """How many more there were than the table has room for."""
+    """How many more failed or were not pruned than the table has room for."""
     named = sum(
         c.what in ("failed", "made, not pruned") and bool(c.server) for c in totals.attention
     )

@@ -12,7 +12,7 @@ CONSOLES = {
 
 
 def execution_link(execution_arn: str) -> str:
-    """The execution's page. Its Map run, on the state SnapshotServers, is one click away there."""
+    """The execution's page; from its state SnapshotServers a link leads to the Map run."""
     return f"{_home(execution_arn, 'states')}#/v2/executions/details/{execution_arn}"
 
 
@@ -25,7 +25,7 @@ def log_link(
         f'| filter run_id = "{run_id}" and (project = "{project}" or not ispresent(project))\n'
         "| sort @timestamp asc\n| limit 10000"
     )
-    # An hour on either side, for clocks that differ and lines that come late.
+    # One hour before and after, for clocks that differ and lines that come late.
     hour = timedelta(hours=1)
     detail = "~".join(
         [

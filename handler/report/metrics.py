@@ -1,7 +1,8 @@
-"""The run's figures as CloudWatch metrics, in the embedded format: pure but for the clock's stamp.
+"""The run's figures as CloudWatch metrics, in the embedded format: pure but for the timestamp.
 
 Every metric has the dimensions service (the stack) and project. An alarm cannot know the projects,
-so what is alarmed about has service alone as well. Never the server: each would be billed.
+so metrics with an alarm exist with the dimension service alone, too. The server is never a
+dimension: each server would be billed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from handler.documents.run import Totals
 NAMESPACE = "HetznerSnapshots"
 # CloudWatch takes 100 values of a metric in one line; Powertools writes out by itself at 100.
 MOST_VALUES = 99
-# CloudWatch refuses what is older.
+# CloudWatch refuses points that are older.
 OLDEST_STAMP = timedelta(days=14)
 
 # Of each server.
@@ -39,7 +40,7 @@ STORED = "StoredGB"
 COST = "MonthlyCost"
 ORPHANS = "OrphanSnapshots"
 OLDEST = "OldestSnapshotHours"
-# Of all projects: a point at a time says that every server has a good snapshot from then or later.
+# Of all projects. A point at a time means: every server has a good snapshot from then or later.
 ALL_SAVED = "AllServersSaved"
 
 UNITS = {
@@ -53,7 +54,7 @@ UNITS = {
 
 
 def of_servers(run: Run, results: Iterable[Result]) -> Iterator[dict[str, Any]]:
-    """What single servers took, of those that got their snapshot."""
+    """The times of single servers, for those that got their snapshot."""
     made = [result for result in results if result.status == "available"]
     sizes = [result.size_gb for result in made if result.size_gb is not None]
     took = [result.snapshot_s for result in made if result.snapshot_s is not None]
@@ -68,7 +69,7 @@ def of_servers(run: Run, results: Iterable[Result]) -> Iterator[dict[str, Any]]:
 
 
 def of_run(run: Run, verdict: str, totals: Totals) -> Iterator[dict[str, Any]]:
-    """What a run came to."""
+    """A run's counts."""
     yield _line(
         run,
         {
@@ -87,14 +88,14 @@ def of_run(run: Run, verdict: str, totals: Totals) -> Iterator[dict[str, Any]]:
 
 
 def of_project(run: Run, figures: Mapping[str, float | None]) -> Iterator[dict[str, Any]]:
-    """What is known of the project after a run; what is not known is left out."""
+    """What is known about the project after a run; the unknown is left out."""
     known = {name: [value] for name, value in figures.items() if value is not None}
     if known:
         yield _line(run, known)
 
 
 def all_saved(run: Run, since: datetime, now: datetime) -> Iterator[dict[str, Any]]:
-    """The point the freshness alarm looks for, at the time it is about and not when it was seen."""
+    """The freshness alarm's point, at the time of the oldest snapshot, not of the run's end."""
     if now - since < OLDEST_STAMP:
         line = _line(run, {ALL_SAVED: [1]}, of_all_projects=True)
         line["_aws"]["Timestamp"] = int(since.timestamp() * 1000)
@@ -109,7 +110,7 @@ def _line(
         metrics.add_metadata("of_project", run.project)
     else:
         metrics.add_dimension("project", run.project)
-    # It is a line of the log too: found with the run's others, and readable there.
+    # This is also a log line: it is found with the run's other lines, and readable there.
     metrics.add_metadata("run_id", run.id)
     metrics.add_metadata("message", "metrics: " + ", ".join(map(_said, values.items())))
     for name, each in values.items():

@@ -1,4 +1,4 @@
-"""What people are told about a run: a subject and a text to act on. Pure."""
+"""The notification about a run: a subject and a text to act on. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,11 +7,11 @@ from handler.documents.job import run_again
 from handler.documents.run import Concern, Totals
 from handler.report.summary import rows
 
-SUBJECT_CHARACTERS = 100  # SNS takes no more
+SUBJECT_CHARACTERS = 100  # SNS accepts no more
 
 
 def subject(verdict: str, totals: Totals, run: Run, stack: str) -> str:
-    """One line of printable ASCII, as SNS demands."""
+    """One line of printable ASCII, as SNS requires."""
     counts = f", {totals.failed} of {totals.servers} failed" if totals.failed else ""
     dry = " (dry run)" if run.dry_run else ""
     text = f"{stack}: {verdict}{counts}{dry}, {run.project}, run {run.id}"

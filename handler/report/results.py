@@ -1,4 +1,4 @@
-"""What a batch came to: one result for each server handed out. Pure."""
+"""A batch's results: one for each server handed out. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from handler.documents.run import RunDocument
 
 
 def results_of(document: RunDocument, error: str) -> Iterator[Result]:
-    """One result for each server handed out, whatever the Map has given back."""
+    """One result for each server handed out, also where the Map returned none."""
     run = document.run
     may = "" if run.dry_run or run.prune_only else "; a snapshot may have been started"
     unheard = dict.fromkeys(document.handed_out)
@@ -17,7 +17,7 @@ def results_of(document: RunDocument, error: str) -> Iterator[Result]:
         if not isinstance(item, dict) or item.get("id") not in unheard:
             continue
         del unheard[item["id"]]
-        if "name" in item:  # a server that the broken-off Map left without a result
+        if "name" in item:  # a server without a result, because the Map was broken off
             reason = f"the run broke off ({error}){may}. To retry, {run_again(run)}."
             yield Result(item["name"], item["id"], "failed", reason).fitted()
         elif "was" in item:
@@ -30,7 +30,7 @@ def results_of(document: RunDocument, error: str) -> Iterator[Result]:
 
 
 def _broken_off(item: dict[str, Any], run: Run, may: str) -> Result:
-    """A child that ended in ServerFailed: a bug or a broken configuration, not Hetzner."""
+    """A child that ended in ServerFailed: because of a bug or wrong settings, not Hetzner."""
     server, server_id, error = item["server"], item["id"], item["error"]
     snapshot = item["snapshot"] or {}
     image_id = snapshot.get("image_id")
@@ -43,7 +43,7 @@ def _broken_off(item: dict[str, Any], run: Run, may: str) -> Result:
 
 
 def why_unlisted(document: RunDocument, error: str) -> str:
-    """Why there are no servers to speak of; empty if there are."""
+    """Why no servers could be listed; empty if they were."""
     if document.status == "failed":
         return document.reason
     if error and not document.handed_out:

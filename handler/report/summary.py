@@ -1,4 +1,4 @@
-"""What a run came to, in words: verdict, one line, the table of what needs attention. Pure."""
+"""A run in words: verdict, one line, the table of what needs attention. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
@@ -10,7 +10,7 @@ Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
 
 
 def verdict_of(totals: Totals, unlisted: str = "") -> Verdict:
-    """Completed, PartiallyFailed or Failed, as Velero uses these words."""
+    """Completed, PartiallyFailed or Failed, with the meaning that Velero gives them."""
     good = totals.servers - totals.failed
     if (unlisted or totals.failed) and not good:
         return "Failed"
@@ -23,7 +23,8 @@ def summary_line(
 ) -> str:  # fmt: skip
     """One line that a person can read, the same facts as in the summary's fields.
 
-    `took_s` is the whole run's time, if it is known; `by_label` is why servers were left out.
+    `took_s` is the whole run's time, if it is known; `by_label` the reasons why servers were left
+    out.
     """
     if unlisted and not totals.servers:
         return f"{verdict}: {unlisted}"
@@ -53,7 +54,7 @@ def _made(totals: Totals, took_s: int | None) -> Iterator[str]:
     yield f"{totals.available} made{took}"
     yield from _some(totals.adopted, "of them taken over from an earlier attempt")
     if totals.longest_lock_s:
-        # A holder that was gone before it could be asked for has no name.
+        # The name is missing if the action was gone before it could be read.
         holder = f" by {totals.longest_lock}" if totals.longest_lock else ""
         yield f"longest {totals.longest} ({_time(totals.longest_lock_s)} locked{holder})"
     elif totals.longest:
@@ -61,7 +62,7 @@ def _made(totals: Totals, took_s: int | None) -> Iterator[str]:
 
 
 def rows(concerns: Sequence[Concern]) -> list[str]:
-    """The table: what, which server, why; in columns."""
+    """The table in columns: what, which server, why."""
     what = max((len(concern.what) for concern in concerns), default=0)
     server = max((len(concern.server) for concern in concerns), default=0)
     return [
@@ -72,7 +73,7 @@ def rows(concerns: Sequence[Concern]) -> list[str]:
 
 
 def cause(line: str, concerns: Iterable[Concern], characters: int) -> str:
-    """The line and the table as the cause of an execution that is red."""
+    """The line and the table, as the cause of a failed execution."""
     return "\n".join([line, *map(str, concerns)])[:characters]
 
 

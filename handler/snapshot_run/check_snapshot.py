@@ -1,6 +1,6 @@
 """CheckSnapshot: one look whether this run's snapshot of the server is available.
 
-When that look says when it is done, no other follows: PruneSnapshots' listing is the next one.
+If the look tells when it will be done, PruneSnapshots' listing is the next look.
 """
 
 import random
@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def check_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
-    """The job still creating, with its snapshot available, waiting for another try, or failed."""
+    """The job: still creating, its snapshot available, waiting for another try, or failed."""
     if job.snapshot is None:
         raise ValueError("CheckSnapshot needs the snapshot that CreateSnapshot started")
     seen = gather(job.snapshot, hetzner)
@@ -34,7 +34,7 @@ def check_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
 
 
 def gather(snapshot: StartedSnapshot, hetzner: Hetzner) -> Seen:
-    """The action, or the image where there is none. Never raises Hetzner's errors."""
+    """The action, or the image if the action is unknown. Never raises Hetzner's errors."""
     try:
         if snapshot.action_id is not None:
             with suppress(NotFound):

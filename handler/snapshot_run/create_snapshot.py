@@ -1,7 +1,7 @@
 """CreateSnapshot: have exactly one snapshot of this server for this run.
 
-Three requests where nothing is in the way: the server's actions (who holds its lock, what earlier
-snapshots took), our snapshots of it, the create. While an action holds the server one is enough.
+It sends three requests if the server is free: its actions (which one locks it, how long earlier
+snapshots took), our snapshots of it, the create. While the server is locked the first is enough.
 """
 
 import random
@@ -45,9 +45,9 @@ def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
 
 
 def gather(job: Job, hetzner: Hetzner) -> Seen:
-    """What Hetzner tells of the server and of this run's snapshots of it. Never raises its errors.
+    """What Hetzner answers about the server and our snapshots. Never raises Hetzner's errors.
 
-    Actions come first: while the server is locked they may be all there is to know.
+    Actions come first: while the server is locked, often nothing else is needed.
     """
     seen = Seen()
     try:
@@ -60,7 +60,7 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
     if creating.lock_is_all(looked, seen):
         return seen
     try:
-        # An earlier attempt may have succeeded without us hearing of it.
+        # An earlier create may have succeeded although its answer was lost.
         listed = hetzner.snapshots(job.run.owner, job.server.id)
         seen = replace(seen, snapshots=creating.of_this_run(job, listed))
         return seen if seen.usable else _with_unlisted(looked, seen, hetzner)
@@ -69,7 +69,7 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
 
 
 def _with_unlisted(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:
-    """With this run's snapshot where the listing lags behind."""
+    """With this run's snapshot even if the listing does not show it yet."""
     for image_id in creating.unlisted_images(job, seen):
         try:
             snapshot = hetzner.snapshot(image_id)

@@ -1,4 +1,4 @@
-"""ListServers: hand out the next batch of servers, from a complete listing or not at all."""
+"""ListServers: hand out the next batch of servers, only from a complete listing."""
 
 import random
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ from handler.hetzner.api import Hetzner
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The project's servers, and those of them that the selector matches; or why not."""
+    """The project's servers and those that the selector matches, or why they are not known."""
 
     listed: tuple[Server, ...] = ()
     matching: tuple[Server, ...] = ()

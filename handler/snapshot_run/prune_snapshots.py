@@ -1,8 +1,8 @@
 """PruneSnapshots: delete this server's snapshots that no retention rule keeps.
 
-One complete listing proves the new snapshot available and feeds the pruning. A snapshot that is
-`due` is looked at by that listing alone, which saves every server a request and two transitions
-(of about eight and fifteen); if it is not there yet, the look goes back to CheckSnapshot.
+One complete listing shows that the new snapshot is available, and what there is to prune. For a
+snapshot that is `due` this listing is the only look, which saves every server a request and two
+transitions (of about eight and fifteen). If it is not available yet, CheckSnapshot looks next.
 """
 
 import random
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def prune_snapshots(job: Job, hetzner: Hetzner, jitter: float) -> Job:
-    """The job at its end, pruning (still at it, after a wait), or creating (not there yet)."""
+    """The job: at its end, pruning (goes on after a wait), or creating (not available yet)."""
     job = pruning.begun(job)
     seen = gather(job, hetzner)
     job = job.observed(hetzner)
@@ -51,7 +51,7 @@ def prune_snapshots(job: Job, hetzner: Hetzner, jitter: float) -> Job:
 
 
 def gather(job: Job, hetzner: Hetzner) -> Seen:
-    """The server's snapshots, all or none. Never raises Hetzner's errors."""
+    """All the server's snapshots, or none. Never raises Hetzner's errors."""
     try:
         snapshots = tuple(hetzner.snapshots(job.run.owner, job.server.id))
         for twin in pruning.twins(job, snapshots):
@@ -69,7 +69,7 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
 
 
 def delete(job: Job, image_ids: tuple[int, ...], hetzner: Hetzner) -> Deleted:
-    """Deletes these. One that fails stops no other, unless there are no requests left."""
+    """Deletes these. After one that fails the others are tried, unless no requests are left."""
     deleted = Deleted()
     for image_id in image_ids:
         try:

@@ -1,7 +1,7 @@
-"""SummariseRun: fold a batch's results into the run's totals; after the last, give the verdict.
+"""SummariseRun: add a batch's results to the run's totals; after the last, give the verdict.
 
-Whatever else it tells people (figures, freshness, the notification) may fail and changes neither
-verdict nor summary.
+Everything else that it tells people (figures, freshness, the notification) may fail without
+changing verdict or summary.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def summarise_run(
 ) -> dict[str, Any]:
     """The document without the batch: status more, or the verdict with summary and error.
 
-    `error` is the name of what the listing or the Map ended with, if it did not end by itself.
+    `error` is the name of the error with which the listing or the Map ended, if any.
     """
     results = list(results_of(document, error))
     for result in results:
@@ -70,7 +70,7 @@ def summarise_run(
     _log_conclusion(conclusion)
     name: str = conclusion.verdict
     if not _notified(document, conclusion, settings):
-        # The rule on the execution's status passes over our own verdicts, but not over this one.
+        # The EventBridge rule on failed executions ignores our own verdicts, but not this one.
         name = f"{conclusion.verdict}.NotificationFailed"
     document = replace(document, totals=conclusion.totals, remaining=0)
     return document.moved_to(conclusion.verdict, unlisted).to_dict() | {
@@ -105,7 +105,7 @@ def _findings(
 def _survey(
     project: str, owner: str, label_selector: str, connect: Connect, *, with_price: bool = False
 ) -> Survey | None:
-    """Never raises: the verdict neither waits for it nor depends on it."""
+    """Never raises, never waits: the verdict does not depend on it."""
     try:
         return take_survey(connect(project), owner, label_selector, with_price=with_price)
     except HetznerError as error:
@@ -118,10 +118,10 @@ def _survey(
 def _everywhere_since(
     document: RunDocument, findings: Findings | None, settings: SummarySettings, connect: Connect
 ) -> datetime | None:
-    """Since when every server of every project has a good snapshot; None if that is not known.
+    """Every server of every project has a good snapshot from then or later; None: not known.
 
-    The last run of a night sees them all saved. A project that cannot be listed, or has no run, is
-    not hidden by the others.
+    The night's last run sees all of them. If one project cannot be listed or has no run, the time
+    is older or unknown, however good the others are.
     """
     run, own = document.run, own_since(document, findings)
     if own is None or not is_of_all(document, settings.label_selector):
@@ -148,7 +148,7 @@ def _put_metrics(document: RunDocument, conclusion: Conclusion, since: datetime 
 
 
 def _log_conclusion(conclusion: Conclusion) -> None:
-    """What needs attention, one line each, worst first; then the run's one line."""
+    """Logs what needs attention, one line each, worst first; then the run's line."""
     concerns = conclusion.concerns
     for rank, (row, concern) in enumerate(zip(rows(concerns), concerns, strict=True), start=1):
         log = logger.info if concern.what == "note" else logger.warning
@@ -166,7 +166,7 @@ def _log_conclusion(conclusion: Conclusion) -> None:
 
 
 def _notified(document: RunDocument, conclusion: Conclusion, settings: SummarySettings) -> bool:
-    """Whether the notification, if one is due, has been taken."""
+    """Whether SNS has accepted the notification, or none was due."""
     run, verdict = document.run, conclusion.verdict
     if verdict == "Completed" and not settings.notify_always:
         return True
@@ -180,7 +180,7 @@ def _notified(document: RunDocument, conclusion: Conclusion, settings: SummarySe
     except (BotoCoreError, ClientError) as error:
         logger.error(f"The notification could not be sent to {settings.topic_arn}: {error}")
         return False
-    except Exception:  # whatever it is, the verdict stands
+    except Exception:  # no error may change the verdict
         logger.exception("The notification could not be written")
         return False
     return True

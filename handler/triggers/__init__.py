@@ -1,1 +1,1 @@
-"""What starts runs: one file for each function that is no state of a machine."""
+"""What starts runs: StartRun, which is not a state of the state machine."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def short(request_id: str) -> str:
-    """The end of a resume's execution name: tells whose it is when Lambda tries again."""
+    """The end of a resume's execution name: it identifies the request if Lambda retries it."""
     return request_id.replace("-", "")[:8]
 
 
@@ -32,7 +32,7 @@ def earlier_execution(
     found = None
     for page in pages:
         for execution in page["executions"]:
-            # Lambda tries a failed delivery again: what this request started itself may run.
+            # Lambda may retry a request: an execution that it has started itself may be running.
             name = execution["name"]
             if not name.startswith(f"{run_id}_{project}_") or name.endswith(ours):
                 continue
@@ -47,7 +47,7 @@ def earlier_execution(
 
 
 def running_runs(step_functions: "SFNClient", state_machine_arn: str) -> dict[str, set[str]]:
-    """Per project the ids of the runs that are running; empty where that cannot be known."""
+    """Per project the ids of the running runs; empty if they cannot be listed."""
     found: dict[str, set[str]] = {}
     try:
         pages = step_functions.get_paginator("list_executions").paginate(
@@ -59,7 +59,7 @@ def running_runs(step_functions: "SFNClient", state_machine_arn: str) -> dict[st
                 if execution["status"] == "RUNNING" and rest:
                     found.setdefault(rest.partition("_")[0], set()).add(run_id)
     except (BotoCoreError, ClientError) as error:
-        # Only a rare overlap needs it: no night is given up for that.
+        # Needed only in the rare case of concurrent runs: no run is given up because of it.
         logger.warning(f"Which runs are going on is not known: {error}")
     return found
 

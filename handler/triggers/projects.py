@@ -1,4 +1,4 @@
-"""The Hetzner projects there are: one token each below the token path in SSM."""
+"""The Hetzner projects: each has a token below the token path in SSM."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 
 
 class NoProjects(Exception):
-    """There is no token to run with; the message says how to store one."""
+    """No token is stored; the message says how to store one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class Projects:
     """The projects found under the token path, and what is wrong there."""
 
     names: tuple[str, ...]
-    warnings: tuple[str, ...]  # it runs all the same
-    unusable: tuple[str, ...]  # no run is possible
+    warnings: tuple[str, ...]  # wrong, but runs are possible
+    unusable: tuple[str, ...]  # wrong, and no run is possible
 
 
 def find_projects(ssm: "SSMClient", token_path: str) -> Projects:
-    """The parameters right below the path, one project each. Reads no token."""
+    """The parameters directly below the path, one project each. Reads no token."""
     names, warnings, unusable = [], [], []
     for parameter in _parameters(ssm, token_path):
         full = parameter["Name"]

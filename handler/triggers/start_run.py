@@ -41,7 +41,7 @@ class NotAllStarted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The executions to start, as their first documents, and what people should know of them."""
+    """The executions to start, as their first documents, and what people should know about them."""
 
     documents: tuple[RunDocument, ...]
     warnings: tuple[str, ...]

@@ -1,10 +1,10 @@
-"""What a person says in variables, as in `make deploy YES=1`."""
+"""Variables given on make's command line, as in `make deploy YES=1`."""
 
 from collections.abc import Mapping
 
 
 class Unusable(Exception):
-    """What was asked for cannot be done; the text is for people."""
+    """The command cannot be carried out as asked; the text is for people."""
 
 
 def flag(environ: Mapping[str, str], name: str) -> bool:

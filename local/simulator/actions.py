@@ -35,7 +35,7 @@ def list_actions_of_servers() -> dict[str, Any]:
 
 @blueprint.get("/actions")
 def get_actions() -> dict[str, Any]:
-    """Those of the ids that exist, without a word on the others."""
+    """The actions that exist among these ids; the other ids are ignored."""
     project: Project = g.project
     ids = Query({"id"}).ids("id")
     if ids is None:

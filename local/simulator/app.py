@@ -1,4 +1,4 @@
-"""The API as a Flask application: who asks, what goes wrong, what every answer carries."""
+"""The API as a Flask application: tokens, faults, and the headers of every answer."""
 
 import secrets
 from typing import Any
@@ -14,7 +14,7 @@ from local.simulator.world import Access, RequestRecord, World
 
 
 class Api(Flask):
-    """Carries out one request at a time, on a world that is up to now."""
+    """Carries out one request at a time, after the world was brought up to the present."""
 
     def __init__(self, world: World) -> None:
         super().__init__("simulator", static_folder=None)

@@ -23,7 +23,7 @@ class Budget:
         return True
 
     def spend(self, requests: int) -> None:
-        """Requests of somebody else; what is not there is not owed."""
+        """Requests of other clients; at most what is left."""
         self._left = max(0.0, self._refilled() - requests)
 
     def remaining(self) -> int:

@@ -57,7 +57,7 @@ SERVER_TYPES: dict[str, dict[str, Any]] = {
     ]
 }
 
-# A client that forgets `type=snapshot` meets these in its listing.
+# A client that forgets `type=snapshot` gets these in its listing.
 SYSTEM_IMAGES: dict[int, Image] = {
     id_: Image(
         id=id_,

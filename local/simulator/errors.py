@@ -29,7 +29,7 @@ STATUS_OF_CODE = {
 
 
 class ApiError(Exception):
-    """An answer other than success, in the words of the API."""
+    """An error, with code and message as the API gives them."""
 
     def __init__(self, code: str, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(f"{message} ({code})")

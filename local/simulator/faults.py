@@ -1,8 +1,8 @@
 """Faults: what goes wrong, at which request.
 
-An effect is a function of the call. It returns the answer to give in place of the true one, or
-None to carry on. With `when="before"` an answer means that the request is never carried out,
-with `when="after"` that it was, and the client hears something else.
+An effect is a function of the call. It returns the answer to give in place of the real one, or
+None to go on. With `when="before"` an answer means that the request is not carried out, with
+`when="after"` that it was carried out and the client gets another answer.
 """
 
 import json
@@ -101,13 +101,13 @@ def error_without_code(status: int) -> Effect:
 
 
 def html(status: int) -> Effect:
-    """What a load balancer says."""
+    """An error page of a load balancer."""
     body = f"<html><body><h1>{status}</h1></body></html>"
     return lambda call: Response(body, status, content_type="text/html")
 
 
 def malformed() -> Effect:
-    """An answer that calls itself JSON and is not."""
+    """An answer of the type JSON that is not valid JSON."""
 
     def effect(call: Call) -> Response:
         status = call.response.status_code if call.response else 200
@@ -120,7 +120,7 @@ def truncated() -> Effect:
     """An answer whose connection breaks off in the middle."""
 
     def effect(call: Call) -> Response:
-        # A body left unread would reset the connection instead of ending it.
+        # With an unread body, closing would reset the connection.
         call.request.get_data()
         body = call.response.get_data() if call.response else b'{"servers": []}'
         status = call.response.status_code if call.response else 200
@@ -142,7 +142,7 @@ def drop() -> Effect:
     return effect
 
 
-# Stands in for the status of an answer that nobody gets; no real answer has it.
+# Recorded as the status when no answer is sent; no real answer has it.
 DROPPED = 599
 
 
@@ -156,7 +156,7 @@ def slow(seconds: float) -> Effect:
 
 
 def hook(function: Callable[[Surroundings, Project | None, Request], object]) -> Effect:
-    """Whatever the function does to the world, between two requests of the client."""
+    """Calls the function, which changes the world between two requests of the client."""
 
     def effect(call: Call) -> None:
         function(call.world, call.project, call.request)

@@ -11,7 +11,7 @@ OWNER = "hetzner-snapshots"
 
 
 def add_default_fleet(world: World) -> Project:
-    """Eight servers that between them have most of what a night can bring."""
+    """Eight servers that show most of what can happen in a night."""
     project = world.project("default")
     add = project.add_server
 

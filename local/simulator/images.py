@@ -77,7 +77,7 @@ def delete_image(image_id: int) -> tuple[str, int]:
     if image.protected:
         raise ApiError("protected", "image deletion is protected")
     if image.status == "creating":
-        # What Hetzner does here is not documented; a client must not depend on it.
+        # Hetzner does not document this case; a client must not depend on it.
         raise ApiError("locked", "cannot perform operation because image is locked")
     del g.project.images[image_id]
     return "", 204

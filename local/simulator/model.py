@@ -25,7 +25,7 @@ class Server:
     server_type: dict[str, Any]
     location: dict[str, Any]
     image: dict[str, Any] | None = None
-    hidden_lock: bool = False  # Locked without an action to show for it.
+    hidden_lock: bool = False  # Locked, but no action is running.
 
     def to_json(self, *, locked: bool) -> dict[str, Any]:
         ipv4 = ipv6 = None
@@ -128,7 +128,7 @@ class Action:
     finished: datetime | None = None
     error: dict[str, str] | None = None
     progress_style: ProgressStyle = "linear"
-    fixed_progress: int | None = None  # In place of one that moves.
+    fixed_progress: int | None = None  # A fixed progress, in place of one that grows.
 
     @property
     def progress(self) -> int:

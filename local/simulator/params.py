@@ -50,7 +50,7 @@ class Query:
         return None if values is None else [_integer(name, value, MAX_ID) for value in values]
 
     def sort(self, items: Sequence[Item], fields: Collection[str]) -> list[Item]:
-        """The items as `sort` wants them; by id when it is silent."""
+        """The items in the order of `sort`; by id without it."""
         ordered = sorted(items, key=lambda item: getattr(item, "id"))  # noqa: B009
         choices = {f"{field}{order}" for field in fields for order in ("", ":asc", ":desc")}
         for value in reversed(self.many("sort", choices) or []):

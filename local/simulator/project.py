@@ -29,7 +29,7 @@ _SIGMA = math.log(P95_SNAPSHOT_SECONDS / MEDIAN_SNAPSHOT_SECONDS) / 1.645
 
 
 class Surroundings(Protocol):
-    """What projects, and faults, need of the world around them: world.py has the one there is."""
+    """What projects and faults need from the world; world.py implements it."""
 
     clock: Clock
     rng: random.Random
@@ -56,9 +56,9 @@ class Project:
         self.name = name
         self.budget = Budget(world.clock)
         self.image_limit: int | None = None
-        # Seconds, or a list that each create takes its first element from; otherwise drawn.
+        # Seconds, or a list from which each create takes the first element. None: random.
         self.snapshot_seconds: dict[int, float | list[float]] = {}
-        # How the progress of a server's actions moves, where it is not the world's way.
+        # How the progress of a server's actions grows, where it differs from the world's setting.
         self.progress_styles: dict[int, ProgressStyle] = {}
         self._servers: dict[int, Server] = {}
         self._images: dict[int, Image] = {}
@@ -136,7 +136,7 @@ class Project:
             return server
 
     def delete_server(self, server: Server) -> None:
-        """The server is gone, its snapshots stay; whatever runs on it ends in an error."""
+        """Deletes the server; its snapshots stay, its running actions end in an error."""
         with self.world.lock:
             self.settle()
             for action in list(self._running.values()):
@@ -149,7 +149,7 @@ class Project:
     def lock(
         self, server: Server, command: str = "change_type", seconds: float | None = 300
     ) -> Action:
-        """A foreign action locks the server, for so many simulated seconds or (None) for ever."""
+        """An action of another client locks the server, for simulated seconds; None: for ever."""
         with self.world.lock:
             return self._start(server, command, seconds, locks=True)
 
@@ -171,7 +171,7 @@ class Project:
         protected: bool = False,
         type: ImageType = "snapshot",
     ) -> Image:
-        """An image that exists already, of any sort."""
+        """Adds an image of any type, without an action."""
         with self.world.lock:
             image = Image(
                 id=self.world.next_id("image"),

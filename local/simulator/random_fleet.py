@@ -1,7 +1,7 @@
-"""A random fleet to measure with: how long snapshots take, who is locked, who has no history.
+"""A random fleet for measuring: times of snapshots, locked servers, servers without history.
 
-Everything about a server comes from a stream of its own, so that the first ten servers of a fleet
-of a hundred are the fleet of ten.
+Each server has a random generator of its own, so the first ten servers of a fleet of a hundred are
+the same as a fleet of ten.
 """
 
 import math
@@ -24,12 +24,12 @@ STYLES: tuple[ProgressStyle, ...] = ("linear", "stuck", "steps")
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What was drawn for one server."""
+    """The random values of one server."""
 
     has_history: bool
     style: ProgressStyle
-    nights_s: tuple[float, ...]  # what its snapshot took in the last nights, newest first
-    snapshot_s: float  # what it will take now
+    nights_s: tuple[float, ...]  # how long its snapshots took in the last nights, newest first
+    snapshot_s: float  # how long the next one will take
     locked_s: float  # 0: not locked
 
 

@@ -23,7 +23,7 @@ class Simulator:
     def __init__(self, world: World, port: int = 0) -> None:
         self.world = world
         with socket.create_server((HOST, port), backlog=512) as listening:
-            # Given a bound socket, werkzeug leaves a busy port to us; alone it prints and exits.
+            # Binding the port itself, werkzeug would print and exit if it is taken; so we bind it.
             self._server = make_server(
                 HOST,
                 port,

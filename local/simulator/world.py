@@ -23,7 +23,7 @@ class RequestRecord:
     method: str
     path: str  # Without the /v1.
     query: dict[str, list[str]]
-    project: str | None  # None: the token is nobody's.
+    project: str | None  # None: no project has this token.
     at: datetime
     correlation_id: str
     status: int | None = None  # None: not answered yet, or never.
@@ -47,7 +47,7 @@ class World:
         self.projects: dict[str, Project] = {}
         # Requests without a valid token are limited, too.
         self.anonymous_budget = Budget(clock)
-        # Two things Hetzner does not document, and how the progress of new actions moves.
+        # Two things Hetzner does not document, and how the progress of new actions grows.
         self.create_image_locks = True
         self.image_visible_after_seconds: float = 0
         self.progress: ProgressStyle = "linear"
@@ -84,7 +84,7 @@ class World:
         return next(self._ids[kind])
 
     def settle(self) -> None:
-        """Let everything happen that is due by now."""
+        """Lets everything happen that is due by now."""
         with self.lock:
             if not self._frozen:
                 for project in self.projects.values():
@@ -92,7 +92,7 @@ class World:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The world as it is now, for one look or one request; the others wait."""
+        """The world as it is now, locked for one look or one request."""
         with self.lock:
             self.settle()
             self._frozen = True

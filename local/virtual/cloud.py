@@ -18,7 +18,7 @@ from local.virtual.machine import Failed, Stopped, Walk
 from local.virtual.template import Stack
 from local.virtual.wire import ENDPOINT, Wire
 
-# What functions may raise: refusals of StartRun, and the bug that a fate put there.
+# What functions may raise: StartRun's refusals, and the bug that a Fate injects.
 EXPECTED = ("EventRefused", "NoProjects", "NotAllStarted", "ClientError", "ZeroDivisionError")
 
 
@@ -32,10 +32,10 @@ class ExecutionAlreadyExists(Exception):
 
 @dataclass
 class Fate:
-    """What becomes of one invocation: `what` happens at its `pause`-th pause, or at its end.
+    """The fault of one invocation: `what` happens at its `pause`-th pause, or at its end.
 
     throttled (does not begin), dies, hangs (until its timeout), unheard (Step Functions gives up at
-    once while it runs on), lost (it answers, nobody hears it), bug (it raises).
+    once while it runs on), lost (its answer is lost), bug (it raises).
     """
 
     what: str
@@ -109,7 +109,7 @@ class Cloud:
         self.invocations: list[Invocation] = []
         self.answers: list[Any] = []
         self.refusals: list[str] = []
-        # What a function raised that was not to be expected.
+        # Unexpected exceptions that functions raised.
         self.surprises: list[str] = []
         self.skew = timedelta()
         self.on_child: Any = None
@@ -191,22 +191,22 @@ class Cloud:
         try:
             self._handled(invocation, request_id)
         except Failed:
-            return  # Nobody hears that either.
+            return  # Its error is lost, too.
 
     def _handled(self, invocation: Invocation, request_id: str) -> Any:
         self.loop.sleep(self.rng.uniform(0.01, 0.3))
         invocation.deadline += self.loop.now - invocation.started
         if self.rng.random() < 0.3:
-            tokens.parameters.cache_clear()  # A container that has just started.
+            tokens.parameters.cache_clear()  # As in a container that has just started.
         cloud = self
 
-        class Here(Context):
+        class Timed(Context):
             def get_remaining_time_in_millis(self) -> int:
                 return int(1000 * (invocation.deadline - cloud.loop.now))
 
         event = json.loads(json.dumps(invocation.event))
         try:
-            output = handler_of(invocation.function)(event, Here(invocation.function, request_id))
+            output = handler_of(invocation.function)(event, Timed(invocation.function, request_id))
             invocation.output = json.loads(json.dumps(output))
         except Killed as killed:
             raise Failed(str(killed)) from None
@@ -225,7 +225,7 @@ class Cloud:
                     return fate
         return None
 
-    # What StartRun and the token's reader find in place of boto3's clients.
+    # What StartRun and the reader of tokens get in place of boto3's clients.
 
     @property
     def exceptions(self) -> Any:

@@ -20,7 +20,7 @@ FUNCTIONS = (
 
 @dataclass
 class Context:
-    """What Lambda hands to a handler."""
+    """The context that Lambda passes to a handler."""
 
     function_name: str
     aws_request_id: str

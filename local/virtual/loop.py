@@ -40,7 +40,7 @@ class Loop:
         self.start = clock.now()
         self.turns = 0
         self.errors: list[Exception] = []
-        # Exceptions that a task may raise: they are left to whoever waits for it.
+        # Exceptions that a task may raise: they are left to the task that waits for it.
         self.harmless: tuple[type[Exception], ...] = ()
         # Called when a task pauses: saves what in the process belongs to it, and returns the
         # function that restores that when the task goes on.
@@ -68,10 +68,10 @@ class Loop:
         return task
 
     def sleep(self, seconds: float) -> None:
-        """Let that much time pass; others have their turns meanwhile."""
+        """Lets that much time pass; other tasks run meanwhile."""
         task = self.current
         if not self._queue or self._queue[0][0] > self._now + seconds:
-            self._advance(self._now + seconds)  # Nobody else is due before.
+            self._advance(self._now + seconds)  # No other task is due before.
             return
         self._enqueue(task, seconds)
         self._yield(task)

@@ -1,7 +1,7 @@
 """Walks a Step Functions definition in virtual time.
 
-It knows the fields that ours uses, with Step Functions' meaning, and refuses any other: what it
-does not know it must not skip.
+It knows the fields that our definition uses, with Step Functions' meaning, and raises on any other
+field, so that none is ignored.
 """
 
 import json
@@ -45,7 +45,7 @@ class Failed(Exception):
 
 
 class Stopped(BaseException):
-    """The execution was stopped by hand: no state of it goes on."""
+    """The execution was stopped by hand: none of its states goes on."""
 
 
 @dataclass
@@ -165,7 +165,7 @@ class Walk:
 
 
 def _raise_any(workers: list[Task]) -> None:
-    """A child that fails is tolerated by the Map; ours never should, so it is shown."""
+    """The Map tolerates a failed child; ours must never fail, so its error is raised."""
     for worker in workers:
         if worker.error:
             raise worker.error

@@ -32,7 +32,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def in_place(cloud: Cloud) -> Iterator[None]:
-    """Meanwhile the handlers find this cloud where they look for AWS, Hetzner, clock and chance."""
+    """Meanwhile this cloud replaces the handlers' AWS, Hetzner, clock and random numbers."""
 
     def connect(token: str, endpoint: str) -> Any:
         client = client_for(token, endpoint)

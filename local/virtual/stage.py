@@ -39,9 +39,9 @@ class Stage:
             lambda seconds: self.cloud.pause(seconds),
         )
         self.cloud = Cloud(self.loop, self.wire, self.stream("cloud"))
-        # What we rely on and this world does not keep to.
+        # Assumptions about Hetzner that this world breaks.
         self.beliefs: set[str] = set()
-        # Whether every server must get what it was to get.
+        # Whether every server must get its snapshot in this night.
         self.mild = False
         self.token, self.next_token = f"{seed:09d}old-token" * 3, f"{seed:09d}new-token" * 3
         self.parameter = f"{stack().parameters['TokenPath']}/default"
@@ -79,7 +79,7 @@ class Stage:
         return rng.choice(list(self.project._servers.values()))
 
     def later(self, seconds: float, act: Callable[[], Any], server: Server | None = None) -> None:
-        """Something happens at that time; to a server only if it is still there."""
+        """Calls a function at that time; with a server only if it still exists."""
 
         def work() -> None:
             if server is None or server.id in self.project._servers:
@@ -88,7 +88,7 @@ class Stage:
         self.loop.spawn(work, after=seconds)
 
     def vanish(self, image_id: int) -> None:
-        """Somebody deletes an image by hand, in the console."""
+        """A person deletes an image in the console."""
         self.truth.meddle(image_id)
         dict.pop(self.project._images, image_id)
 

@@ -46,7 +46,7 @@ def read_template() -> dict[str, Any]:
 
 
 class Stack:
-    """template.yaml with these parameters; a resource's Ref is its ARN but where it is a name."""
+    """template.yaml with these parameters. A resource's Ref is its ARN, for some types its name."""
 
     def __init__(self, **parameters: str) -> None:
         self.template = read_template()

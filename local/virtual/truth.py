@@ -1,4 +1,4 @@
-"""What really happened at Hetzner, whatever its answers said; recorded beside the simulator."""
+"""What really happened at Hetzner, even if its answers were wrong; recorded in the simulator."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -37,9 +37,9 @@ class Truth:
     project: Project
     loop: Loop
     created: dict[int, Image] = field(default_factory=dict)  # In this night.
-    before: dict[int, Image] = field(default_factory=dict)  # As they were before it.
+    before: dict[int, Image] = field(default_factory=dict)  # As they were before the night.
     deletions: list[Deletion] = field(default_factory=list)
-    # What somebody else did to an image, and when last: no fault of ours.
+    # Images that other people changed, and when last: no fault of ours.
     meddled: dict[int, float] = field(default_factory=dict)
     # Every retention label each server has had in this night.
     policies: dict[int, set[str | None]] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Images(dict[int, Image]):
 
     def __delitem__(self, id_: int) -> None:
         image = self[id_]
-        # Others vanish while a request is served; only the one it names is deleted by it.
+        # Other images may be removed while a request is served; it deletes only the one it names.
         if has_request_context() and request.method == "DELETE" and _names(request.path, id_):
             server_id = int(image.labels.get(LABEL_SERVER_ID, "0"))
             state = [copy(i) for i in self.values() if is_ours(i, server_id)]

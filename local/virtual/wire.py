@@ -24,9 +24,10 @@ ENDPOINT = "http://hetzner.invalid/v1"
 class Wire(BaseAdapter):
     """Carries requests to the simulator's Flask application.
 
-    `latency` draws seconds, for each way. `pause` is called instead of the loop's sleep, so that
-    whoever is asking can be killed on the way. An answer that takes longer than the client's
-    timeout is a ReadTimeout for the client; the request is carried out all the same, later.
+    `latency` returns random seconds, for each direction. `pause` is called instead of the loop's
+    sleep, so that the function that sends the request can be killed meanwhile. An answer that takes
+    longer than the client's timeout is a ReadTimeout for the client; the request is still carried
+    out, later.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Wire(BaseAdapter):
         self.app: Flask = create_app(world)
         # An error of the simulator's own must not look like one of Hetzner's.
         self.app.config["PROPAGATE_EXCEPTIONS"] = True
-        # Pages of so many, whatever is asked for: a small fleet has second pages too.
+        # A small page size, whatever is asked for: then few servers fill more than one page, too.
         self.per_page: int | None = None
         self.observe: Callable[[str, str], None] = lambda method, path: None
         # Where a fault that takes its time waits.
@@ -102,7 +103,7 @@ class Wire(BaseAdapter):
             headers=list(request.headers.items()),
             data=body.encode() if isinstance(body, str) else body,
         ).get_environ()
-        # What a fault shuts down to drop the connection.
+        # A fault shuts this down to drop the connection.
         environ["werkzeug.socket"] = SimpleNamespace(shutdown=lambda how: None)
         parts, status, headers = run_wsgi_app(self.app, environ)
         return int(status.split()[0]), dict(headers), b"".join(parts)

@@ -1,4 +1,4 @@
-"""Requests that are answered badly, late, never, or with what is no longer so."""
+"""Requests that are answered wrongly, late, never, or with outdated content."""
 
 import random
 from datetime import timedelta
@@ -61,7 +61,7 @@ def a_bad_answer(night: "Stage", rng: random.Random) -> str:
 
 @TROUBLES.frequent
 def lost_creates(night: "Stage", rng: random.Random) -> str:
-    # The last one is a clear no: nobody says it after the effect.
+    # The last one clearly refuses: no server answers that after the effect.
     name, effect = rng.choice(ANSWERS[:-1])
     fault = Fault(effect, "POST", CREATE, _nth(rng), rng.choice([1, 1, 2, 4]), "after")
     night.world.faults.add(fault)

@@ -1,4 +1,4 @@
-"""Trouble on the AWS side, and beliefs about Hetzner that nobody could verify, switched."""
+"""Faults of AWS, and the opposite of assumptions about Hetzner that could not be verified."""
 
 import json
 import random
@@ -41,7 +41,7 @@ def a_lambda_in_trouble(night: "Stage", rng: random.Random) -> str:
     function = rng.choice([*FUNCTIONS, "CreateSnapshot", "PruneSnapshots", "any", "StartRun"])
     nth, pause = rng.choice([1, 1, 2, 3, 5]), rng.choice([1, 2, 4, 5, 6, 7, 8, 10, 99])
     times = rng.choice([1, 1, 2, 6])
-    # Each counts for itself from when the one before has struck.
+    # Each one counts its invocations from the moment when the one before has taken effect.
     fates = [Fate(what, function, nth if n == 0 else 1, pause) for n in range(times)]
     night.cloud.fates += fates
     said = f"{function} {what}, invocation {nth} (+{times}), at pause {pause}"
@@ -80,7 +80,7 @@ def clocks_that_differ(night: "Stage", rng: random.Random) -> str:
 
 
 def _lagging(seconds: int) -> Effect:
-    """The list of a server's actions does not have those of the last seconds yet."""
+    """The list of a server's actions lacks those of the last seconds."""
 
     def effect(call: Call) -> Response | None:
         if call.response is None or call.response.status_code != 200:
@@ -88,7 +88,7 @@ def _lagging(seconds: int) -> Effect:
         try:
             body = json.loads(call.response.get_data())
         except ValueError:
-            return None  # Another fault has been here already.
+            return None  # Another fault has changed the answer already.
         since = (call.world.clock.now() - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         body["actions"] = [a for a in body["actions"] if a["started"] < since]
         return Response(json.dumps(body), 200, content_type="application/json")

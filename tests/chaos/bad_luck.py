@@ -1,4 +1,4 @@
-"""Things that happen at Hetzner meanwhile: locks, failures, other people, limits, tokens."""
+"""Events at Hetzner during a run: locks, failures, other people's changes, limits, tokens."""
 
 import random
 from typing import TYPE_CHECKING

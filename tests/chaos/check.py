@@ -1,4 +1,4 @@
-"""Plays nights and looks at them: one, all of a range, the least of one that fails."""
+"""Plays and checks nights: one, a range, and the smallest variant of one that fails."""
 
 import json
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ def check(seed: int, less: Less | None = None) -> Report:
 
 
 def shrink(seed: int) -> Less:
-    """What can be left out one after the other so that it still fails."""
+    """The parts that can be left out, one after the other, while the night still fails."""
     less = Less()
     for number in range(8):
         fewer = replace(less, troubles=less.troubles | {number})
@@ -51,7 +51,7 @@ def shrink(seed: int) -> Less:
 
 
 def show(seed: int) -> str:
-    """A night told whole: what was drawn, each invocation, what came of it."""
+    """A whole night as text: what was random in it, each invocation, the results."""
     night = Night(seed)
     lines = [f"seed {seed}: {night.story} {json.dumps(night.event)}", *night.troubles]
     night.play()

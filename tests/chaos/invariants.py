@@ -1,6 +1,6 @@
-"""What must hold after a night, whatever happened in it: each yields what is wrong.
+"""What must hold after every night; each function yields what is wrong.
 
-What was made and deleted, and at what pace; verdicts.py has what was said of it.
+Here: what was created and deleted, and how fast. verdicts.py: what people were told.
 """
 
 import json
@@ -24,7 +24,7 @@ WITH_A_WAIT = ("waiting", "creating", "due", "pruning")
 
 
 def broken(night: Stage) -> list[str]:
-    """What does not hold; empty if all is well."""
+    """The invariants that do not hold; empty if all hold."""
     found = [
         *night.cloud.surprises,
         *_one_snapshot(night),
@@ -48,7 +48,7 @@ def _one_snapshot(night: Stage) -> Iterator[str]:
         if is_ours(image)
         and image.id not in night.truth.meddled
         and image.status != "unavailable"
-        # Not one that its failed action took away.
+        # Not counting an image that was removed with its failed action.
         and (image.id in night.project.images or image.id in deleted)
         and image.id not in night.truth.before
     )
@@ -88,7 +88,7 @@ def _reported(night: Stage, run_id: str, server_id: int, twins: list[int]) -> bo
         for execution in night.cloud.executions.values()
         if execution.input["run"]["id"] == run_id
     )
-    # Nobody could look any more: that a create had no clear answer is all there is to tell.
+    # No more look was possible: the run can only say that a create had no clear answer.
     if blind and "no clear answer to the create" in text:
         return True
     hints = ("no snapshot confirmed", "may have been started", "may still become available")
@@ -130,7 +130,7 @@ def _deletions(night: Stage) -> Iterator[str]:
 
 
 def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
-    """Whether it was made by a run that was not done with it."""
+    """Whether it was made by a run that had not finished with it."""
     return any(
         execution.input["run"]["id"] == deletion.image.labels[LABEL_RUN_ID]
         and execution.started < deletion.at < execution.child_ended.get(server_id, 0)
@@ -139,7 +139,7 @@ def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
 
 
 def _allowed(night: Stage, deletion: Deletion, by: Invocation) -> bool:
-    """Whether the pure plan lets it go, on the state when it was listed or when it went."""
+    """Whether the retention plan deletes it, for the state at the listing or at the delete."""
     server_id = by.event["server"]["id"]
     now = night.world.clock.now() - timedelta(seconds=night.loop.now - deletion.at)
     for label in night.truth.policies.get(server_id, {None}):
@@ -165,7 +165,7 @@ def _is_made(night: Stage, by: Invocation) -> bool:
 
 
 def _others(night: Stage) -> Iterator[str]:
-    """What is not ours is as it was; of ours only what was deleted above is gone."""
+    """Images that are not ours are unchanged; of ours only the deletions above are gone."""
     gone = {deletion.image.id for deletion in night.truth.deletions}
     for image in night.truth.before.values():
         if image.id in gone or image.id in night.truth.meddled:
@@ -186,7 +186,7 @@ def _secrets(night: Stage) -> Iterator[str]:
 
 
 def _pace(night: Stage) -> Iterator[str]:
-    """No wait beyond a deadline, no hurry, no more requests than there is use for."""
+    """No wait past a deadline, no wait too short, no more requests than needed."""
     for invocation in night.cloud.invocations:
         document = invocation.output
         pages = 1 + len(night.truth.created | night.truth.before) // (
@@ -202,9 +202,9 @@ def _pace(night: Stage) -> Iterator[str]:
         if not document["wait_seconds"] and not at_once:
             yield f"{invocation.function}: {document['status']} without a wait"
         ends = document["stopwatch"]["elapsed_s"] + document["wait_seconds"]
-        # After a create that may have happened, or has failed, one more look comes all the same.
+        # After a create that may have happened, or has failed, there is always one more look.
         slack = ONE_MORE_LOOK_SECONDS if document["status"] == "waiting" else 0
-        # Without a wait it goes straight on to whoever ends it, however late an answer came.
+        # Without a wait it goes directly to the state that ends it, even if an answer came late.
         waits = document["wait_seconds"] > 0
         if waits and document["deadline_s"] is not None and ends > document["deadline_s"] + slack:
             limit = document["deadline_s"]

@@ -1,4 +1,4 @@
-"""A night drawn from a seed, and played: fleet, old snapshots, events, troubles."""
+"""A random night from a seed: servers, old snapshots, events, troubles."""
 
 import random
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from local.virtual.stage import FIRST_REQUEST, START, Stage
 from tests.chaos import bad_answers, bad_aws, bad_luck
 from tests.chaos.troubles import Mild, Trouble
 
-# Drawn by their place in this list: its order is part of every seed.
+# Chosen by their position in this list: another order changes every seed's night.
 TROUBLES: list[Trouble] = [*bad_answers.TROUBLES, *bad_luck.TROUBLES, *bad_aws.TROUBLES]
 POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
 STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]
@@ -19,14 +19,14 @@ STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "a
 
 @dataclass(frozen=True)
 class Less:
-    """What is left out of a night, to find the smallest one that still fails."""
+    """The parts left out of a night, to find the smallest night that still fails."""
 
     troubles: frozenset[int] = frozenset()
     servers: frozenset[int] = frozenset()
 
 
 class Night(Stage):
-    """Everything that happens is drawn from the seed; each part from a stream of its own."""
+    """A night whose every event follows from the seed; each part has its own random generator."""
 
     def __init__(self, seed: int, less: Less | None = None, troubles: int | None = None) -> None:
         super().__init__(seed)
@@ -108,7 +108,7 @@ class Night(Stage):
         for number in range(drawn):
             which = rng.choice(TROUBLES)
             if number not in self.less.troubles:
-                # Its own stream: it stays the same when another one is left out.
+                # A random generator of its own: it stays the same when another one is left out.
                 said = which(self, self.stream(f"trouble {number}"))
                 self.mild = self.mild and isinstance(said, Mild)
                 self.troubles.append(f"{number}. {which.__name__}: {said}")

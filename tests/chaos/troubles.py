@@ -1,4 +1,4 @@
-"""What can go wrong in a night: each trouble arranges one thing, drawn, and says what it was."""
+"""What can go wrong in a night: each trouble arranges one random fault and returns its text."""
 
 import random
 from collections.abc import Callable
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Mild(str):
-    """A trouble that every run must get over: each server gets its snapshot all the same."""
+    """The text of a trouble after which every server must still get its snapshot."""
 
     __slots__ = ()
 
@@ -18,7 +18,7 @@ Trouble = Callable[["Stage", random.Random], str]
 
 
 class Troubles(list[Trouble]):
-    """A file's troubles, in its order; some are drawn more often."""
+    """A file's troubles, in the file's order; some are chosen more often."""
 
     def one(self, trouble: Trouble) -> Trouble:
         self.append(trouble)

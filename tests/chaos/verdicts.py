@@ -1,4 +1,4 @@
-"""Whether what a run says of its servers, and of itself, is true."""
+"""Whether a run's results for its servers, and its own verdict, are true."""
 
 import json
 import re
@@ -23,7 +23,7 @@ AWS_ERRORS = (
 
 
 def untrue(night: Stage, execution: Execution) -> Iterator[str]:
-    """What an execution, its verdict and its servers' verdicts say that is not so."""
+    """The false statements of an execution, its verdict and its servers' results."""
     if execution.status == "ABORTED":
         return
     if execution.status == "RUNNING":
@@ -39,7 +39,7 @@ def untrue(night: Stage, execution: Execution) -> Iterator[str]:
     ]  # fmt: skip
     verdict = summaries[-1].output.get("verdict") if summaries else None
     green, completed = execution.status == "SUCCEEDED", verdict == "Completed"
-    # Without an answer of SummariseRun it is red with the error that kept it from answering.
+    # Without an answer of SummariseRun the execution fails with SummariseRun's error.
     if green != completed and (green or execution.error not in AWS_ERRORS):
         yield f"{execution.status} ({execution.error}) with verdict {verdict}"
     if verdict is None:
@@ -55,7 +55,7 @@ def _results(invocation: Invocation) -> list[dict[str, Any]]:
 
 
 def _verdicts(night: Stage, execution: Execution, told: list[dict[str, Any]]) -> Iterator[str]:
-    """Every server handed out has one verdict, and it is true."""
+    """Every server handed out has one result, and it is true."""
     run, ids = execution.input["run"], Counter(result["id"] for result in told)
     if list(ids.values()) != [1] * len(ids):
         yield f"more than one verdict: {ids}"
@@ -94,13 +94,13 @@ def _verdicts(night: Stage, execution: Execution, told: list[dict[str, Any]]) ->
 
 
 def _is_well(night: Stage, result: dict[str, Any]) -> bool:
-    """Made and pruned as asked, but for a label that a person has to put right."""
+    """Made and pruned as asked, unless a person has to correct a label."""
     good = result["status"] != "failed" and result["pruned"]
     return good or "its label" in result["reason"]
 
 
 def _told_by_others(night: Stage, execution: Execution, server_id: int) -> bool:
-    """Whether the one to speak could not know: another run or attempt of it made the snapshot."""
+    """Whether the run could not know it: another run, or a lost attempt, made the snapshot."""
     run_id = execution.input["run"]["id"]
     unheard = any(
         i.function == "CreateSnapshot" and i.server_id == server_id and i.run_id == run_id
