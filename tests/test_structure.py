@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ class Room:
     libraries: frozenset[str]
 
 
+@cache
 def rooms() -> dict[str, Room]:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     rows = re.findall(r"^\| `(\w+)/` \|[^|]*\|([^|]*)\|([^|]*)\|$", text, re.MULTILINE)
@@ -54,6 +56,7 @@ def rooms() -> dict[str, Room]:
     }
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     """Each file of the functions, as room.module."""
     return {
