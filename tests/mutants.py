@@ -197,6 +197,19 @@ MUTANTS = [
         "",
         "tests/test_chaos.py::test_a_function_in_trouble_once_costs_time_only",
     ),
+    # What Hetzner says, leaves out and locks.
+    Mutant(
+        "tell Hetzner's words as they are, token and all",
+        API,
+        "message, support = self._redaction.text(str(error.message))",
+        "message, support = str(error.message)",
+    ),
+    Mutant(
+        "tell an action's error as it is",
+        API,
+        "return self._redaction.values(answer)",
+        "return answer",
+    ),
 ]
 
 

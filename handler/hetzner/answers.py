@@ -8,6 +8,7 @@ from typing import Any
 
 from handler.documents.errors import MESSAGE_CHARACTERS, OutcomeUnknown
 from handler.documents.resources import Action, Server, Snapshot
+from handler.hetzner.redaction import redacted
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def well_formed() -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, DecimalException) as error:
-        raise OutcomeUnknown(f"an answer that is not Hetzner's: {error!r}") from None
+        raise OutcomeUnknown(f"an answer that is not Hetzner's: {redacted(repr(error))}") from None
 
 
 def _time(text: str) -> datetime:
@@ -52,7 +53,6 @@ def snapshot_in(item: dict[str, Any]) -> Snapshot:
 
 
 def action_in(item: dict[str, Any]) -> Action:
-    error = item.get("error") or {}
     return Action(
         id=int(item["id"]),
         command=str(item["command"]),
@@ -60,6 +60,15 @@ def action_in(item: dict[str, Any]) -> Action:
         progress=int(item["progress"]),
         started=_time(item["started"]),
         finished=_time(item["finished"]) if item.get("finished") else None,
-        error=f"{error.get('message')} ({error.get('code')})"[:MESSAGE_CHARACTERS] if error else "",
+        error=_why(item),
         image_ids=frozenset(r["id"] for r in item["resources"] if r["type"] == "image"),
     )
+
+
+def _why(action: dict[str, Any]) -> str:
+    """Why it failed; Hetzner's text may be empty."""
+    error = action.get("error")
+    if not error:
+        return "Hetzner gives no reason" if action["status"] == "error" else ""
+    why = error.get("message") or "Hetzner gives no reason"
+    return redacted(f"{why} ({error.get('code') or 'no code'})")[:MESSAGE_CHARACTERS]

@@ -37,6 +37,7 @@ from handler.documents.labels import (
 )
 from handler.documents.resources import Action, Price, Server, Snapshot
 from handler.hetzner.answers import action_in, server_in, snapshot_in, well_formed
+from handler.hetzner.redaction import Redaction
 
 TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
 PER_PAGE = 50  # Hetzner's maximum
@@ -103,6 +104,7 @@ class Hetzner:
         self._out_of_time = out_of_time
         self._reconnect = reconnect or connect
         self._detail = detail
+        self._redaction = Redaction()
         self.answered_at: datetime | None = None
         self.requests_left: int | None = None
         self.requests_per_hour: int | None = None
@@ -199,8 +201,15 @@ class Hetzner:
         return list(found.values())
 
     def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        answer = self._ask(method, path, **arguments)
+        if isinstance(answer, HetznerError):
+            # Not while another one is handled: that one may quote the token.
+            raise answer
+        return answer
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | HetznerError:
         if self._out_of_time():
-            raise TransientError(f"no time left for {method} {path}")
+            return TransientError(f"no time left for {method} {path}")
         client = self._connect()
         try:
             # A redirect would carry the token to wherever it points.
@@ -210,24 +219,30 @@ class Hetzner:
             )  # fmt: skip
         except APIException as error:
             if error.code == "unauthorized" and self._reconnect() is not client:
-                raise TransientError(f"the token in {self._token_name} has been replaced") from None
-            raise self._in_our_words(error) from None
+                return TransientError(f"the token in {self._token_name} has been replaced")
+            return self._in_our_words(error)
         except requests.RequestException as error:
             self._detail(f"{method} {path}: {type(error).__name__}")
-            raise OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}") from None
+            return OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}")
         except (KeyError, TypeError, AttributeError) as error:
             # An error object without code or message, or no object at all.
-            raise OutcomeUnknown(f"an answer that is not Hetzner's: {error!r}") from None
-        return answer
+            said = self._redaction.text(repr(error))
+            return OutcomeUnknown(f"an answer that is not Hetzner's: {said}")
+        return self._redaction.values(answer)  # type: ignore[no-any-return]
 
     def _in_our_words(self, error: APIException) -> HetznerError:
+        message, support = self._redaction.text(str(error.message)), error.correlation_id
+        support = self._redaction.text(support) if support else None
         if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
-            return OutcomeUnknown(f"HTTP {error.code}", "no error object", error.correlation_id)
-        kind = BY_CODE.get(error.code, OutcomeUnknown)
+            return OutcomeUnknown(f"HTTP {error.code}", "no error object", support)
+        code = self._redaction.text(str(error.code))
+        kind = BY_CODE.get(code, OutcomeUnknown)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
-        return kind(f"{said}{error.message}", error.code, error.correlation_id)
+        return kind(f"{said}{message}", code, support)
 
     def _read_headers(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        sent = response.request.headers.get("Authorization", "")
+        self._redaction.add(sent.removeprefix("Bearer "))
         try:
             self.answered_at = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
         except (KeyError, ValueError):
@@ -243,6 +258,7 @@ class Hetzner:
     def _note(self, response: requests.Response, *_: Any, **__: Any) -> None:
         asked, took_s = response.request, response.elapsed.total_seconds()
         support = response.headers.get("X-Correlation-Id", "no correlation id")
+        support = self._redaction.text(support)
         self._detail(
             f"{asked.method} {asked.path_url}: {response.status_code} in {took_s:.2f} s ({support})"
         )

@@ -96,6 +96,17 @@ def status(status: int, code: str, message: str = "") -> Effect:
     return lambda call: _json(status, {"error": error})
 
 
+def rate_limited() -> Effect:
+    """Asked too often: since 2026 Hetzner quotes the beginning of the token."""
+
+    def effect(call: Call) -> Response | None:
+        token = call.request.headers.get("Authorization", "").removeprefix("Bearer ")
+        message = f"Limit of '3600' requests per hour for token '{token[:32]}...' reached."
+        return status(429, "rate_limit_exceeded", message)(call)
+
+    return effect
+
+
 def error_without_code(status: int) -> Effect:
     return lambda call: _json(status, {"error": {"message": "internal server error"}})
 
