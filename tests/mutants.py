@@ -87,7 +87,7 @@ MUTANTS = [
     Mutant(
         "prune on an incomplete listing",
         API,
-        'if totals != {len(found)} or pagination["next_page"] is not None:',
+        'if totals - {len(found)} or pagination["next_page"] is not None:',
         "if False:",
         "tests/test_pruning.py::test_a_listing_that_does_not_add_up_deletes_nothing",
     ),
@@ -209,6 +209,32 @@ MUTANTS = [
         API,
         "return self._redaction.values(answer)",
         "return answer",
+    ),
+    Mutant(
+        "demand what no decision needs",
+        "handler/hetzner/answers.py",
+        'size = item.get("image_size")',
+        'size = item["image_size"]',
+        "tests/test_answers.py::test_what_is_optional_may_be_missing",
+    ),
+    Mutant(
+        "demand a total",
+        API,
+        "if totals - {len(found)} or",
+        "if totals != {len(found)} or",
+    ),
+    Mutant(
+        "take any answer to a delete for a yes",
+        API,
+        "if self._status != NO_CONTENT:",
+        "if False:",
+        "tests/test_answers.py::test_deletes_that_were_answered_with_a_redirect_are_not_counted",
+    ),
+    Mutant(
+        "judge an image whose status is new",
+        "handler/documents/resources.py",
+        'return self.status not in ("available", "unavailable")',
+        'return self.status == "creating"',
     ),
 ]
 

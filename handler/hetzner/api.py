@@ -36,12 +36,19 @@ from handler.documents.labels import (
     label_value,
 )
 from handler.documents.resources import Action, Price, Server, Snapshot
-from handler.hetzner.answers import action_in, server_in, snapshot_in, well_formed
+from handler.hetzner.answers import (
+    action_in,
+    server_in,
+    snapshot_in,
+    started_in,
+    well_formed,
+)
 from handler.hetzner.redaction import Redaction
 
 TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
 PER_PAGE = 50  # Hetzner's maximum
 MOST_PAGES = 400
+NO_CONTENT = 204
 
 BY_CODE: dict[str, type[HetznerError]] = {
     "locked": Locked,
@@ -105,6 +112,7 @@ class Hetzner:
         self._reconnect = reconnect or connect
         self._detail = detail
         self._redaction = Redaction()
+        self._status = 0  # of the last answer
         self.answered_at: datetime | None = None
         self.requests_left: int | None = None
         self.requests_per_hour: int | None = None
@@ -158,8 +166,8 @@ class Hetzner:
         with well_formed():
             return action_in(self._request("GET", f"/actions/{action_id}")["action"])
 
-    def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int]:
-        """Starts a snapshot with our labels; gives its image id and action id.
+    def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int | None]:
+        """Starts a snapshot with our labels; gives its image id and, if it is told, action id.
 
         On OutcomeUnknown it may have started all the same: look before the next try.
         """
@@ -175,11 +183,12 @@ class Hetzner:
         }
         path = f"/servers/{server.id}/actions/create_image"
         with well_formed():
-            answer = self._request("POST", path, json=body)
-            return int(answer["image"]["id"]), int(answer["action"]["id"])
+            return started_in(self._request("POST", path, json=body))
 
     def delete_snapshot(self, image_id: int) -> None:
         self._request("DELETE", f"/images/{image_id}")
+        if self._status != NO_CONTENT:
+            raise OutcomeUnknown(f"a delete that was answered with HTTP {self._status}")
 
     def _list(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
@@ -190,13 +199,14 @@ class Hetzner:
             )
             found |= {item["id"]: item for item in answer[key]}
             pagination = answer["meta"]["pagination"]
-            totals.add(pagination["total_entries"])
+            if pagination.get("total_entries") is not None:  # it may be null
+                totals.add(pagination["total_entries"])
             if pagination["next_page"] != page + 1:
                 break
         # A total that moved between pages means that an entry may have slipped to a page already
         # read, even if the sum is right.
-        if totals != {len(found)} or pagination["next_page"] is not None:
-            seen = " then ".join(str(total) for total in sorted(totals))
+        if totals - {len(found)} or pagination["next_page"] is not None:
+            seen = " then ".join(str(total) for total in sorted(totals)) or "unknown"
             raise IncompleteListing(f"the listing of {key} does not add up: {len(found)} of {seen}")
         return list(found.values())
 
@@ -228,6 +238,8 @@ class Hetzner:
             # An error object without code or message, or no object at all.
             said = self._redaction.text(repr(error))
             return OutcomeUnknown(f"an answer that is not Hetzner's: {said}")
+        if self._status >= requests.codes.multiple_choices:
+            return OutcomeUnknown(f"HTTP {self._status}", "no error object")
         return self._redaction.values(answer)  # type: ignore[no-any-return]
 
     def _in_our_words(self, error: APIException) -> HetznerError:
@@ -241,6 +253,7 @@ class Hetzner:
         return kind(f"{said}{message}", code, support)
 
     def _read_headers(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        self._status = response.status_code
         sent = response.request.headers.get("Authorization", "")
         self._redaction.add(sent.removeprefix("Bearer "))
         try:

@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Request, Response
 
@@ -123,6 +123,19 @@ def malformed() -> Effect:
     def effect(call: Call) -> Response:
         status = call.response.status_code if call.response else 200
         return Response('{"servers": [', status, content_type="application/json")
+
+    return effect
+
+
+def edited(change: Callable[[Any], object]) -> Effect:
+    """The answer after the function has changed its JSON; other answers stay as they are."""
+
+    def effect(call: Call) -> Response | None:
+        if call.response is None or not call.response.is_json or call.response.status_code >= 300:
+            return None
+        body = call.response.get_json()
+        change(body)
+        return _json(call.response.status_code, body)
 
     return effect
 
