@@ -58,7 +58,7 @@ def test_what_is_optional_may_be_missing() -> None:
     assert action_in({**ACTION, "resources": [{"type": "image"}, {"id": 1}], "new": 0}) == action
     bare = action_in({"id": 17})
     assert (bare.status, bare.progress, bare.age_s(datetime.now(UTC))) == ("unknown", 0, 0)
-    assert str(bare) == "an action (action 17, 0 %)"
+    assert str(bare) == "unknown (action 17, 0 %, since unknown)"
 
 
 @pytest.mark.parametrize(

@@ -85,8 +85,8 @@ class Action:
         return max(0, int((now - self.started).total_seconds())) if self.started else 0
 
     def __str__(self) -> str:
-        since = f", since {self.started:%H:%MZ}" if self.started else ""
-        return f"{self.command} (action {self.id}, {self.progress} %{since})"
+        since = self.started.strftime("%H:%MZ") if self.started else "unknown"
+        return f"{self.command} (action {self.id}, {self.progress} %, since {since})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def action_in(item: dict[str, Any]) -> Action:
     resources = item.get("resources") or []
     return Action(
         id=int(item["id"]),
-        command=_text(item, "command", "an action"),
+        command=_text(item, "command", UNKNOWN),
         status=_text(item, "status", UNKNOWN),
         progress=int(item.get("progress") or 0),
         started=_time(started) if started else None,
