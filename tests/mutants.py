@@ -230,6 +230,14 @@ MUTANTS = [
         "if False:",
         "tests/test_answers.py::test_deletes_that_were_answered_with_a_redirect_are_not_counted",
     ),
+    Mutant("believe one clock alone", DOCUMENT, "slack = max(JUMP, wait)", "slack = 99 * wait"),
+    Mutant(
+        "let a proxy set the clock",
+        API,
+        "self._status, self._headers = response.status_code, response.headers",
+        "self._status = response.status_code; self.heed(response.headers)",
+        "tests/test_clock.py",
+    ),
     Mutant(
         "judge an image whose status is new",
         "handler/documents/resources.py",

@@ -216,17 +216,6 @@ def test_the_clock_and_the_budget_are_the_apis(
     assert hetzner.requests_left == 3499
 
 
-def test_an_answer_without_a_readable_date_leaves_the_clock_alone(hetzner: Hetzner) -> None:
-    import requests
-
-    response = requests.Response()
-    response.request = requests.Request("GET", "http://hetzner.invalid").prepare()
-    hetzner._read_headers(response)
-    response.headers["Date"] = "now"
-    hetzner._read_headers(response)
-    assert hetzner.answered_at is None
-
-
 def test_a_server_without_addresses_is_read(hetzner: Hetzner, project: Project) -> None:
     project.add_server("bare", ipv4=False, ipv6=False)
     [server] = hetzner.servers()

@@ -4,10 +4,8 @@ Every method sends each of its requests once. Nothing here waits or tries again:
 an error is decided in the states.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -43,6 +41,7 @@ from handler.hetzner.answers import (
     started_in,
     well_formed,
 )
+from handler.hetzner.headers import Headers
 from handler.hetzner.redaction import Redaction
 
 TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
@@ -86,7 +85,7 @@ def client_for(token: str, endpoint: str) -> Client:
     return client
 
 
-class Hetzner:
+class Hetzner(Headers):
     """One project's API during one invocation.
 
     `connect` gives the client when it is needed and may itself raise TransientError or
@@ -94,8 +93,6 @@ class Hetzner:
     once `out_of_time` says so no request is sent, but TransientError raised; `reconnect` gives a
     client with the token as it is stored now, which may be another; `detail` takes a line for each
     answer.
-    `answered_at` is the API's clock at its last answer, `requests_left` of `requests_per_hour` its
-    rate limit; None before the first one.
     """
 
     def __init__(
@@ -106,6 +103,7 @@ class Hetzner:
         reconnect: Callable[[], Client] | None = None,
         detail: Callable[[str], None] = lambda _: None,
     ) -> None:
+        super().__init__()
         self._connect = connect
         self._token_name = token_name
         self._out_of_time = out_of_time
@@ -113,9 +111,7 @@ class Hetzner:
         self._detail = detail
         self._redaction = Redaction()
         self._status = 0  # of the last answer
-        self.answered_at: datetime | None = None
-        self.requests_left: int | None = None
-        self.requests_per_hour: int | None = None
+        self._headers: Mapping[str, str] = {}
 
     def servers(self, label_selector: str = "") -> list[Server]:
         """All servers, or all that the selector matches, by id. Raises IncompleteListing."""
@@ -224,7 +220,7 @@ class Hetzner:
         try:
             # A redirect would carry the token to wherever it points.
             answer: dict[str, Any] = client.request(
-                method, path, hooks={"response": [self._read_headers, self._note]},
+                method, path, hooks={"response": [self._keep, self._note]},
                 allow_redirects=False, **arguments,
             )  # fmt: skip
         except APIException as error:
@@ -240,6 +236,7 @@ class Hetzner:
             return OutcomeUnknown(f"an answer that is not Hetzner's: {said}")
         if self._status >= requests.codes.multiple_choices:
             return OutcomeUnknown(f"HTTP {self._status}", "no error object")
+        self.heed(self._headers)
         return self._redaction.values(answer)  # type: ignore[no-any-return]
 
     def _in_our_words(self, error: APIException) -> HetznerError:
@@ -247,26 +244,16 @@ class Hetzner:
         support = self._redaction.text(support) if support else None
         if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
             return OutcomeUnknown(f"HTTP {error.code}", "no error object", support)
+        self.heed(self._headers)
         code = self._redaction.text(str(error.code))
         kind = BY_CODE.get(code, OutcomeUnknown)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
         return kind(f"{said}{message}", code, support)
 
-    def _read_headers(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        self._status = response.status_code
+    def _keep(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        self._status, self._headers = response.status_code, response.headers
         sent = response.request.headers.get("Authorization", "")
         self._redaction.add(sent.removeprefix("Bearer "))
-        try:
-            self.answered_at = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-        except (KeyError, ValueError):
-            # Without a readable Date the clock stays at the last one.
-            return
-        left = response.headers.get("RateLimit-Remaining", "")
-        self.requests_left = int(left) if left.isdecimal() else self.requests_left
-        limit = response.headers.get("RateLimit-Limit", "")
-        # Of zero nothing could be shared.
-        if limit.isdecimal() and int(limit):
-            self.requests_per_hour = int(limit)
 
     def _note(self, response: requests.Response, *_: Any, **__: Any) -> None:
         asked, took_s = response.request, response.elapsed.total_seconds()

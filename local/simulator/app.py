@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.http import http_date
 
 from local.simulator import actions, images, servers
 from local.simulator.errors import ApiError
@@ -67,6 +68,8 @@ def create_app(world: World) -> Flask:
 
     @app.after_request
     def answer(response: Response) -> Response:
+        if "Date" not in response.headers:
+            response.headers["Date"] = http_date(world.clock.now())
         record: RequestRecord | None = g.get("record")
         if record is None:
             return response

@@ -12,9 +12,11 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal
 
 from flask import Request, Response
+from werkzeug.http import http_date
 
 from local.simulator.project import Project, Surroundings
 
@@ -138,6 +140,18 @@ def edited(change: Callable[[Any], object]) -> Effect:
         return _json(call.response.status_code, body)
 
     return effect
+
+
+def dated(effect: Effect, off: timedelta) -> Effect:
+    """The answer with a Date that is so much off."""
+
+    def date(call: Call) -> Response | None:
+        answer = effect(call) or call.response
+        if answer is not None:
+            answer.headers["Date"] = http_date(call.world.clock.now() + off)
+        return answer
+
+    return date
 
 
 def truncated() -> Effect:

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
 from local.simulator import Fault
-from local.simulator.faults import edited, status
-from tests.chaos.bad_answers import PATHS
+from local.simulator.faults import Effect, When, dated, edited, html, status
+from tests.chaos.bad_answers import PATHS, _nth
 from tests.chaos.troubles import Mild, Troubles
 
 if TYPE_CHECKING:
@@ -102,6 +103,22 @@ def deletes_that_delete_nothing(night: "Stage", rng: random.Random) -> str:
     times = rng.choice([1, 3, None])
     night.world.faults.add(Fault(nothing, "DELETE", nth=rng.choice([1, 2]), times=times))
     return f"deletes that delete nothing are answered with {kind} ({times} times)"
+
+
+@TROUBLES.frequent
+def a_clock_that_is_off(night: "Stage", rng: random.Random) -> str:
+    effects: dict[str, Effect] = {
+        "502": html(502),
+        "503": status(503, "unavailable"),
+        "true": lambda call: None,
+    }
+    kind, where = rng.choice(list(effects)), rng.choice(list(PATHS))
+    off = timedelta(hours=rng.choice([-24, -4, -1, 1, 4, 24]))
+    when: When = "after" if kind == "true" else "before"
+    fault = Fault(dated(effects[kind], off), path=PATHS[where], nth=_nth(rng), when=when)
+    night.world.faults.add(fault)
+    said = f"a {kind} answer to {where}, request {fault.nth}, whose clock is off by {off}"
+    return Mild(said)
 
 
 def _everywhere(night: "Stage", kind: str, change: Callable[[dict[str, Any]], None]) -> None:
