@@ -11,6 +11,7 @@ from hcloud import APIException, Client
 from deploy.account import Account, Stack, command, connect, refuse_unready, stack_in
 from deploy.settings import Settings
 from handler.hetzner.api import client_for
+from handler.hetzner.redaction import Redaction
 from local.common.variables import Unusable
 
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
@@ -29,8 +30,8 @@ def give_token(settings: Settings) -> int:
     name = f"{stack.parameters['TokenPath']}/{settings.project}"
     token = read_token(f"API token of the Hetzner project {settings.project} (typed unseen): ")
     client = client_for(token, stack.parameters["HetznerEndpoint"])
-    print(f"It reads: {seen_with(client)}.")
-    match may_write(client):
+    print(f"It reads: {seen_with(client, token)}.")
+    match may_write(client, token):
         case "yes":
             print("It may write.")
         case "no":
@@ -57,26 +58,28 @@ def read_token(prompt: str) -> str:
     return token
 
 
-def seen_with(client: Client) -> str:
-    """What the token's project holds, so that people see which one it is. Raises Unusable."""
+def seen_with(client: Client, token: str = "") -> str:
+    """What the project holds, to see whether it is the right one. Raises Unusable."""
+    said = Redaction([token])
     try:
         answer = client.request("GET", "/servers", params={"per_page": 1}, allow_redirects=False)
         count, servers = answer["meta"]["pagination"]["total_entries"], answer["servers"]
     except APIException as error:
+        why = said.text(str(error.message))
         if error.code == "unauthorized":
             raise Unusable(
-                f"Hetzner does not take this token, so nothing was stored ({error.message}). "
+                f"Hetzner does not take this token, so nothing was stored ({why}). "
                 f"It may be cut off, deleted or of another service. {WHERE}."
             ) from None
-        raise Unusable(_not_now(f"{error.message} ({error.code})")) from None
+        raise Unusable(_not_now(said.text(f"{error.message} ({error.code})"))) from None
     except (requests.RequestException, KeyError, TypeError) as error:
         raise Unusable(_not_now(type(error).__name__)) from None
     first = f", {servers[0]['name']} among them" if servers else ""
     return f"{count} server{'' if count == 1 else 's'}{first}"
 
 
-def may_write(client: Client) -> Literal["yes", "no"] | str:
-    """Whether it may write, by a request that changes nothing; an unclear answer as text."""
+def may_write(client: Client, token: str = "") -> Literal["yes", "no"] | str:
+    """By a request that can change nothing; if that does not tell, what it was answered."""
     try:
         client.request("PUT", f"/images/{NO_IMAGE}", json={"labels": {}}, allow_redirects=False)
     except APIException as error:
@@ -84,7 +87,7 @@ def may_write(client: Client) -> Literal["yes", "no"] | str:
             return "yes"
         if error.code in ("token_readonly", "forbidden", "unauthorized"):
             return "no"
-        return f"Hetzner said {error.message} ({error.code})"
+        return Redaction([token]).text(f"Hetzner said {error.message} ({error.code})")
     except (requests.RequestException, KeyError, TypeError) as error:
         return f"no clear answer from Hetzner ({type(error).__name__})"
     return "Hetzner knows an image that cannot exist"

@@ -9,8 +9,9 @@ from local.simulator import Clock, Project, Simulator, World
 from local.virtual.template import Stack
 from tests.aws import Aws, deployed
 from tests.eventful import Inbox
+from tests.leaks import a_token
 
-TOKEN = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
+TOKEN = a_token("of the tests")
 
 
 @pytest.fixture

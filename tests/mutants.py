@@ -87,7 +87,7 @@ MUTANTS = [
     Mutant(
         "prune on an incomplete listing",
         API,
-        'if totals != {len(found)} or pagination["next_page"] is not None:',
+        'if totals - {len(found)} or pagination["next_page"] is not None:',
         "if False:",
         "tests/test_pruning.py::test_a_listing_that_does_not_add_up_deletes_nothing",
     ),
@@ -196,6 +196,53 @@ MUTANTS = [
         '"Runtime.ExitError",',
         "",
         "tests/test_chaos.py::test_a_function_in_trouble_once_costs_time_only",
+    ),
+    # What Hetzner says, leaves out and locks.
+    Mutant(
+        "tell Hetzner's words as they are, token and all",
+        API,
+        "message, support = self._redaction.text(str(error.message))",
+        "message, support = str(error.message)",
+    ),
+    Mutant(
+        "tell an action's error as it is",
+        API,
+        "return self._redaction.values(answer)",
+        "return answer",
+    ),
+    Mutant(
+        "demand what no decision needs",
+        "handler/hetzner/answers.py",
+        'size = item.get("image_size")',
+        'size = item["image_size"]',
+        "tests/test_answers.py::test_what_is_optional_may_be_missing",
+    ),
+    Mutant(
+        "demand a total",
+        API,
+        "if totals - {len(found)} or",
+        "if totals != {len(found)} or",
+    ),
+    Mutant(
+        "take any answer to a delete for a yes",
+        API,
+        "if self._status != NO_CONTENT:",
+        "if False:",
+        "tests/test_answers.py::test_deletes_that_were_answered_with_a_redirect_are_not_counted",
+    ),
+    Mutant("believe one clock alone", DOCUMENT, "slack = max(JUMP, wait)", "slack = 99 * wait"),
+    Mutant(
+        "let a proxy set the clock",
+        API,
+        "self._status, self._headers = response.status_code, response.headers",
+        "self._status = response.status_code; self.heed(response.headers)",
+        "tests/test_clock.py",
+    ),
+    Mutant(
+        "judge an image whose status is new",
+        "handler/documents/resources.py",
+        'return self.status not in ("available", "unavailable")',
+        'return self.status == "creating"',
     ),
 ]
 

@@ -22,8 +22,9 @@ from local.simulator import Clock, Project, Simulator, World
 from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
 from tests.boot import Report, booted, emulator, lambdas_python
 from tests.built import Function, make_build
+from tests.leaks import a_token
 
-TOKEN = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01"
+TOKEN = a_token("of the booted functions")
 # An access key that is an account's number makes that the account on the local AWS.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test"}
 INVOCATIONS = 2  # a cold one and a warm one

@@ -60,6 +60,8 @@ DRY = job(run={"dry_run": True})
 POSTED = {"maybe_posted": True}
 LOCK = "locked by change_type (action 17, 40 %, since 01:50Z)"
 OURS = action(command="create_image", image_ids=frozenset({7}))
+NAMELESS = action("success", "create_image", minutes_ago=0, progress=100)
+NAMELESS_FAILED = replace(NAMELESS, status="error")
 NONE = Seen(snapshots=())
 BUSY = RateLimited("too many")
 DOWN = TransientError("down")
@@ -162,6 +164,55 @@ ROWS = [
         "nor is an unavailable one adopted",
         job(),
         Seen(snapshots=(image("unavailable"),)),
+        "create",
+        "",
+    ),
+    Row(
+        "one in an unknown status is watched",
+        job(),
+        Seen(snapshots=(image("finalizing"),)),
+        "watch",
+        "snapshot 7 of this run was started by an earlier attempt",
+    ),
+    Row(
+        "what a failed action that names no image left behind is not watched",
+        job(),
+        Seen(actions=(NAMELESS_FAILED,), snapshots=(image("creating"),)),
+        "create",
+        "",
+    ),
+    Row(
+        "but of two such actions neither is known to be its",
+        job(),
+        Seen(actions=(NAMELESS_FAILED, NAMELESS_FAILED), snapshots=(image("creating"),)),
+        "watch",
+        "snapshot 7",
+    ),
+    Row(
+        "after a create of ours an action that names no image may be its",
+        job(60, **POSTED),
+        Seen(actions=(NAMELESS,), snapshots=()),
+        "wait",
+        "the snapshot of create_image (action 17, 100 %, since 02:00Z) is not listed yet",
+    ),
+    Row(
+        "but not one that had begun before",
+        job(60, **POSTED),
+        Seen(actions=(replace(NAMELESS, started=NOW - timedelta(minutes=3)),), snapshots=()),
+        "create",
+        "",
+    ),
+    Row(
+        "nor without a create of ours",
+        job(60),
+        Seen(actions=(NAMELESS,), snapshots=()),
+        "create",
+        "",
+    ),
+    Row(
+        "nor one whose image is listed and of no use",
+        job(60, **POSTED),
+        Seen(actions=(NAMELESS,), snapshots=(image("unavailable"),)),
         "create",
         "",
     ),

@@ -344,7 +344,9 @@ def test_the_budget_runs_out_and_refills_with_simulated_time(
     with pytest.raises(hcloud.APIException) as caught:
         client.servers.get_all()
     assert caught.value.code == "rate_limit_exceeded"
-    assert caught.value.message == "limit of 3600 requests per hour reached"
+    assert caught.value.message == (
+        "Limit of '3600' requests per hour for token 'rw-token...' reached."
+    )
     assert world.requests[-1].status == 429
     assert len(world.requests) == 2
 

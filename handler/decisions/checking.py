@@ -42,9 +42,9 @@ def decide(job: Job, seen: Seen, jitter: float) -> Job:
     match seen.image.status:
         case "available":
             return _available(job, None)
-        case "creating":
-            return _creating(job, seen.image, 0, jitter)
-    return _try_again(job, f"snapshot {seen.image.id} turned {seen.image.status}", jitter)
+        case "unavailable":
+            return _try_again(job, f"snapshot {seen.image.id} turned unavailable", jitter)
+    return _creating(job, seen.image, 0, jitter)
 
 
 def _available(job: Job, action: Action | None) -> Job:

@@ -29,7 +29,9 @@ from handler.documents.resources import Action, Snapshot
 LISTED_WITHIN = timedelta(hours=1)
 # A run that is resumed later waits for the lock first, and then finds its snapshot.
 NOT_THIS_RUN = timedelta(hours=12)
-EARLIER = 5  # so many earlier snapshots tell how long the next one takes
+# What Hetzner does for one request begins within so much time.
+AT_ONCE = timedelta(minutes=1)
+EARLIER = 5  # snapshots whose time tells what the next one takes
 
 Kind = Literal["adopt", "watch", "wait", "skip", "fail", "plan", "create"]
 
@@ -46,13 +48,13 @@ class Seen:
 
     @property
     def holder(self) -> Action | None:
-        """The action that locks the server."""
-        return next((action for action in self.actions if action.status == "running"), None)
+        """The action that holds the server."""
+        return next((action for action in self.actions if action.is_running), None)
 
     @property
     def usable(self) -> list[Snapshot]:
-        """This run's snapshots that are or may become available, the one to adopt first."""
-        return [s for s in self.snapshots or () if s.status in ("available", "creating")]
+        """This run's snapshots that are, or may become, good: the one to adopt first."""
+        return [s for s in self.snapshots or () if s.is_available or s.is_pending]
 
     @property
     def unused(self) -> list[Snapshot]:
@@ -136,15 +138,18 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
     for snapshot in usable:
         if snapshot.is_available:
             return _adopt(job, snapshot.id)
-        action = next((a for a in seen.actions if snapshot.id in a.image_ids), None)
-        # An image left by a failed action will never be available.
+        action = _action_of(snapshot, seen.actions)
+        # An image that its failed action has left behind will never be available.
         if not (action and action.status == "error"):
             return _watch_adopted(job, snapshot.id, action, jitter)
     if seen.holder:
         return _locked(job, f"locked by {seen.holder}", jitter, seen.holder)
     if job.run.dry_run:
         return Step("plan", job.moved_to("planned", "would be made now"))
-    # Past the deadline, a free server still gets its snapshot, unless it may have one already.
+    if job.maybe_posted and (action := _unlisted_action(job, seen)):
+        reason = f"the snapshot of {action} is not listed yet"
+        return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
+    # A free server gets its snapshot late rather than not at all, unless one may be there already.
     if job.overdue and job.maybe_posted:
         return _give_up(job, job.reason or "no time left to create a snapshot")
     return Step("create", job)
@@ -159,7 +164,33 @@ def _earlier(actions: tuple[Action, ...]) -> tuple[int, ...]:
 def _made_within(action: Action, now: datetime | None, limit: timedelta) -> bool:
     if action.command != "create_image" or action.status == "error":
         return False
-    return bool(now and now - action.started < limit)
+    return bool(now and now - (action.started or now) < limit)
+
+
+def _action_of(snapshot: Snapshot, actions: tuple[Action, ...]) -> Action | None:
+    """The action that makes it: the one that names it, else the only one that can be it."""
+    for action in actions:
+        if snapshot.id in action.image_ids:
+            return action
+    found = [
+        action
+        for action in actions
+        if action.command == "create_image" and not action.image_ids and action.started
+        and abs(action.started - snapshot.created) <= AT_ONCE
+    ]  # fmt: skip
+    return found[0] if len(found) == 1 else None
+
+
+def _unlisted_action(job: Job, seen: Seen) -> Action | None:
+    """A create_image since this job's first look whose image is neither named nor listed."""
+    now = job.stopwatch.now
+    began = now and now - timedelta(seconds=job.stopwatch.elapsed_s) - AT_ONCE
+    listed = [_action_of(snapshot, seen.actions) for snapshot in seen.snapshots or ()]
+    for action in seen.actions:
+        may_be_ours = _made_within(action, now, LISTED_WITHIN) and action not in listed
+        if may_be_ours and not action.image_ids and began and (action.started or began) >= began:
+            return action
+    return None
 
 
 def _adopt(job: Job, image_id: int) -> Step:
@@ -204,8 +235,10 @@ def _locked(job: Job, reason: str, jitter: float, holder: Action | None = None) 
         return Step("plan", job.done("planned", f"{reason}; a run would skip it"))
     if job.run.dry_run:
         return Step("plan", job.moved_to("planned", f"{reason}; a run would wait for it"))
-    # After a create of ours the holder may be our own create_image.
-    if job.run.on_locked == "skip" and not job.maybe_posted:
+    # After a create of our own the holder may be our own create_image.
+    ours = job.maybe_posted or (holder and not holder.image_ids and _made_within(
+        holder, job.stopwatch.now, LISTED_WITHIN))  # fmt: skip
+    if job.run.on_locked == "skip" and not ours:
         return Step("skip", job.done("skipped", reason))
     elapsed_s = job.stopwatch.elapsed_s
     wait = pacing.while_locked(elapsed_s, Budget.of(job), jitter, _look_at(holder, job))

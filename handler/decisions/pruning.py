@@ -75,7 +75,7 @@ def arrival_of(job: Job, snapshots: Sequence[Snapshot]) -> Arrival:
         return Arrival("missing", None)
     if new.is_available:
         return Arrival("arrived", new)
-    return Arrival("early" if new.status == "creating" else "broken", new)
+    return Arrival("early" if new.is_pending else "broken", new)
 
 
 def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
@@ -181,7 +181,7 @@ def _missing(job: Job, seen: Seen, jitter: float) -> Job:
 def _not_available(job: Job, new: Snapshot, jitter: float) -> Job:
     """The action succeeded, but the snapshot is not available: nothing is deleted."""
     reason = f"snapshot {new.id} is {new.status}, though its action succeeded"
-    if new.status == "creating" and not job.overdue:
+    if new.is_pending and not job.overdue:
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
     return job.done("failed", f"{reason}. To look again, {job.run_again}.")
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, Self
 
 REASON_CHARACTERS = 600
 LONGEST_WAIT_SECONDS = 3600
+JUMP = timedelta(minutes=5)  # so late a look may be, or as late as the wait was long
 
 OnLocked = Literal["wait", "skip"]
 
@@ -42,18 +43,33 @@ class Run:
 class Stopwatch:
     """Time since the first look, by Hetzner's clock, carried from state to state.
 
-    It goes on by at least the wait that was ordered, so that neither an outage nor a clock that
-    stands still can stop it. A wrong clock of our own moves no deadline.
+    At least the ordered wait has passed: neither an outage nor a clock that stands still can stop
+    the stopwatch, and an error of our own clock moves no deadline. Nor does one answer with a wrong
+    clock: a jump counts when a second look agrees with it.
     """
 
     now: datetime | None = None
     elapsed_s: int = 0
+    sure: bool = False  # two looks in a row have agreed on the clock
+    doubted: datetime | None = None  # what the clock would be now, if the last jump were true
 
     def read(self, answered_at: datetime | None, ordered_wait_s: int) -> "Stopwatch":
-        assumed = self.now + timedelta(seconds=ordered_wait_s) if self.now else None
-        now = answered_at or assumed
-        passed_s = int((now - self.now).total_seconds()) if now and self.now else 0
-        return Stopwatch(now, self.elapsed_s + max(passed_s, ordered_wait_s))
+        wait = timedelta(seconds=ordered_wait_s)
+        assumed = self.now + wait if self.now else None
+        doubted = self.doubted + wait if self.doubted else None
+        elapsed_s = self.elapsed_s + ordered_wait_s
+        if answered_at is None:
+            return Stopwatch(assumed, elapsed_s, self.sure, doubted)
+        if self.now is None or assumed is None:
+            return Stopwatch(answered_at, elapsed_s)
+        slack = max(JUMP, wait)
+        agrees = abs(answered_at - assumed) <= slack
+        if agrees or (doubted and abs(answered_at - doubted) <= slack):
+            passed_s = int((answered_at - self.now).total_seconds())
+            return Stopwatch(answered_at, self.elapsed_s + max(passed_s, ordered_wait_s), True)
+        if not self.sure:  # nobody can tell which of the two is right
+            return Stopwatch(answered_at, elapsed_s)
+        return Stopwatch(assumed, elapsed_s, True, answered_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +126,18 @@ class Document:
         run = known(Run, found["run"])
         return found | {
             "run": Run(**{**run, "concurrent_runs": tuple(run.get("concurrent_runs", ()))}),
-            "stopwatch": Stopwatch(parse_time(stopwatch["now"]), stopwatch["elapsed_s"]),
+            "stopwatch": Stopwatch(
+                parse_time(stopwatch["now"]),
+                stopwatch["elapsed_s"],
+                stopwatch.get("sure", False),
+                parse_time(stopwatch.get("doubted")),
+            ),
         }
 
     def to_dict(self) -> dict[str, Any]:
         document = asdict(self)
         document["stopwatch"]["now"] = format_time(self.stopwatch.now)
+        document["stopwatch"]["doubted"] = format_time(self.stopwatch.doubted)
         return document
 
     def observed(self, api: Api) -> Self:

@@ -22,7 +22,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An image of type snapshot. `status` is available, creating or unavailable."""
+    """An image of type snapshot.
+
+    `status` is available, creating or unavailable; one that is not known is waited for.
+    """
 
     id: int
     created: datetime
@@ -36,6 +39,11 @@ class Snapshot:
     def is_available(self) -> bool:
         return self.status == "available"
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether it may still become available."""
+        return self.status not in ("available", "unavailable")
+
     def age_s(self, now: datetime) -> int:
         return max(0, int((now - self.created).total_seconds()))
 
@@ -48,27 +56,36 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An action of Hetzner's, running or ended. `status` is running, success or error."""
+    """Something that Hetzner does or has done.
+
+    `status` is running, success or error; one that is not known is waited for.
+    """
 
     id: int
     command: str
     status: str
     progress: int  # per cent
-    started: datetime
+    started: datetime | None = None
     finished: datetime | None = None
     error: str = ""
     image_ids: frozenset[int] = frozenset()
 
     @property
+    def is_running(self) -> bool:
+        return self.status not in ("success", "error")
+
+    @property
     def took_s(self) -> int | None:
         """How long it took, if it has ended."""
-        return int((self.finished - self.started).total_seconds()) if self.finished else None
+        if not (self.started and self.finished):
+            return None
+        return int((self.finished - self.started).total_seconds())
 
     def age_s(self, now: datetime) -> int:
-        return max(0, int((now - self.started).total_seconds()))
+        return max(0, int((now - self.started).total_seconds())) if self.started else 0
 
     def __str__(self) -> str:
-        since = self.started.strftime("%H:%MZ")
+        since = self.started.strftime("%H:%MZ") if self.started else "unknown"
         return f"{self.command} (action {self.id}, {self.progress} %, since {since})"
 
 

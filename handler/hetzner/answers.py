@@ -1,4 +1,7 @@
-"""Servers, snapshots and actions in the answers of Hetzner's API."""
+"""Servers, snapshots and actions in the answers of Hetzner's API.
+
+Only what a decision needs is demanded; what else is missing gets the meaning that is safe.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +11,9 @@ from typing import Any
 
 from handler.documents.errors import MESSAGE_CHARACTERS, OutcomeUnknown
 from handler.documents.resources import Action, Server, Snapshot
+from handler.hetzner.redaction import redacted
+
+UNKNOWN = "unknown"
 
 
 @contextmanager
@@ -16,50 +22,85 @@ def well_formed() -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, DecimalException) as error:
-        raise OutcomeUnknown(f"an answer that is not Hetzner's: {error!r}") from None
+        raise OutcomeUnknown(f"an answer that is not Hetzner's: {redacted(repr(error))}") from None
+
+
+def server_in(item: dict[str, Any]) -> Server:
+    """The server. Without labels it could not be told whether it wants a snapshot."""
+    location = _inner(item, "location") or _inner(item, "datacenter", "location")
+    created = item.get("created")
+    return Server(
+        id=int(item["id"]),
+        name=str(item["name"]),
+        status=_text(item, "status", UNKNOWN),
+        ipv4=_inner(item, "public_net", "ipv4").get("ip"),
+        ipv6=_inner(item, "public_net", "ipv6").get("ip"),
+        type=_inner(item, "server_type").get("name"),
+        location=location.get("name"),
+        labels=dict(item["labels"]),
+        # Old enough to be missed by the freshness alarm.
+        created=_time(created) if created else datetime.fromtimestamp(0, UTC),
+    )
+
+
+def snapshot_in(item: dict[str, Any]) -> Snapshot:
+    """The image. If it is protected and does not say so, Hetzner refuses to delete it."""
+    size = item.get("image_size")
+    return Snapshot(
+        id=int(item["id"]),
+        status=str(item["status"]),
+        description=_text(item, "description", ""),
+        created=_time(item["created"]),
+        size_gb=None if size is None else float(size),
+        protected=bool(_inner(item, "protection").get("delete")),
+        labels=dict(item["labels"]),
+    )
+
+
+def action_in(item: dict[str, Any]) -> Action:
+    started, finished = item.get("started"), item.get("finished")
+    resources = item.get("resources") or []
+    return Action(
+        id=int(item["id"]),
+        command=_text(item, "command", UNKNOWN),
+        status=_text(item, "status", UNKNOWN),
+        progress=int(item.get("progress") or 0),
+        started=_time(started) if started else None,
+        finished=_time(finished) if finished else None,
+        error=_why(item),
+        image_ids=frozenset(
+            int(r["id"]) for r in resources if r.get("type") == "image" and "id" in r
+        ),
+    )
+
+
+def started_in(answer: dict[str, Any]) -> tuple[int, int | None]:
+    """The image's id in the answer to a create, and the action's; the image alone is enough."""
+    action_id = _inner(answer, "action").get("id")
+    return int(answer["image"]["id"]), None if action_id is None else int(action_id)
+
+
+def _why(action: dict[str, Any]) -> str:
+    """Why it failed; Hetzner's text may be empty."""
+    error = action.get("error")
+    if not error:
+        return "Hetzner gives no reason" if action.get("status") == "error" else ""
+    why = error.get("message") or "Hetzner gives no reason"
+    return redacted(f"{why} ({error.get('code') or 'no code'})")[:MESSAGE_CHARACTERS]
 
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def server_in(item: dict[str, Any]) -> Server:
-    net = item.get("public_net") or {}
-    location = item.get("location") or (item.get("datacenter") or {}).get("location") or {}
-    return Server(
-        id=int(item["id"]),
-        name=str(item["name"]),
-        status=str(item["status"]),
-        ipv4=(net.get("ipv4") or {}).get("ip"),
-        ipv6=(net.get("ipv6") or {}).get("ip"),
-        type=(item.get("server_type") or {}).get("name"),
-        location=location.get("name"),
-        labels=dict(item["labels"]),
-        created=_time(item["created"]),
-    )
+def _text(item: dict[str, Any], name: str, otherwise: str) -> str:
+    value = item.get(name)
+    return otherwise if value is None else str(value)
 
 
-def snapshot_in(item: dict[str, Any]) -> Snapshot:
-    return Snapshot(
-        id=int(item["id"]),
-        status=str(item["status"]),
-        description=str(item["description"]),
-        created=_time(item["created"]),
-        size_gb=None if item["image_size"] is None else float(item["image_size"]),
-        protected=bool(item["protection"]["delete"]),
-        labels=dict(item["labels"]),
-    )
-
-
-def action_in(item: dict[str, Any]) -> Action:
-    error = item.get("error") or {}
-    return Action(
-        id=int(item["id"]),
-        command=str(item["command"]),
-        status=str(item["status"]),
-        progress=int(item["progress"]),
-        started=_time(item["started"]),
-        finished=_time(item["finished"]) if item.get("finished") else None,
-        error=f"{error.get('message')} ({error.get('code')})"[:MESSAGE_CHARACTERS] if error else "",
-        image_ids=frozenset(r["id"] for r in item["resources"] if r["type"] == "image"),
-    )
+def _inner(item: dict[str, Any], *path: str) -> dict[str, Any]:
+    """The object at that path; empty if there is none."""
+    for name in path:
+        found = item.get(name)
+        item = found if isinstance(found, dict) else {}
+    return item

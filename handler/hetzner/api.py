@@ -4,10 +4,8 @@ Every method sends each of its requests once. Nothing here waits or tries again:
 an error is decided in the states.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -36,11 +34,20 @@ from handler.documents.labels import (
     label_value,
 )
 from handler.documents.resources import Action, Price, Server, Snapshot
-from handler.hetzner.answers import action_in, server_in, snapshot_in, well_formed
+from handler.hetzner.answers import (
+    action_in,
+    server_in,
+    snapshot_in,
+    started_in,
+    well_formed,
+)
+from handler.hetzner.headers import Headers
+from handler.hetzner.redaction import Redaction
 
 TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
 PER_PAGE = 50  # Hetzner's maximum
 MOST_PAGES = 400
+NO_CONTENT = 204
 
 BY_CODE: dict[str, type[HetznerError]] = {
     "locked": Locked,
@@ -78,7 +85,7 @@ def client_for(token: str, endpoint: str) -> Client:
     return client
 
 
-class Hetzner:
+class Hetzner(Headers):
     """One project's API during one invocation.
 
     `connect` makes the client when it is first needed, and raises TransientError or Unauthorized
@@ -86,8 +93,6 @@ class Hetzner:
     `out_of_time` returns True, no request is sent and TransientError is raised. `reconnect` makes a
     client with the token as it is stored now, which may have changed. `detail` gets a line for each
     answer.
-    `answered_at` is the API's clock at its last answer, `requests_left` of `requests_per_hour` its
-    rate limit; None before the first one.
     """
 
     def __init__(
@@ -98,14 +103,15 @@ class Hetzner:
         reconnect: Callable[[], Client] | None = None,
         detail: Callable[[str], None] = lambda _: None,
     ) -> None:
+        super().__init__()
         self._connect = connect
         self._token_name = token_name
         self._out_of_time = out_of_time
         self._reconnect = reconnect or connect
         self._detail = detail
-        self.answered_at: datetime | None = None
-        self.requests_left: int | None = None
-        self.requests_per_hour: int | None = None
+        self._redaction = Redaction()
+        self._status = 0  # of the last answer
+        self._headers: Mapping[str, str] = {}
 
     def servers(self, label_selector: str = "") -> list[Server]:
         """All servers, or all that the selector matches, by id. Raises IncompleteListing."""
@@ -156,8 +162,8 @@ class Hetzner:
         with well_formed():
             return action_in(self._request("GET", f"/actions/{action_id}")["action"])
 
-    def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int]:
-        """Starts a snapshot with our labels; gives its image id and action id.
+    def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int | None]:
+        """Starts a snapshot with our labels; gives its image id and, if it is told, action id.
 
         After OutcomeUnknown it may have started: look before the next try.
         """
@@ -173,11 +179,12 @@ class Hetzner:
         }
         path = f"/servers/{server.id}/actions/create_image"
         with well_formed():
-            answer = self._request("POST", path, json=body)
-            return int(answer["image"]["id"]), int(answer["action"]["id"])
+            return started_in(self._request("POST", path, json=body))
 
     def delete_snapshot(self, image_id: int) -> None:
         self._request("DELETE", f"/images/{image_id}")
+        if self._status != NO_CONTENT:
+            raise OutcomeUnknown(f"a delete that was answered with HTTP {self._status}")
 
     def _list(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
@@ -188,61 +195,70 @@ class Hetzner:
             )
             found |= {item["id"]: item for item in answer[key]}
             pagination = answer["meta"]["pagination"]
-            totals.add(pagination["total_entries"])
+            if pagination.get("total_entries") is not None:  # it may be null
+                totals.add(pagination["total_entries"])
             if pagination["next_page"] != page + 1:
                 break
-        # If the total changed between pages, an entry may have moved to a page that was already
-        # read, even if the number of entries is right.
-        if totals != {len(found)} or pagination["next_page"] is not None:
-            seen = " then ".join(str(total) for total in sorted(totals))
+        # A total that moved between pages means that an entry may have slipped to a page already
+        # read, even if the sum is right.
+        if totals - {len(found)} or pagination["next_page"] is not None:
+            seen = " then ".join(str(total) for total in sorted(totals)) or "unknown"
             raise IncompleteListing(f"the listing of {key} does not add up: {len(found)} of {seen}")
         return list(found.values())
 
     def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        answer = self._ask(method, path, **arguments)
+        if isinstance(answer, HetznerError):
+            # Not while another one is handled: that one may quote the token.
+            raise answer
+        return answer
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | HetznerError:
         if self._out_of_time():
-            raise TransientError(f"no time left for {method} {path}")
+            return TransientError(f"no time left for {method} {path}")
         client = self._connect()
         try:
             # A redirect would send the token to another address.
             answer: dict[str, Any] = client.request(
-                method, path, hooks={"response": [self._read_headers, self._note]},
+                method, path, hooks={"response": [self._keep, self._note]},
                 allow_redirects=False, **arguments,
             )  # fmt: skip
         except APIException as error:
             if error.code == "unauthorized" and self._reconnect() is not client:
-                raise TransientError(f"the token in {self._token_name} has been replaced") from None
-            raise self._in_our_words(error) from None
+                return TransientError(f"the token in {self._token_name} has been replaced")
+            return self._in_our_words(error)
         except requests.RequestException as error:
             self._detail(f"{method} {path}: {type(error).__name__}")
-            raise OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}") from None
+            return OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}")
         except (KeyError, TypeError, AttributeError) as error:
             # An error object without code or message, or no object at all.
-            raise OutcomeUnknown(f"an answer that is not Hetzner's: {error!r}") from None
-        return answer
+            said = self._redaction.text(repr(error))
+            return OutcomeUnknown(f"an answer that is not Hetzner's: {said}")
+        if self._status >= requests.codes.multiple_choices:
+            return OutcomeUnknown(f"HTTP {self._status}", "no error object")
+        self.heed(self._headers)
+        return self._redaction.values(answer)  # type: ignore[no-any-return]
 
     def _in_our_words(self, error: APIException) -> HetznerError:
-        if isinstance(error.code, int):  # no JSON error: a proxy or gateway answered, not the API
-            return OutcomeUnknown(f"HTTP {error.code}", "no error object", error.correlation_id)
-        kind = BY_CODE.get(error.code, OutcomeUnknown)
+        message, support = self._redaction.text(str(error.message)), error.correlation_id
+        support = self._redaction.text(support) if support else None
+        if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
+            return OutcomeUnknown(f"HTTP {error.code}", "no error object", support)
+        self.heed(self._headers)
+        code = self._redaction.text(str(error.code))
+        kind = BY_CODE.get(code, OutcomeUnknown)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
-        return kind(f"{said}{error.message}", error.code, error.correlation_id)
+        return kind(f"{said}{message}", code, support)
 
-    def _read_headers(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        try:
-            self.answered_at = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-        except (KeyError, ValueError):
-            # Without a readable Date the clock stays at the last one.
-            return
-        left = response.headers.get("RateLimit-Remaining", "")
-        self.requests_left = int(left) if left.isdecimal() else self.requests_left
-        limit = response.headers.get("RateLimit-Limit", "")
-        # Pacing divides by it, so zero is ignored.
-        if limit.isdecimal() and int(limit):
-            self.requests_per_hour = int(limit)
+    def _keep(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        self._status, self._headers = response.status_code, response.headers
+        sent = response.request.headers.get("Authorization", "")
+        self._redaction.add(sent.removeprefix("Bearer "))
 
     def _note(self, response: requests.Response, *_: Any, **__: Any) -> None:
         asked, took_s = response.request, response.elapsed.total_seconds()
         support = response.headers.get("X-Correlation-Id", "no correlation id")
+        support = self._redaction.text(support)
         self._detail(
             f"{asked.method} {asked.path_url}: {response.status_code} in {took_s:.2f} s ({support})"
         )

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.http import http_date
 
 from local.simulator import actions, images, servers
 from local.simulator.errors import ApiError
@@ -40,7 +41,7 @@ def create_app(world: World) -> Flask:
     def receive() -> Response | None:
         if request.path.startswith("/_sim/"):
             return None
-        access = _access(world)
+        access = world.access(_token())
         path = request.path.removeprefix("/v1")
         project = access.project if access else None
         name = project.name if project else None
@@ -62,17 +63,20 @@ def create_app(world: World) -> Flask:
                     return answer
         # Only a request that gets this far can go wrong afterwards.
         g.faults_after = [fault for fault in hits if fault.when == "after"]
-        _admit(world, access)
+        _admit(world, access, _token())
         return None
 
     @app.after_request
     def answer(response: Response) -> Response:
+        if "Date" not in response.headers:
+            response.headers["Date"] = http_date(world.clock.now())
         record: RequestRecord | None = g.get("record")
         if record is None:
             return response
         for fault in g.get("faults_after", []):
             response = fault.effect(Call(world, g.project, _request(), response)) or response
-        response.headers["X-Correlation-Id"] = record.correlation_id
+        if response.status_code != 429:
+            response.headers["X-Correlation-Id"] = record.correlation_id
         with world.lock:
             budget = g.project.budget if g.project else world.anonymous_budget
             response.headers.update(budget.headers())
@@ -95,17 +99,18 @@ def create_app(world: World) -> Flask:
     return app
 
 
-def _access(world: World) -> Access | None:
+def _token() -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return world.access(token) if scheme == "Bearer" else None
+    return token if scheme == "Bearer" else ""
 
 
-def _admit(world: World, access: Access | None) -> None:
+def _admit(world: World, access: Access | None, token: str) -> None:
     with world.lock:
         budget = access.project.budget if access else world.anonymous_budget
         if not budget.take():
-            message = f"limit of {budget.limit} requests per hour reached"
-            raise ApiError("rate_limit_exceeded", message)
+            # Hetzner quotes the beginning of the token since 2026.
+            said = f"requests per hour for token '{token[:32]}...' reached."
+            raise ApiError("rate_limit_exceeded", f"Limit of '{budget.limit}' {said}")
     if access is None:
         raise ApiError("unauthorized", "the token you have provided is invalid")
     if access.read_only and request.method != "GET":

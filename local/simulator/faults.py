@@ -12,9 +12,11 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import timedelta
+from typing import Any, Literal
 
 from flask import Request, Response
+from werkzeug.http import http_date
 
 from local.simulator.project import Project, Surroundings
 
@@ -96,6 +98,17 @@ def status(status: int, code: str, message: str = "") -> Effect:
     return lambda call: _json(status, {"error": error})
 
 
+def rate_limited() -> Effect:
+    """Asked too often: since 2026 Hetzner quotes the beginning of the token."""
+
+    def effect(call: Call) -> Response | None:
+        token = call.request.headers.get("Authorization", "").removeprefix("Bearer ")
+        message = f"Limit of '3600' requests per hour for token '{token[:32]}...' reached."
+        return status(429, "rate_limit_exceeded", message)(call)
+
+    return effect
+
+
 def error_without_code(status: int) -> Effect:
     return lambda call: _json(status, {"error": {"message": "internal server error"}})
 
@@ -114,6 +127,31 @@ def malformed() -> Effect:
         return Response('{"servers": [', status, content_type="application/json")
 
     return effect
+
+
+def edited(change: Callable[[Any], object]) -> Effect:
+    """The answer after the function has changed its JSON; other answers stay as they are."""
+
+    def effect(call: Call) -> Response | None:
+        if call.response is None or not call.response.is_json or call.response.status_code >= 300:
+            return None
+        body = call.response.get_json()
+        change(body)
+        return _json(call.response.status_code, body)
+
+    return effect
+
+
+def dated(effect: Effect, off: timedelta) -> Effect:
+    """The answer with a Date that is so much off."""
+
+    def date(call: Call) -> Response | None:
+        answer = effect(call) or call.response
+        if answer is not None:
+            answer.headers["Date"] = http_date(call.world.clock.now() + off)
+        return answer
+
+    return date
 
 
 def truncated() -> Effect:

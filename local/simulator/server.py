@@ -5,7 +5,6 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from werkzeug.http import http_date
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.simulator.app import create_app
@@ -29,7 +28,7 @@ class Simulator:
                 port,
                 create_app(world),
                 threaded=True,
-                request_handler=_handler(world),
+                request_handler=_Handler,
                 fd=listening.fileno(),
             )
         self._thread = threading.Thread(
@@ -56,15 +55,12 @@ class Simulator:
         self._thread.join(timeout=5)
 
 
-def _handler(world: World) -> type[WSGIRequestHandler]:
-    class Handler(WSGIRequestHandler):
-        disable_nagle_algorithm = True
+class _Handler(WSGIRequestHandler):
+    disable_nagle_algorithm = True
 
-        def date_time_string(self, timestamp: float | None = None) -> str:
-            """The Date header: simulated time."""
-            return http_date(world.clock.now() if timestamp is None else timestamp)
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """The status alone: the application gives the Date, in simulated time."""
+        self.send_response_only(code, message)
 
-        def log(self, type: str, message: str, *args: object) -> None:
-            """Requests are kept in `world.requests`, not on the terminal."""
-
-    return Handler
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Requests are kept in `world.requests`, not on the terminal."""

@@ -15,6 +15,7 @@ from local.simulator.faults import (
     error_without_code,
     html,
     malformed,
+    rate_limited,
     slow,
     status,
     truncated,
@@ -47,7 +48,7 @@ ANSWERS: list[tuple[str, Effect]] = [
     ("malformed JSON", malformed()),
     ("truncated JSON", truncated()),
     ("an error without code", error_without_code(500)),
-    ("429", status(429, "rate_limit_exceeded")),
+    ("429", rate_limited()),
 ]
 
 

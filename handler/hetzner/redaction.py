@@ -1,0 +1,60 @@
+"""Takes tokens out of texts: Hetzner's 429, for one, quotes the first 32 characters of ours."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+PIECE = 8  # so many characters of a token in a row are told nowhere
+HIDDEN = "[token]"
+# Letters and digits in a long run. What is all lower-case hex is a correlation id.
+LONG_RUN = re.compile(r"[A-Za-z0-9]{20,}", re.ASCII)
+CORRELATION_ID = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}")
+
+
+class Redaction:
+    """Knows the tokens that were used."""
+
+    def __init__(self, tokens: Iterable[str] = ()) -> None:
+        self._pieces: set[str] = set()
+        for token in tokens:
+            self.add(token)
+
+    def add(self, token: str) -> None:
+        self._pieces |= {token[at : at + PIECE] for at in range(len(token) - PIECE + 1)}
+
+    def text(self, text: str) -> str:
+        """A text of Hetzner's, without these tokens and without what looks like another."""
+        return redacted(self._without(text))
+
+    def values(self, value: Any) -> Any:
+        """An answer, without these tokens. What people have named may look as it likes."""
+        match value:
+            case str():
+                return self._without(value)
+            case list():
+                return [self.values(item) for item in value]
+            case dict():
+                return {self._without(key): self.values(item) for key, item in value.items()}
+        return value
+
+    def _without(self, text: str) -> str:
+        starts = [
+            at for at in range(len(text) - PIECE + 1) if text[at : at + PIECE] in self._pieces
+        ]
+        shown, end = "", 0
+        for at in starts:
+            if at > end or not shown:
+                shown += text[end:at] + HIDDEN
+            end = at + PIECE
+        return shown + text[end:]
+
+
+def redacted(text: str) -> str:
+    """The text without what looks like a token."""
+    return LONG_RUN.sub(_hidden, text)
+
+
+def _hidden(run: re.Match[str]) -> str:
+    text = run[0]
+    is_word = text.isalpha() or text.isdigit()
+    return text if is_word or CORRELATION_ID.fullmatch(text) else HIDDEN

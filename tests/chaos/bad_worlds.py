@@ -1,0 +1,133 @@
+"""Worlds in which Hetzner is not quite as the others have it: what it says, leaves out, locks."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from flask import Response
+
+from local.simulator import Fault
+from local.simulator.faults import Effect, When, dated, edited, html, status
+from tests.chaos.bad_answers import PATHS, _nth
+from tests.chaos.troubles import Mild, Troubles
+
+if TYPE_CHECKING:
+    from local.virtual.stage import Stage
+
+TROUBLES = Troubles()
+
+
+@TROUBLES.one
+def texts_that_quote_the_token(night: "Stage", rng: random.Random) -> str:
+    begin = rng.randint(0, 40)
+    piece = night.token[begin : begin + rng.randint(8, 24)]
+    server = night.any_server(rng)
+    night.project.next_action_fails(server, message=f"with token {piece}: no", code=piece)
+    where = rng.choice(list(PATHS))
+    code, number = rng.choice([("server_error", 500), ("conflict", 409), ("maintenance", 403)])
+    effect = status(number, rng.choice([code, piece]), f"not with '{piece}...'")
+    fault = Fault(effect, path=PATHS[where], nth=rng.choice([1, 2, 5]), times=rng.choice([1, 3]))
+    night.world.faults.add(fault)
+    return f"{code} on {where} and an action's error quote {piece}"
+
+
+@TROUBLES.one
+def fields_that_are_missing(night: "Stage", rng: random.Random) -> str:
+    fields = {
+        "image": ["protection", "image_size", "description", "disk_size"],
+        "server": ["status", "public_net", "created", "location", "locked"],
+        "action": ["finished", "resources", "error", "command", "started"],
+    }
+    kind = rng.choice(list(fields))
+    missing, share = rng.choice(fields[kind]), rng.choice([0.1, 1.0])
+    null = rng.choice([True, False])
+
+    def lose(item: dict[str, Any]) -> None:
+        if rng.random() < share:
+            item[missing] = None
+            if not null:
+                del item[missing]
+
+    _everywhere(night, kind, lose)
+    return f"{missing} of {share:.0%} of the {kind}s is {'null' if null else 'missing'}"
+
+
+@TROUBLES.one
+def totals_that_are_null(night: "Stage", rng: random.Random) -> str:
+    night.wire.per_page = rng.choice([None, 2, 3])
+    nulls = {"total_entries": None, "last_page": None}
+
+    def lose(body: Any) -> None:
+        if meta := body.get("meta"):
+            meta["pagination"] |= nulls
+
+    night.world.faults.add(Fault(edited(lose), times=None, when="after"))
+    return Mild(f"no totals, {night.wire.per_page} a page")
+
+
+@TROUBLES.one
+def actions_that_name_no_image(night: "Stage", rng: random.Random) -> str:
+    def forget(action: dict[str, Any]) -> None:
+        action["resources"] = [r for r in action["resources"] if r["type"] == "server"]
+
+    _everywhere(night, "action", forget)
+    return Mild("actions name only their server")
+
+
+@TROUBLES.one
+def statuses_that_are_new(night: "Stage", rng: random.Random) -> str:
+    kind, old, new = rng.choice(
+        [
+            ("image", "creating", "finalizing"),
+            ("action", "running", "queued"),
+            ("server", "running", "hibernating"),
+        ]
+    )
+
+    def rename(item: dict[str, Any]) -> None:
+        item["status"] = new if item["status"] == old else item["status"]
+
+    _everywhere(night, kind, rename)
+    return Mild(f"a {kind} that is {old} is {new}")
+
+
+@TROUBLES.one
+def deletes_that_delete_nothing(night: "Stage", rng: random.Random) -> str:
+    kind = rng.choice(["302", "302 JSON", "200", "200 JSON", "202"])
+    code, _, form = kind.partition(" ")
+
+    def nothing(_: Any) -> Response:
+        return Response("{}" if form else "", int(code), content_type="application/json")
+
+    times = rng.choice([1, 3, None])
+    night.world.faults.add(Fault(nothing, "DELETE", nth=rng.choice([1, 2]), times=times))
+    return f"deletes that delete nothing are answered with {kind} ({times} times)"
+
+
+@TROUBLES.frequent
+def a_clock_that_is_off(night: "Stage", rng: random.Random) -> str:
+    effects: dict[str, Effect] = {
+        "502": html(502),
+        "503": status(503, "unavailable"),
+        "true": lambda call: None,
+    }
+    kind, where = rng.choice(list(effects)), rng.choice(list(PATHS))
+    off = timedelta(hours=rng.choice([-24, -4, -1, 1, 4, 24]))
+    when: When = "after" if kind == "true" else "before"
+    fault = Fault(dated(effects[kind], off), path=PATHS[where], nth=_nth(rng), when=when)
+    night.world.faults.add(fault)
+    said = f"a {kind} answer to {where}, request {fault.nth}, whose clock is off by {off}"
+    return Mild(said)
+
+
+def _everywhere(night: "Stage", kind: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Each image, action or server is answered like that."""
+
+    def change_all(body: Any) -> None:
+        for name in (kind, f"{kind}s"):
+            found = body.get(name) or []
+            for item in found if isinstance(found, list) else [found]:
+                change(item)
+
+    night.world.faults.add(Fault(edited(change_all), times=None, when="after"))
