@@ -197,6 +197,19 @@ MUTANTS = [
         "",
         "tests/test_chaos.py::test_a_function_in_trouble_once_costs_time_only",
     ),
+    Mutant(
+        "give up when Lambda's API throttles",
+        MACHINE,
+        '"Lambda.TooManyRequestsException"',
+        '"Lambda.SomethingElse"',
+    ),
+    Mutant(
+        "a redriven run deletes what later nights made",
+        PRUNING,
+        "snapshot.created >= began",
+        "False",
+        "tests/test_redriven.py",
+    ),
 ]
 
 
