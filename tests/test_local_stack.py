@@ -368,7 +368,9 @@ def test_a_run_that_is_stopped_is_told_by_the_rule(up: Up, inbox: Inbox) -> None
     [message] = inbox.wait_for(1)
     name = execution["execution_arn"].rsplit(":", 1)[1]
     assert f"the execution {name} ended ABORTED without a summary" in message["Message"]
-    assert execution["console"] in message["Message"]
+    # Lines of text, and a link that is not glued to what follows it.
+    assert len([json.loads(line) for line in message["Message"].splitlines()]) > 1
+    assert execution["console"] in message["Message"].split()
     assert inbox.wait_for(1, seconds=1) == []
 
 

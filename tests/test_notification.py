@@ -1,5 +1,6 @@
 """Who is told what, when, and where the links lead."""
 
+import json
 import os
 import re
 import subprocess
@@ -127,7 +128,31 @@ def test_the_rule_tells_what_the_summary_could_not(
     assert EventPattern(None, pattern).matches_event(event) == told  # type: ignore[arg-type]
 
 
-def test_an_address_is_subscribed_and_without_one_nothing_is() -> None:
+def message_of_the_rule(stack: Stack, detail: dict[str, str]) -> str:
+    """What arrives: EventBridge puts values in place of the variables and leaves the rest."""
+    [target] = stack.resource("RunBrokeOffRule")["Properties"]["Targets"]
+    transformer = target["InputTransformer"]
+    message: str = transformer["InputTemplate"]
+    for variable, path in transformer["InputPathsMap"].items():
+        message = message.replace(f"<{variable}>", detail[path.removeprefix("$.detail.")])
+    return message
+
+
+def test_the_rules_message_is_lines_of_text_and_its_link_stands_alone() -> None:
+    stack = Stack()
+    arn = f"{stack.arn('SnapshotRun').replace('stateMachine', 'execution')}:night_default_0"
+    detail = {"status": "ABORTED", "name": "night_default_0", "executionArn": arn}
+    message = message_of_the_rule(stack, detail)
+    # The quotes arrive, and \\n in a string stays two characters: a line is a string of its own.
+    lines = [json.loads(line) for line in message.splitlines()]
+    assert len(lines) == 5
+    assert not [line for line in lines if "\n" in line or "<" in line]
+    assert lines[0].startswith("hetzner-snapshots: the execution night_default_0 ended ABORTED ")
+    assert execution_link(arn) in message.split()
+    assert stack.ref("LogGroup") in message.split()
+
+
+def test_without_an_address_nobody_is_subscribed_and_with_one_somebody_is() -> None:
     assert "NotificationsEmail" not in Stack().resolved()["Resources"]
     subscribed = Stack(NotificationEmail="me@example.org").resolved()["Resources"]
     assert subscribed["NotificationsEmail"]["Properties"] == {
@@ -159,11 +184,17 @@ def test_every_alarm_tells_the_topic_says_what_to_do_and_is_on_the_dashboard() -
 def test_the_topic_takes_messages_of_alarms_and_of_the_rule() -> None:
     stack = Stack()
     policy = stack.resource("NotificationsPolicy")["Properties"]["PolicyDocument"]
-    senders = {s["Principal"]["Service"]: s["Condition"] for s in policy["Statement"]}
+    senders = {s["Principal"]["Service"]: s.get("Condition") for s in policy["Statement"]}
     assert senders == {
         "cloudwatch.amazonaws.com": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
-        "events.amazonaws.com": {"ArnEquals": {"aws:SourceArn": stack.arn("RunBrokeOffRule")}},
+        # EventBridge documents that a condition in a topic's policy is not supported.
+        "events.amazonaws.com": None,
     }
+    for statement in policy["Statement"]:
+        assert (statement["Action"], statement["Resource"]) == (
+            "sns:Publish",
+            stack.arn("Notifications"),
+        )
     # CloudWatch cannot use the key alias/aws/sns.
     assert "KmsMasterKeyId" not in stack.resource("Notifications")["Properties"]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from checks.release import version
-from local.virtual.template import ROOT, read_template
+from local.virtual.template import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LOCKED = sorted((ROOT / "requirements").glob("*.txt"))
@@ -17,31 +17,11 @@ each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path
 each_lock = pytest.mark.parametrize("path", LOCKED, ids=lambda path: path.stem)
 
 
-def metadata() -> dict[str, Any]:
-    found: dict[str, Any] = read_template()["Metadata"]["AWS::ServerlessRepo::Application"]
-    return found
-
-
 def test_there_is_one_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", version())
-    assert metadata()["SemanticVersion"] == version()
     changelog = (ROOT / "CHANGELOG.md").read_text()
     for released in re.findall(r"^## (\d\S+)", changelog, re.MULTILINE)[:1]:
         assert released == version()
-
-
-def test_the_application_repository_would_take_what_the_template_says() -> None:
-    """The limits are those of SAM's documentation of this metadata."""
-    said = metadata()
-    assert re.fullmatch(r"[a-zA-Z0-9-]{1,140}", said["Name"])
-    assert 1 <= len(said["Description"]) <= 256
-    assert re.fullmatch(r"[a-z0-9](([a-z0-9]|-(?!-))*[a-z0-9])?", said["Author"])
-    assert len(said["Author"]) <= 127
-    assert 1 <= len(said["Labels"]) <= 10
-    assert all(re.fullmatch(r"[a-zA-Z0-9+\-_:/@]{1,127}", label) for label in said["Labels"])
-    assert said["SpdxLicenseId"] == "MIT"
-    for key in ("LicenseUrl", "ReadmeUrl"):
-        assert (ROOT / said[key]).exists()
 
 
 def pins(path: Path) -> dict[str, str]:

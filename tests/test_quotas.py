@@ -120,6 +120,18 @@ def test_every_name_that_the_template_gives_is_checked_and_has_the_stacks_in_it(
                 assert is_ours, f"two stacks cannot both have {name}"
 
 
+def test_two_regions_can_have_a_stack_of_the_same_name() -> None:
+    """A dashboard's name is taken once for all regions; roles are named by CloudFormation."""
+    here = longest()
+    with patch.dict(cloudformation.PSEUDO, {"AWS::Region": "us-east-1"}):
+        [there] = resources(longest(), "AWS::CloudWatch::Dashboard").values()
+    [dashboard] = resources(here, "AWS::CloudWatch::Dashboard").values()
+    assert dashboard["DashboardName"] != there["DashboardName"]
+    for kind in ("AWS::IAM::Role", "AWS::S3::Bucket"):
+        for properties in resources(here, kind).values():
+            assert not {"RoleName", "BucketName"} & properties.keys()
+
+
 def test_the_schedule_is_within_its_quotas() -> None:
     schedule = longest().resource("StartRun")["Properties"]["Events"]["Nightly"]["Properties"]
     assert len(schedule["Description"]) <= at_most("scheduler", "Description")

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from handler.decisions.selecting import NAME_BYTES, PROBLEM_BYTES
 from handler.documents.document import REASON_CHARACTERS, Run, Stopwatch
-from handler.documents.job import RESULT_BYTES, Result, ServerItem, StartedSnapshot, cut
+from handler.documents.job import RESULT_BYTES, Job, Result, ServerItem, StartedSnapshot, cut
 from handler.documents.request import MOST_SELECTION_CHARACTERS
 from handler.documents.run import (
     BATCH,
@@ -28,6 +28,7 @@ from handler.documents.run import (
     Selection,
     Totals,
 )
+from handler.report.results import results_of
 from local.virtual.functions import FUNCTIONS
 from local.virtual.template import ROOT, Stack
 
@@ -229,6 +230,38 @@ def test_every_task_retries_lambdas_own_failures_and_catches_all(
         assert [catch["ErrorEquals"] for catch in state["Catch"]] == [["States.ALL"]]
 
 
+def test_a_call_that_lambdas_api_throttles_is_tried_again_for_a_quarter_of_an_hour(
+    definition: dict[str, Any],
+) -> None:
+    for _, state in all_states(definition):
+        if state["Type"] != "Task":
+            continue
+        throttled, retry = state["Retry"]
+        first, factor = throttled["IntervalSeconds"], throttled["BackoffRate"]
+        waits = [first * factor**n for n in range(throttled["MaxAttempts"])]
+        assert sum(min(wait, throttled["MaxDelaySeconds"]) for wait in waits) >= 15 * 60
+        # Emulators say Exception when a call is throttled. On AWS that is an error of our code: the
+        # function had begun, and may have done something.
+        assert not {"Exception", "States.TaskFailed"} & set(retry["ErrorEquals"])
+
+
+def test_a_child_that_step_functions_ended_counts_for_its_server_in_either_form() -> None:
+    run = Run("night", "p", "o", "last1", "wait", False, False, 5, 200, 60, 180)
+    arn = "arn:aws:states:eu-central-1:123456789012:execution:SnapshotRun/Server:0b1c"
+    # Emulators put a null in its place; AWS documents an object of the execution.
+    ended = {"ExecutionArn": arn, "Status": "FAILED", "Error": "States.Runtime", "Cause": "c" * 99}
+    for form in (None, ended):
+        document = RunDocument(
+            run=run,
+            selection=Selection(),
+            status="ready",
+            handed_out=(1, 2),
+            batch=(form, {"server": "b", "id": 2, "status": "available", "reason": ""}),  # type: ignore[arg-type]
+        )
+        results = {result.id: result.status for result in results_of(document, "")}
+        assert results == {1: "failed", 2: "available"}
+
+
 def test_a_create_is_tried_again_only_when_the_lost_one_can_be_seen(
     definition: dict[str, Any],
 ) -> None:
@@ -258,6 +291,32 @@ def test_every_wait_takes_its_seconds_from_a_function(definition: dict[str, Any]
     waits = [state for _, state in all_states(definition) if state["Type"] == "Wait"]
     paths = sorted(state["SecondsPath"] for state in waits)
     assert paths == ["$.server.start_s"] + 4 * ["$.wait_seconds"]
+
+
+def test_no_wait_is_reached_without_its_seconds(definition: dict[str, Any]) -> None:
+    """A Wait without its field is an error that nothing catches."""
+    step = definition["States"]["SnapshotServers"]
+    child = step["ItemProcessor"]
+    for document, level in ((RunDocument, definition), (Job, child)):
+        states = level["States"]
+        assert "wait_seconds" in {field.name for field in fields(document)}
+        for name, state in states.items():
+            if state["Type"] != "Wait" or name == level["StartAt"]:
+                continue
+            assert state["SecondsPath"] == "$.wait_seconds"
+            # What comes here is the whole document that a function has just answered.
+            for choice in sources(states, name):
+                assert states[choice]["Type"] == "Choice"
+                for task in sources(states, choice):
+                    assert (states[task]["Type"], states[task]["Next"]) == ("Task", choice)
+                    assert not {"ResultPath", "ResultSelector", "OutputPath"} & states[task].keys()
+    assert child["States"][child["StartAt"]]["SecondsPath"] == "$.server.start_s"
+    assert step["ItemSelector"]["server.$"] == "$$.Map.Item.Value"
+    assert "start_s" in {field.name for field in fields(ServerItem)}
+
+
+def sources(states: dict[str, Any], name: str) -> list[str]:
+    return [before for before, state in states.items() if name in targets(state)]
 
 
 def test_a_choice_state_is_a_question(definition: dict[str, Any]) -> None:

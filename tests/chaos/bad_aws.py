@@ -49,6 +49,14 @@ def a_lambda_in_trouble(night: "Stage", rng: random.Random) -> str:
 
 
 @TROUBLES.one
+def lambdas_api_throttles(night: "Stage", rng: random.Random) -> str:
+    """Calls that have not begun: on AWS with an error name of its own, in no emulator."""
+    function, times = rng.choice(FUNCTIONS), rng.choice([4, 8, 15])
+    night.cloud.fates += [Fate("throttled", function, 1) for _ in range(times)]
+    return Mild(f"Lambda throttles {function} {times} times")
+
+
+@TROUBLES.one
 def a_start_that_fails(night: "Stage", rng: random.Random) -> str:
     project, times = rng.choice(list(night.cloud.tokens)).rsplit("/", 1)[-1], rng.choice([1, 2, 9])
     night.cloud.start_errors[project] = times
