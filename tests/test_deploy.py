@@ -4,8 +4,10 @@ import io
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -255,7 +257,11 @@ def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
     )
     project.add_server("web-1")
     aws.store_token("second", "of-nobody")
-    shell.setattr("deploy.smoke.POLL_SECONDS", 0.02)
+
+    def sleep(_: float) -> None:
+        aws.time.pass_until(lambda: len(aws.time.ended) == 2)
+
+    shell.setattr("deploy.smoke.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     assert main("smoke", os.environ) == 1
     told = capsys.readouterr().out
     assert "default: Completed: 1 of 1 server; dry run" in told
