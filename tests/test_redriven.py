@@ -1,7 +1,7 @@
 """A run that somebody stopped and then redrives in the console, nights later.
 
-Step Functions goes on with the state that had not ended, and the input that it had then. No
-emulator has a redrive, so the states are walked through here, on the way that the definition says.
+Step Functions goes on with the state that had not ended, and the input it had then. No emulator
+has a redrive, so the states are walked through here, on the way that the definition says.
 """
 
 import json

@@ -12,12 +12,14 @@ from local.virtual.stage import Stage
 PRUNE_MINUTES = 60
 # What Step Functions' own retries may add to a child's time: 5 of up to 600 s, and throttling.
 RETRIES_SECONDS = 4 * 3600
+THROTTLED = "Lambda.TooManyRequestsException"
+THROTTLED_TRIES = 20
 AWS_ERRORS = (
     "States.Timeout",
     "Sandbox.Timedout",
     "Runtime.ExitError",
     "Lambda.Unknown",
-    "Lambda.TooManyRequestsException",
+    THROTTLED,
     "ZeroDivisionError",
 )
 
@@ -29,6 +31,7 @@ def untrue(night: Stage, execution: Execution) -> Iterator[str]:
     if execution.status == "RUNNING":
         yield "still running"
         return
+    yield from _impatient(night, execution)
     run = execution.input["run"]
     most = 60 * (2 * run["lock_wait_minutes"] + run["snapshot_minutes"] + PRUNE_MINUTES)
     if execution.ended - execution.started > most + RETRIES_SECONDS:
@@ -47,6 +50,16 @@ def untrue(night: Stage, execution: Execution) -> Iterator[str]:
     told = [r for i in summaries[-1:] for r in _results(i)]
     yield from _verdicts(night, execution, told)
     yield from _run_verdict(execution, verdict, told)
+
+
+def _impatient(night: Stage, execution: Execution) -> Iterator[str]:
+    """A throttled call has not begun: so few of them are got over, by the run and each child."""
+    if sum(fate.what == "throttled" for fate in night.cloud.fates) < THROTTLED_TRIES:
+        if execution.error == THROTTLED:
+            yield "ended by a throttled call"
+        for result in execution.results.values():
+            if result and result.get("error") == THROTTLED:
+                yield f"{result['server']} was given up for a throttled call"
 
 
 def _results(invocation: Invocation) -> list[dict[str, Any]]:
