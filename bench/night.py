@@ -66,7 +66,7 @@ def play(way: Way, servers: int, seed: int) -> Night:
         polls, noticed = script.polls, script.noticed
     else:
         with naive() if way == "naive" else ExitStack():
-            world.play_run({"run_id": RUN_ID})
+            world.play_run({"run_id": RUN_ID, "new": True})
     meter = world.cloud.meter
     made = _made(world)
     said = world.cloud.results

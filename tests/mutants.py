@@ -124,7 +124,7 @@ MUTANTS = [
         "if not job.to_delete:",
         "if True:",
     ),
-    Mutant("no limit of deletions", PRUNING, "most = job.run.max_deletions", "most = None"),
+    Mutant("no limit of deletions", PRUNING, "most = job.run.most_deletions", "most = None"),
     Mutant(
         "prune by a policy label that is wrong",
         PRUNING,

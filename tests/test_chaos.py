@@ -215,7 +215,7 @@ def test_overlapping_runs_of_the_same_id_make_one_snapshot_of_each_server() -> N
 
 
 def test_overlapping_runs_of_different_ids_make_one_snapshot_each() -> None:
-    wide = {"retention": "last9"}
+    wide = {"retention": "last9", "new": True}
     stage = _night_of({"run_id": "one"} | wide, {"run_id": "other"} | wide)
     for run_id in ("one", "other"):
         assert available(stage.project, run_id) == {"s0": 1, "s1": 1, "s2": 1}
@@ -250,7 +250,7 @@ def test_a_stopped_run_is_resumed_by_its_id_and_makes_what_is_missing() -> None:
 
         stage.later(60, act)
 
-    stage = _night_of({"run_id": "tonight"}, arrange=stop)
+    stage = _night_of({"run_id": "tonight", "new": True}, arrange=stop)
     assert [e.status for e in stage.cloud.executions.values()] == ["ABORTED", "SUCCEEDED"]
     assert available(stage.project, "tonight") == {"s0": 1, "s1": 1, "s2": 1}
 
@@ -266,7 +266,7 @@ def test_a_function_in_trouble_once_costs_time_only(what: str, function: str, pa
     def arrange(stage: Stage) -> None:
         stage.cloud.fates.append(Fate(what, function, 1, pause))
 
-    stage = _night_of({"run_id": "tonight"}, arrange=arrange)
+    stage = _night_of({"run_id": "tonight", "new": True}, arrange=arrange)
     assert available(stage.project, "tonight") == {"s0": 1, "s1": 1, "s2": 1}
     assert "SUCCEEDED" in {e.status for e in stage.cloud.executions.values()}
 
@@ -288,7 +288,7 @@ def test_a_summary_that_never_comes_leaves_the_execution_red() -> None:
     def arrange(stage: Stage) -> None:
         stage.cloud.fates += [Fate("dies", "SummariseRun", 1, 1) for _ in range(6)]
 
-    stage = _night_of({"run_id": "tonight"}, arrange=arrange)
+    stage = _night_of({"run_id": "tonight", "new": True}, arrange=arrange)
     [execution] = stage.cloud.executions.values()
     assert (execution.status, execution.error) == ("FAILED", "Runtime.ExitError")
 
@@ -301,7 +301,7 @@ def test_a_rotated_token_is_read_again_by_new_containers() -> None:
 
         stage.later(30, rotate)
 
-    stage = _night_of({"run_id": "tonight"}, arrange=arrange)
+    stage = _night_of({"run_id": "tonight", "new": True}, arrange=arrange)
     assert {e.status for e in stage.cloud.executions.values()} == {"SUCCEEDED"}
 
 
@@ -311,7 +311,7 @@ def test_an_image_of_this_run_that_is_of_no_use_is_not_adopted() -> None:
         labels = {LABEL_RUN_ID: "tonight"}
         stage.old_snapshot(server, days=0.01, status="unavailable", labels=labels)
 
-    stage = _night_of({"run_id": "tonight"}, arrange=arrange)
+    stage = _night_of({"run_id": "tonight", "new": True}, arrange=arrange)
     assert available(stage.project, "tonight") == {"s0": 1, "s1": 1, "s2": 1}
 
 
@@ -339,7 +339,7 @@ def test_names_and_errors_of_any_length_fit_the_states() -> None:
         stage.project.add_server(f"s{number}-" + "é" * 250)
     long = status(403, "forbidden", "x" * 100_000)
     stage.world.faults.add(Fault(long, "POST", times=None))
-    stage.play({"run_id": "tonight"})
+    stage.play({"run_id": "tonight", "new": True})
     assert broken(stage) == []
     [execution] = stage.cloud.executions.values()
     assert len(execution.results) == BATCH

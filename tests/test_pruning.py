@@ -403,7 +403,7 @@ def test_a_run_resumed_late_never_prunes_its_own_snapshot(
     first = aws.run({})
     world.clock.advance(3600)
     aws.run({})
-    again = aws.run({"run_id": first.run_id, "retention": "last1"})
+    again = aws.run({"run_id": first.run_id, "retention": "last1", "max_deletions": 9})
     assert again.results["sg5"]["image_id"] == first.results["sg5"]["image_id"]
     assert again.results["sg5"]["image_id"] in project.images
 
@@ -455,7 +455,7 @@ def test_a_twin_of_this_runs_snapshot_is_reported_and_never_deleted(
     first = aws.run({})
     twin = ours(project, server, 0)
     twin.labels[LABEL_RUN_ID] = first.run_id
-    night = aws.run({"run_id": first.run_id, "retention": "last1"})
+    night = aws.run({"run_id": first.run_id, "retention": "last1", "max_deletions": 9})
     assert len(project.images) == 2
     assert f"also of this run: snapshot {twin.id}" in night.results["sg5"]["reason"]
 
@@ -485,7 +485,7 @@ def test_what_a_run_that_is_going_on_has_made_is_not_pruned_by_a_later_one(
 ) -> None:
     first, slow = project.add_server("sg5"), project.add_server("slow")
     project.snapshot_seconds |= {first.id: 30, slow.id: 3600}
-    earlier = aws.invoke("StartRun", {"run_id": "earlier"})
+    earlier = aws.invoke("StartRun", {"run_id": "earlier", "new": True})
     aws.time.pass_until(lambda: "sg5: available" in aws.messages())
     later = aws.run({"servers": ["sg5"], "retention": "last1"})
     kept = available(project, "earlier")["sg5"]

@@ -69,6 +69,8 @@ def first_input(answer: dict[str, Any]) -> Any:
         ({"run_id": "a" * 33}, "run_id is"),
         ({"run_id": "2026_11"}, 'run_id is "2026_11"'),
         ({"run_id": "run\n"}, "run_id is"),
+        ({"new": True}, "new needs the field run_id"),
+        ({"run_id": "nightly", "new": 1}, "new is 1; it must be true or false"),
         ({"on_locked": "Wait"}, 'on_locked is "Wait"; it must be "wait" or "skip"'),
         ({"on_locked": ["wait"]}, 'on_locked is ["wait"]'),
         ({"project": ""}, 'project is ""'),
@@ -105,8 +107,10 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 @pytest.mark.parametrize("file", EVENTS, ids=lambda path: path.stem)
 def test_every_event_file_is_taken(aws: Aws, project: Project, file: Path) -> None:
     project.add_server("sg5")
-    night = aws.run(json.loads(file.read_text()))
-    assert night.verdict() == "Completed"
+    event = json.loads(file.read_text())
+    if "run_id" in event:
+        aws.run({"scheduled_time": "2026-11-21T02:00:00Z"})
+    assert aws.run(event).verdict() == "Completed"
 
 
 def test_the_event_files_cover_what_people_ask_for() -> None:
@@ -143,7 +147,8 @@ def test_the_template_fills_in_the_scheduled_time(aws: Aws) -> None:
 def test_an_empty_event_asks_for_everything_as_deployed(aws: Aws) -> None:
     answer = aws.invoke("StartRun", {})
     document = first_input(answer)
-    assert document["selection"] == {"servers": [], "label_selector": ""}
+    assert document["selection"]["servers"] == []
+    assert document["selection"]["label_selector"] == ""
     assert document["run"]["retention"] == "daily3"
     assert document["run"]["dry_run"] is False
     aws.finish(answer)
@@ -183,8 +188,8 @@ def test_lambda_trying_a_resume_again_is_not_refused_by_its_own_execution(
 ) -> None:
     project.lock(project.add_server("sg5"), seconds=600)
     request = "bbbbbbbb-7777-4000-8000-000000000000"
-    first = aws.invoke("StartRun", {"run_id": "nightly"}, request_id=request)
-    aws.invoke("StartRun", {"run_id": "nightly"}, request_id=request)
+    first = aws.invoke("StartRun", {"run_id": "nightly", "new": True}, request_id=request)
+    aws.invoke("StartRun", {"run_id": "nightly", "new": True}, request_id=request)
     aws.finish(first)
     assert len(executions()) == 1
 
@@ -291,7 +296,7 @@ def test_every_execution_name_is_legal(aws: Aws) -> None:
     aws.store_token("a" * 29, "x" * 64)
     with pytest.raises(EventRefused):
         aws.invoke("StartRun", {"project": "a" * 30})
-    answer = aws.invoke("StartRun", {"run_id": "r" * 32, "project": "a" * 29})
+    answer = aws.invoke("StartRun", {"run_id": "r" * 32, "project": "a" * 29, "new": True})
     name = answer["executions"][0]["execution_arn"].rsplit(":", 1)[1]
     assert len(name) == 80
     aws.finish(answer)

@@ -14,9 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.decisions.selecting import NAME_BYTES, PROBLEM_BYTES
+from handler.decisions.selecting import PROBLEM_BYTES
 from handler.documents.document import REASON_CHARACTERS, Run, Stopwatch
-from handler.documents.job import RESULT_BYTES, Job, Result, ServerItem, StartedSnapshot, cut
+from handler.documents.job import (
+    NAME_BYTES,
+    RESULT_BYTES,
+    Result,
+    ServerItem,
+    StartedSnapshot,
+    cut,
+)
 from handler.documents.request import MOST_SELECTION_CHARACTERS
 from handler.documents.run import (
     BATCH,

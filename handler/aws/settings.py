@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self, cast
 
 from handler.documents.document import OnLocked
+from handler.documents.labels import label_value
 from handler.documents.policy import parse_policy
 
 
@@ -100,10 +101,11 @@ def _text(environ: Mapping[str, str], name: str) -> str:
 
 def _owner(environ: Mapping[str, str]) -> str:
     owner = _text(environ, "OWNER")
-    if len(owner) > 63:
+    if label_value(owner) != owner:
         raise BadSetting(
             f"OWNER (by default the stack's name) is {owner!r}, longer than the 63 characters "
-            "of a Hetzner label; deploy with the parameter Owner"
+            "of a Hetzner label or not beginning and ending with a letter or digit; deploy with "
+            "the parameter Owner"
         )
     return owner
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from handler.documents.job import short_name
 from handler.documents.labels import LABEL_ENABLED
 from handler.documents.survey import Survey
 
@@ -44,7 +45,11 @@ def last_good(survey: Survey) -> list[LastGood]:
             earlier = newest.get(snapshot.server_id, snapshot.created)
             newest[snapshot.server_id] = max(earlier, snapshot.created)
     found = [
-        LastGood(server.name, newest.get(server.id, server.created), server.id in newest)
+        LastGood(
+            short_name(server.name, server.id),
+            newest.get(server.id, server.created),
+            server.id in newest,
+        )
         for server in survey.servers
         if server.id in survey.matching and server.labels.get(LABEL_ENABLED) != "false"
     ]

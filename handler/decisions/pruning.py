@@ -17,6 +17,10 @@ from handler.documents.resources import Snapshot
 
 PRUNE_MINUTES = 60
 MISSING_MINUTES = 10
+# An execution of the state machine ends after so long.
+LONGEST_RUN = timedelta(days=7)
+# Step Functions may list a run a little after its start.
+LISTED_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +223,7 @@ def _decisions(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[D
     planned = planned and not any(s.id == mine and s.is_available for s in snapshots)
     new = [Snapshot(0, now)] if planned else []
     policy = parse_policy(job.server.retention or job.run.retention)
-    most = job.run.max_deletions
+    most = job.run.most_deletions
     decisions = plan(policy, [*snapshots, *new], now=now, most_deletions=most)
     return [decision if decision.keep else _spared(job, decision, now) for decision in decisions]
 
@@ -230,9 +234,11 @@ def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
     run_id = snapshot.labels.get(LABEL_RUN_ID)
     if run_id == job.run.id:
         return replace(decision, kind="exempt", reason="this run's")
-    elapsed = timedelta(seconds=job.stopwatch.elapsed_s)
-    began = parse_time(job.run.began) or now - elapsed
-    if run_id in job.run.concurrent_runs or snapshot.created >= began:
+    began, others = parse_time(job.run.began), job.run.concurrent_runs
+    # What is not known may be: one of the runs that could still be running.
+    blind = began is None or others is None
+    since = (began or now) - (LONGEST_RUN if blind else LISTED_WITHIN)
+    if run_id in (others or ()) or snapshot.created >= since:
         return replace(decision, kind="exempt", reason="of another run that is going on")
     return decision
 
@@ -251,6 +257,7 @@ def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -
     notes += [f"{protected} kept only by delete protection"] if protected else []
     if postponed:
         limit = f"at most {job.run.max_deletions} in one run"
+        limit += ", its earlier executions included" if job.run.earlier_deletions else ""
         notes.append(f"{postponed} more to delete next time ({limit})")
     return "; ".join(notes)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 
-from handler.documents.job import ServerItem, cut
+from handler.documents.job import ServerItem, cut, short_name
 from handler.documents.labels import LABEL_ENABLED, LABEL_RETENTION
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.documents.resources import Server
@@ -11,8 +11,7 @@ from handler.documents.run import Selection
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 MOST_NAMED = 10
-# Limits for the texts about each server of a batch; the log has the whole texts.
-NAME_BYTES, PROBLEM_BYTES = 80, 190
+PROBLEM_BYTES = 190  # of each of a batch's servers; the log has it whole
 
 
 def named(selection: Selection, listed: Sequence[Server]) -> tuple[set[int], tuple[str, ...]]:
@@ -71,8 +70,8 @@ def problem_of(server: Server) -> str:
 
 
 def item_of(server: Server, start_s: int = 0) -> ServerItem:
-    """The server as an item of the Map; without its own policy if one of its labels is wrong."""
-    name = cut(server.name, NAME_BYTES)
+    """The server as an item of the Map. With a label that is wrong no policy of its own counts."""
+    name = short_name(server.name, server.id)
     if problem := problem_of(server):
         return ServerItem(server.id, name, None, cut(problem, PROBLEM_BYTES), start_s)
     return ServerItem(server.id, name, server.labels.get(LABEL_RETENTION), None, start_s)

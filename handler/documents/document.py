@@ -29,14 +29,22 @@ class Run:
     on_locked: OnLocked
     dry_run: bool
     prune_only: bool
-    max_deletions: int  # of one server in one run
+    max_deletions: int  # of one server in one run, all its executions together
     servers_at_a_time: int
     lock_wait_minutes: int
     snapshot_minutes: int
     rate_limit_floor: int = 20  # per cent of the requests per hour, left for the people's tools
-    concurrent_runs: tuple[str, ...] = ()  # the project's runs that were running at the start
-    began: str | None = None  # when the servers were listed, by Hetzner's clock
+    # The project's runs that were running at the start; None: not known, or too many.
+    concurrent_runs: tuple[str, ...] | None = ()
+    began: str | None = None  # when it was started, by Hetzner's clock
     server_count: int | None = None  # servers selected
+    # Of one server, what the executions before this one may have deleted.
+    earlier_deletions: int = 0
+
+    @property
+    def most_deletions(self) -> int:
+        """How many of one server this execution may delete."""
+        return max(0, self.max_deletions - self.earlier_deletions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +132,9 @@ class Document:
         found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
         stopwatch = found.get("stopwatch") or {"now": None, "elapsed_s": 0}
         run = known(Run, found["run"])
+        others = run.get("concurrent_runs", ())
         return found | {
-            "run": Run(**{**run, "concurrent_runs": tuple(run.get("concurrent_runs", ()))}),
+            "run": Run(**{**run, "concurrent_runs": None if others is None else tuple(others)}),
             "stopwatch": Stopwatch(
                 parse_time(stopwatch["now"]),
                 stopwatch["elapsed_s"],

@@ -8,7 +8,7 @@ from handler.documents.document import Document, Look, Run, Wait, known
 
 # 500 results of this size, the run and its totals fit a state's 262,144 bytes.
 RESULT_BYTES = 450
-NAME_BYTES = 63
+NAME_BYTES = 63  # of a server's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +166,11 @@ def cut(text: str, size: int) -> str:
     while len(json.dumps(kept + "...")) - 2 > size:
         kept = kept[:-1]
     return kept + "..."
+
+
+def short_name(name: str, server_id: int) -> str:
+    """The name in at most NAME_BYTES of JSON, another one for each server."""
+    if len(json.dumps(name)) - 2 <= NAME_BYTES:
+        return name
+    end = f" ({server_id})"
+    return cut(name, NAME_BYTES - len(end)) + end

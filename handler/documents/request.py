@@ -12,7 +12,8 @@ from handler.documents.policy import BadPolicy, parse_policy
 UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
 # A selection of this size and a full batch fit together into a state's input.
 MOST_SELECTION_CHARACTERS = 10_000
-RUN_ID = re.compile(r"[A-Za-z0-9-]{1,32}", re.ASCII)
+# It is a label's value, too.
+RUN_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?", re.ASCII)
 EXAMPLE = '{"servers": ["sg5"], "dry_run": true}'
 
 
@@ -33,7 +34,13 @@ class Request:
     retention: str | None = None
     max_deletions: int | None = None
     run_id: str | None = None
+    new: bool = False
     scheduled_time: datetime | None = None
+
+    @property
+    def by_schedule(self) -> bool:
+        """Whether it says no more than the schedule does."""
+        return bool(self.scheduled_time) and self == Request(scheduled_time=self.scheduled_time)
 
 
 FIELDS = {
@@ -45,7 +52,8 @@ FIELDS = {
     "on_locked": '"wait" or "skip"',
     "retention": 'a retention policy such as "daily7-weekly4"',
     "max_deletions": "a whole number from 1 to 1000",
-    "run_id": "1 to 32 letters, digits and dashes",
+    "run_id": "1 to 32 letters, digits and dashes, and begins and ends with a letter or digit",
+    "new": "true or false",
     "scheduled_time": "a time such as 2026-11-21T02:00:00Z",
 }
 
@@ -72,12 +80,14 @@ def parse_event(event: Any) -> Request:
     request = Request(**{name: _field(name, value) for name, value in event.items()})
     if request.prune_only and request.scheduled_time:
         raise EventRefused("prune_only is for a run by hand; it cannot have a scheduled_time.")
+    if request.new and not request.run_id:
+        raise EventRefused("new needs the field run_id beside it. Nothing was started.")
     return request
 
 
 def _field(name: str, value: Any) -> Any:
     match name:
-        case "dry_run" | "prune_only":
+        case "dry_run" | "prune_only" | "new":
             ok = isinstance(value, bool)
         case "servers":
             ok = isinstance(value, list) and bool(value) and all(map(_is_name_or_id, value))

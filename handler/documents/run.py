@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal, Self, get_args
 
-from handler.documents.document import Document
+from handler.documents.document import Document, parse_time
 from handler.documents.job import Result
 
 BATCH = 500
@@ -23,6 +24,7 @@ class Selection:
 
     servers: tuple[str | int, ...] = ()
     label_selector: str = ""
+    as_before: bool = False  # named in the run that is resumed: one may have been deleted since
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ class RunDocument(Document):
 
     selection: Selection
     execution: str = ""  # its ARN
-    projects: tuple[str, ...] = ()  # all projects at the start, this one included
+    resumes: bool = False  # an earlier execution of this run
+    started: str | None = None  # before it was asked which runs are going on, by our own clock
+    projects: tuple[str, ...] = ()  # all there were at the start, this one among them
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id
@@ -124,7 +128,11 @@ class RunDocument(Document):
         parts = cls.parts(document)
         selection, totals = parts["selection"], parts.get("totals") or {}
         parts |= {
-            "selection": Selection(tuple(selection["servers"]), selection["label_selector"]),
+            "selection": Selection(
+                tuple(selection["servers"]),
+                selection["label_selector"],
+                selection.get("as_before", False),
+            ),
             "handed_out": tuple(parts.get("handed_out") or ()),
             "batch": tuple(parts.get("batch") or ()),
             "projects": tuple(parts.get("projects") or ()),
@@ -133,3 +141,14 @@ class RunDocument(Document):
             ),
         }
         return cls(**parts)
+
+    def began(self, now: datetime) -> datetime | None:
+        """When the run was started, by Hetzner's clock; `now` is by ours. None: not known.
+
+        The two clocks may differ. How long ago it was is the same by both.
+        """
+        answered_at, started = self.stopwatch.now, parse_time(self.started)
+        if answered_at is None:
+            return None
+        waited = timedelta(seconds=self.stopwatch.elapsed_s)
+        return answered_at - max(waited, now - started if started else waited)

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,8 +13,9 @@ from handler.decisions import pacing, selecting
 from handler.decisions.pacing import Budget
 from handler.documents.document import Wait, format_time
 from handler.documents.errors import HetznerError, TransientError, Unauthorized
+from handler.documents.job import NAME_BYTES, cut
 from handler.documents.resources import Server
-from handler.documents.run import BATCH, RunDocument
+from handler.documents.run import BATCH, Concern, RunDocument
 from handler.hetzner.api import Hetzner
 
 
@@ -32,15 +33,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
     hetzner = hetzner_for(document.run.project, context)
-    return list_servers(document, hetzner, random.random()).to_dict()
+    return list_servers(document, hetzner, random.random(), datetime.now(UTC)).to_dict()
 
 
-def list_servers(document: RunDocument, hetzner: Hetzner, jitter: float) -> RunDocument:
+def list_servers(
+    document: RunDocument, hetzner: Hetzner, jitter: float, now: datetime
+) -> RunDocument:
     """The document with the next batch (ready), a wait (waiting), or the end (failed, done)."""
     seen = gather(document.selection.label_selector, hetzner)
     document = document.observed(hetzner)
     if seen.error:
         return _not_listed(document, seen.error, jitter)
+    if document.run.began is None:
+        began = format_time(document.began(now))
+        document = replace(document, run=replace(document.run, began=began))
     return _select(document, seen, jitter)
 
 
@@ -72,7 +78,7 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
     listed, selection = seen.listed, document.selection
     chosen, unknown = selecting.named(selection, listed)
     first = document.after_id == 0
-    if first and unknown:
+    if first and unknown and not (selection.as_before and chosen):
         return _failed(
             document,
             f"no server {', '.join(unknown)} in this project, which has "
@@ -96,14 +102,23 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
             "Check the event, the label selector and the servers' labels.",
         )
     if first:
-        run = replace(document.run, began=format_time(document.stopwatch.now))
         totals = replace(document.totals, left_out=len(listed) - len(selected))
-        document = replace(document, run=run, totals=totals)
+        document = _without(replace(document, totals=totals), unknown)
     elif (gone := document.remaining - len(selected)) > 0:
         logger.warning(f"{gone} servers were deleted or unselected before their turn: skipped")
         skipped = document.totals.skipped + gone
         document = replace(document, totals=replace(document.totals, skipped=skipped))
     return _handed_out(document, selected)
+
+
+def _without(document: RunDocument, gone: tuple[str, ...]) -> RunDocument:
+    """The document that tells of these servers: the run that is resumed had them."""
+    why = "there is no such server in this project any more: skipped"
+    for name in gone:
+        logger.warning(f"{name}: {why}", extra={"server": name})
+    totals = replace(document.totals, skipped=document.totals.skipped + len(gone))
+    concerns = [Concern("note", cut(name, NAME_BYTES), why) for name in gone]
+    return replace(document, totals=totals.noting(*concerns))
 
 
 def _handed_out(document: RunDocument, selected: list[Server]) -> RunDocument:

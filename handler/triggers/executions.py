@@ -1,70 +1,164 @@
 """The executions of SnapshotRun that Step Functions knows: those of the last 90 days."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws.logs import logger
-from handler.documents.request import EventRefused
+from handler.documents.request import EventRefused, Request
+from handler.documents.run import MOST_CONCURRENT_RUNS, RunDocument
 from handler.report.links import execution_link
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+PER_PAGE, MOST_PAGES = 1000, 200
+# ListExecutions takes 100 requests, and 2 more each second: one that has found none left may find
+# one now. If not, Lambda tries a schedule's request again a minute later.
+TRIES = 3
+THROTTLED = ("ThrottlingException", "TooManyRequestsException", "ServiceUnavailable")
+
+
+class ExecutionsUnknown(Exception):
+    """Step Functions does not tell what is needed to resume a run; nothing was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution as its name tells it: `<run id>_<project>_<hash>`, a request's end behind."""
+
+    name: str
+    arn: str
+    is_running: bool
+    started: datetime
+
+    @property
+    def run_id(self) -> str:
+        return self.name.split("_")[0]
+
+    @property
+    def project(self) -> str:
+        return self.name.split("_")[1]
+
+    def is_of(self, request_id: str) -> bool:
+        """Whether that request has started it: Lambda tries a failed delivery again."""
+        return self.name.endswith("_" + short(request_id))
+
 
 def short(request_id: str) -> str:
-    """The end of a resume's execution name: it identifies the request if Lambda retries it."""
+    """The end of an execution's name: tells whose it is when Lambda tries again."""
     return request_id.replace("-", "")[:8]
 
 
-def earlier_execution(
-    step_functions: "SFNClient", state_machine_arn: str, run_id: str, project: str, request_id: str
-) -> str | None:
-    """The newest execution of this run, by ARN; Step Functions knows those of the last 90 days.
+def known_executions(
+    step_functions: "SFNClient", state_machine_arn: str, request: Request
+) -> tuple[Execution, ...] | None:
+    """All executions, oldest first; for the schedule those that are running; None: not known.
 
-    Raises EventRefused if it is still running.
+    Raises ExecutionsUnknown if a run is to be resumed and they are not known.
     """
-    pages = step_functions.get_paginator("list_executions").paginate(
-        stateMachineArn=state_machine_arn
-    )
-    ours = "_" + short(request_id)
-    found = None
-    for page in pages:
-        for execution in page["executions"]:
-            # Lambda may retry a request: an execution that it has started itself may be running.
-            name = execution["name"]
-            if not name.startswith(f"{run_id}_{project}_") or name.endswith(ours):
-                continue
-            if execution["status"] == "RUNNING":
-                link = execution_link(execution["executionArn"])
-                raise EventRefused(
-                    f"The field run_id is {json.dumps(run_id)}, and that run is still running: "
-                    f"{link}. Wait until it has ended, or stop it first. Nothing was started."
-                )
-            found = found or execution["executionArn"]
-    return found
-
-
-def running_runs(step_functions: "SFNClient", state_machine_arn: str) -> dict[str, set[str]]:
-    """Per project the ids of the running runs; empty if they cannot be listed."""
-    found: dict[str, set[str]] = {}
+    arguments: dict[str, Any] = {"stateMachineArn": state_machine_arn, "maxResults": PER_PAGE}
+    if request.by_schedule:
+        arguments["statusFilter"] = "RUNNING"
+    found: list[Execution] = []
     try:
-        pages = step_functions.get_paginator("list_executions").paginate(
-            stateMachineArn=state_machine_arn, statusFilter="RUNNING"
-        )
-        for page in pages:
-            for execution in page["executions"]:
-                run_id, _, rest = execution["name"].partition("_")
-                if execution["status"] == "RUNNING" and rest:
-                    found.setdefault(rest.partition("_")[0], set()).add(run_id)
+        for _ in range(MOST_PAGES):
+            page = _page(step_functions, arguments)
+            found += [
+                Execution(e["name"], e["executionArn"], e["status"] == "RUNNING", e["startDate"])
+                for e in page["executions"]
+                if e["name"].count("_") >= 2
+            ]
+            if not (token := page.get("nextToken")):
+                break
+            arguments["nextToken"] = token
     except (BotoCoreError, ClientError) as error:
-        # Needed only in the rare case of concurrent runs: no run is given up because of it.
+        if request.run_id:
+            raise ExecutionsUnknown(
+                f"Which executions the run {request.run_id} has is not known: {error}. "
+                "Nothing was started. Try again in a minute."
+            ) from error
+        # Only a rare overlap needs it: no night is given up for that.
         logger.warning(f"Which runs are going on is not known: {error}")
+        return None
+    # They come newest first; that holds for those of one second, too.
+    return tuple(sorted(reversed(found), key=lambda execution: execution.started))
+
+
+def _page(step_functions: "SFNClient", arguments: dict[str, Any]) -> Any:
+    for _ in range(TRIES - 1):
+        try:
+            return step_functions.list_executions(**arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in THROTTLED:
+                raise
+    return step_functions.list_executions(**arguments)
+
+
+def earlier_documents(
+    step_functions: "SFNClient",
+    known: Sequence[Execution],
+    run_id: str,
+    chosen: Sequence[str],
+    request: Request,
+    request_id: str,
+) -> dict[str, tuple[RunDocument, ...]]:
+    """Per project what the run's executions were started with, the first one first.
+
+    Raises EventRefused if the event says that there are some and there are none, or the reverse,
+    or if one is still running.
+    """
+    of_run = [e for e in known if e.run_id == run_id and e.project in chosen]
+    others = [e for e in of_run if not (request.run_id and e.is_of(request_id))]
+    if request.run_id:
+        _check(request, others, chosen)
+    found: dict[str, tuple[RunDocument, ...]] = {}
+    for execution in others:
+        answer = step_functions.describe_execution(executionArn=execution.arn)
+        document = RunDocument.from_dict(json.loads(answer["input"]))
+        found[execution.project] = (*found.get(execution.project, ()), document)
+    if request.run_id and any(documents[0].resumes for documents in found.values()):
+        raise EventRefused(
+            f"{_named(request)}, and Step Functions has forgotten that run's first execution, "
+            "which is more than 90 days old. Nothing was started."
+        )
     return found
 
 
-def execution_input(step_functions: "SFNClient", execution_arn: str) -> dict[str, Any]:
-    execution = step_functions.describe_execution(executionArn=execution_arn)
-    document: dict[str, Any] = json.loads(execution["input"])
-    return document
+def _check(request: Request, others: Sequence[Execution], chosen: Sequence[str]) -> None:
+    for execution in others:
+        if execution.is_running:
+            raise EventRefused(
+                f"{_named(request)}, and that run is still running: "
+                f"{execution_link(execution.arn)}. Wait until it has ended, or stop it first. "
+                "Nothing was started."
+            )
+    if others and request.new:
+        raise EventRefused(
+            f"{_named(request)}, and there is a run of that name: leave the field new out to "
+            "resume it, or take another name. Nothing was started."
+        )
+    if not (others or request.new):
+        raise EventRefused(
+            f"{_named(request)}, and no execution of that run is known in the last 90 days "
+            f"(project {', '.join(chosen)}). Correct it; to start a new run of that name say "
+            '"new": true beside it. Nothing was started.'
+        )
+
+
+def _named(request: Request) -> str:
+    return f"The field run_id is {json.dumps(request.run_id)}"
+
+
+def concurrent_runs(
+    known: Sequence[Execution] | None, project: str, run_id: str
+) -> tuple[str, ...] | None:
+    """The ids of the project's other runs that are running; None: not known, or too many."""
+    if known is None:
+        return None
+    ids = {e.run_id for e in known if e.is_running and e.project == project} - {run_id}
+    return tuple(sorted(ids)) if len(ids) <= MOST_CONCURRENT_RUNS else None

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,15 @@ from handler.aws.logs import logger
 from handler.aws.runtime import run_settings
 from handler.aws.settings import RunSettings
 from handler.aws.tokens import put_parameter_command
-from handler.documents.document import Run
+from handler.documents.document import Run, format_time
 from handler.documents.request import EventRefused, Request, parse_event
-from handler.documents.run import MOST_CONCURRENT_RUNS, MOST_PROJECTS, RunDocument, Selection
+from handler.documents.run import MOST_PROJECTS, RunDocument, Selection
 from handler.report.links import execution_link, log_link
 from handler.triggers.executions import (
-    earlier_execution,
-    execution_input,
-    running_runs,
+    Execution,
+    concurrent_runs,
+    earlier_documents,
+    known_executions,
     short,
 )
 from handler.triggers.projects import NoProjects, Projects, find_projects
@@ -49,40 +50,38 @@ class Planned:
 
 @logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
-    request = parse_event(event)
-    run_id = request.run_id or new_run_id(request, context.aws_request_id, datetime.now(UTC))
-    logger.append_keys(run_id=run_id)
+    now = datetime.now(UTC)
     return start_run(
-        request, run_id, context.aws_request_id, run_settings(), ssm(), step_functions()
+        parse_event(event), context.aws_request_id, now, run_settings(), ssm(), step_functions()
     )
 
 
 def start_run(
     request: Request,
-    run_id: str,
     request_id: str,
+    now: datetime,
     settings: RunSettings,
     ssm: "SSMClient",
     step_functions: "SFNClient",
 ) -> dict[str, Any]:
     """Starts the executions; gives the run id and per project its execution and console link.
 
-    Raises EventRefused and NoProjects with nothing started, NotAllStarted when some were.
+    Raises EventRefused, NoProjects and ExecutionsUnknown with nothing started, NotAllStarted when
+    some were.
     """
     projects = find_projects(ssm, settings.token_path)
     chosen = choose(request, projects, settings.token_path)
     arn = settings.state_machine_arn
-    earlier = {}
-    for project in chosen if request.run_id else ():
-        if found := earlier_execution(step_functions, arn, run_id, project, request_id):
-            earlier[project] = execution_input(step_functions, found)
-    running = running_runs(step_functions, arn)
+    known = known_executions(step_functions, arn, request)
+    run_id = request.run_id or new_run_id(request, request_id, now, known or ())
+    logger.append_keys(run_id=run_id)
+    earlier = earlier_documents(step_functions, known or (), run_id, chosen, request, request_id)
     planned = plan(request, run_id, chosen, settings, earlier)
     started, unusable = [], list(() if request.project else projects.unusable)
     for document in planned.documents:
         # Not in the name: a delivery that comes twice finds the first one running.
         name = execution_name(document, request_id if request.run_id else None)
-        document = with_surroundings(document, name, arn, projects, running)
+        document = with_surroundings(document, name, arn, now, projects, known, earlier)
         try:
             started.append(start_execution(step_functions, arn, name, document, settings.log_group))
         except Exception as error:  # the other projects are started all the same
@@ -98,14 +97,18 @@ def start_run(
     return {"run_id": run_id, "executions": started, "warnings": warnings}
 
 
-def new_run_id(request: Request, request_id: str, now: datetime) -> str:
+def new_run_id(
+    request: Request, request_id: str, now: datetime, known: Sequence[Execution] = ()
+) -> str:
     """The schedule's time; by hand the day and the request.
 
-    When Lambda tries an invocation again both are the same, but for the day at midnight.
+    When Lambda tries an invocation again it is the same, though midnight has passed.
     """
     if request.scheduled_time:
         return request.scheduled_time.strftime("%Y%m%dT%H%M%SZ")
-    return f"{now:%Y%m%d}-{re.sub('[^A-Za-z0-9]', '', request_id)[:12]}"
+    end = f"-{re.sub('[^A-Za-z0-9]', '', request_id)[:12]}"
+    started = (execution.run_id for execution in known if execution.run_id.endswith(end))
+    return next(started, f"{now:%Y%m%d}{end}")
 
 
 def choose(request: Request, projects: Projects, token_path: str) -> tuple[str, ...]:
@@ -135,21 +138,21 @@ def plan(
     run_id: str,
     chosen: Iterable[str],
     settings: RunSettings,
-    earlier: dict[str, dict[str, Any]],
+    earlier: Mapping[str, Sequence[RunDocument]],
 ) -> Planned:
-    """What to start; `earlier` holds the inputs of the executions that are resumed."""
+    """What to start; `earlier` holds the inputs of this run's executions."""
     documents, warnings = [], []
     for project in chosen:
-        if project not in earlier and earlier:
+        if request.run_id and project not in earlier and earlier:
             # The run may have been for other projects only: resuming must not widen it.
             warnings.append(
                 f"{project}: not started, it has no execution of run {run_id}; "
-                f'name it with "project" to start one'
+                f'name it with "project" and "new": true to start one'
             )
             continue
-        if project not in earlier and request.run_id:
-            warnings.append(f"{project}: no earlier execution of run {run_id}, so it starts anew")
-        documents.append(first_document(request, run_id, project, settings, earlier.get(project)))
+        # What a resume before this one was told is not taken over.
+        first = earlier[project][0] if request.run_id and project in earlier else None
+        documents.append(first_document(request, run_id, project, settings, first))
     return Planned(tuple(documents), tuple(warnings))
 
 
@@ -158,7 +161,7 @@ def first_document(
     run_id: str,
     project: str,
     settings: RunSettings,
-    earlier: dict[str, Any] | None = None,
+    resumed: RunDocument | None = None,
 ) -> RunDocument:
     """The execution's input: as deployed, or as in the run that is resumed, and what is asked.
 
@@ -179,18 +182,17 @@ def first_document(
         rate_limit_floor=settings.rate_limit_floor,
     )
     selection = Selection((), settings.label_selector)
-    if earlier:
-        resumed = RunDocument.from_dict(earlier)
-        run = replace(resumed.run, concurrent_runs=(), began=None, server_count=None)
-        selection = resumed.selection
+    if resumed:
+        run = replace(resumed.run, concurrent_runs=(), earlier_deletions=0)
+        selection = replace(resumed.selection, as_before=True)
     fields = ("retention", "on_locked", "dry_run", "prune_only", "max_deletions")
     asked = {name: getattr(request, name) for name in fields}
     run = replace(run, **{name: value for name, value in asked.items() if value is not None})
     if request.servers:
-        selection = replace(selection, servers=request.servers)
+        selection = replace(selection, servers=request.servers, as_before=False)
     if request.label_selector is not None:
         selection = replace(selection, label_selector=request.label_selector)
-    return RunDocument(run=run, selection=selection, status="new")
+    return RunDocument(run=run, selection=selection, status="new", resumes=resumed is not None)
 
 
 def execution_name(document: RunDocument, request_id: str | None) -> str:
@@ -201,14 +203,29 @@ def execution_name(document: RunDocument, request_id: str | None) -> str:
 
 
 def with_surroundings(
-    document: RunDocument, name: str, arn: str, projects: Projects, running: dict[str, set[str]]
+    document: RunDocument,
+    name: str,
+    arn: str,
+    now: datetime,
+    projects: Projects,
+    known: Sequence[Execution] | None,
+    earlier: Mapping[str, Sequence[RunDocument]],
 ) -> RunDocument:
-    """The document with its execution, the project's other runs, and the other projects."""
+    """The document with its execution, the project's other ones, and the other projects.
+
+    What an earlier execution of this run has deleted may be known to nobody: it counts with all
+    that it was allowed.
+    """
     run = document.run
-    others = sorted(running.get(run.project, set()) - {run.id})[:MOST_CONCURRENT_RUNS]
+    runs = [each.run for each in earlier.get(run.project, ())]
     return replace(
         document,
-        run=replace(run, concurrent_runs=tuple(others)),
+        run=replace(
+            run,
+            concurrent_runs=concurrent_runs(known, run.project, run.id),
+            earlier_deletions=sum(each.most_deletions for each in runs if not each.dry_run),
+        ),
+        started=format_time(now),
         # If there are more, their freshness is not judged.
         projects=projects.names if len(projects.names) <= MOST_PROJECTS else (),
         execution=arn.replace(":stateMachine:", ":execution:") + f":{name}",
@@ -256,7 +273,7 @@ def plan_of(document: RunDocument) -> str:
     parts = [
         *(["dry run: nothing is made or deleted"] if run.dry_run else []),
         which,
-        f"{what}, deletes at most {run.max_deletions} of each",
+        f"{what}, deletes at most {run.most_deletions} of each",
         locked if run.on_locked == "wait" else "skips locked ones",
     ]
     return "; ".join(parts)

@@ -4,7 +4,7 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -18,8 +18,14 @@ from local.virtual.machine import Failed, Stopped, Walk
 from local.virtual.template import Stack
 from local.virtual.wire import ENDPOINT, Wire
 
-# What functions may raise: StartRun's refusals, and the bug that a Fate injects.
-EXPECTED = ("EventRefused", "NoProjects", "NotAllStarted", "ClientError", "ZeroDivisionError")
+# What functions may raise: refusals of StartRun, and the bug that a fate put there.
+EXPECTED = (
+    "EventRefused", "NoProjects", "NotAllStarted", "ExecutionsUnknown", "ClientError",
+    "ZeroDivisionError",
+)  # fmt: skip
+
+
+START = datetime(2026, 11, 21, 2, tzinfo=UTC)  # virtual time 0, by AWS's clock
 
 
 class Killed(BaseException):
@@ -106,6 +112,8 @@ class Cloud:
         self.ssm_errors: list[str] = []
         self.start_errors: dict[str, int] = {}  # Per project, so many StartExecutions fail.
         self.executions: dict[str, Execution] = {}
+        # ListExecutions: what is left in its bucket, since when; so many calls are refused.
+        self.list_tokens, self.list_at, self.list_errors = 100.0, 0.0, 0
         self.invocations: list[Invocation] = []
         self.answers: list[Any] = []
         self.refusals: list[str] = []
@@ -241,16 +249,45 @@ class Cloud:
 
     def get_paginator(self, name: str) -> Any:
         self.pause(0.02)
-        if name == "get_parameters_by_path":
-            found = [{"Name": n, "Type": "SecureString"} for n in sorted(self.tokens)]
-            pages: list[Any] = [{"Parameters": found}]
-        else:
-            newest_first = [
-                {"name": e.name, "status": e.status, "executionArn": _arn(e.name)}
-                for e in reversed(self.executions.values())
-            ]
-            pages = [{"executions": newest_first}]
-        return SimpleNamespace(paginate=lambda **_: pages)
+        assert name == "get_parameters_by_path"
+        found = [{"Name": n, "Type": "SecureString"} for n in sorted(self.tokens)]
+        return SimpleNamespace(paginate=lambda **_: [{"Parameters": found}])
+
+    def throttle(self, calls: int) -> None:
+        """The bucket of ListExecutions is full, but for that so many calls are refused first."""
+        self.list_tokens, self.list_at = 100.0, self.loop.now
+        self.list_errors = calls
+
+    def list_executions(
+        self,
+        stateMachineArn: str,
+        statusFilter: str | None = None,
+        maxResults: int = 100,
+        nextToken: str | None = None,
+    ) -> dict[str, Any]:
+        """At most 1,000 on a page, newest first; a bucket of 100 requests, 2 more each second."""
+        self.pause(0.02)
+        filled = self.list_tokens + 2 * (self.loop.now - self.list_at)
+        self.list_tokens, self.list_at = min(100.0, filled), self.loop.now
+        if self.list_errors or self.list_tokens < 1:
+            self.list_errors = max(0, self.list_errors - 1)
+            _aws_error("ListExecutions", "ThrottlingException")
+        self.list_tokens -= 1
+        listed = [
+            {
+                "name": e.name,
+                "status": e.status,
+                "executionArn": _arn(e.name),
+                "startDate": START + timedelta(seconds=e.started),
+            }
+            for e in reversed(self.executions.values())
+            if statusFilter in (None, e.status)
+        ]
+        first = int(nextToken or 0)
+        page: dict[str, Any] = {"executions": listed[first : first + maxResults]}
+        if first + maxResults < len(listed):
+            page["nextToken"] = str(first + maxResults)
+        return page
 
     def describe_execution(self, executionArn: str) -> dict[str, Any]:
         execution = self.executions[executionArn.rsplit(":", 1)[-1]]

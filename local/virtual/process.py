@@ -12,7 +12,7 @@ from unittest.mock import patch
 from handler.aws import runtime, tokens
 from handler.aws.logs import logger
 from handler.hetzner.api import client_for
-from handler.snapshot_run import summarise_run
+from handler.snapshot_run import list_servers, summarise_run
 from handler.triggers import start_run
 from local.virtual.cloud import Cloud, stack
 from local.virtual.functions import FUNCTIONS
@@ -75,6 +75,7 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch.object(summarise_run, "sns", lambda: SimpleNamespace(publish=lambda **_: {})),
         patch.object(summarise_run, "put_metrics", list),
         patch.object(start_run, "datetime", Now),
+        patch.object(list_servers, "datetime", Now),
         patch.object(runtime, "hcloud_client", cache(connect)),
         patch("hcloud._client.time.sleep", no_sleep),
         patch.object(underlying, "handlers", [lines]),

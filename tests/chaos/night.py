@@ -104,7 +104,7 @@ class Night(Stage):
         elif rng.random() < 0.6:
             event["scheduled_time"] = START.strftime("%Y-%m-%dT%H:%M:%SZ")
         else:
-            event["run_id"] = "by-hand"
+            event |= {"run_id": "by-hand", "new": True}
         return event
 
     def _troubles(self, count: int | None) -> None:
@@ -127,7 +127,8 @@ class Night(Stage):
                 for number in range(1 if self.story == "twice" else 2):
                     self._again(apart * (number + 1), self.event)
             case "overlap":
-                self._again(apart, {"run_id": "the-other", "retention": rng.choice(POLICIES)})
+                other = {"run_id": "the-other", "new": True, "retention": rng.choice(POLICIES)}
+                self._again(apart, other)
             case "same id":
                 self._again(apart, self.event | {"max_deletions": 3})
             case "stopped":
@@ -135,7 +136,7 @@ class Night(Stage):
             case "again":
                 self.later(rng.choice([900, 4000]), self._resume)
             case "next":
-                self._again(86_400, {"run_id": "the-next"})
+                self._again(86_400, {"run_id": "the-next", "new": True})
 
     def _again(self, seconds: float, event: dict[str, Any]) -> None:
         request_id = f"{len(event):04x}{int(seconds * 10):04x}-0000-4000-8000-000000000000"
