@@ -106,11 +106,13 @@ class Document:
         Anything else (a Catch's `error`, say) is left aside.
         """
         found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
-        stopwatch = found.get("stopwatch") or {"now": None, "elapsed_s": 0}
+        stopwatch = found.get("stopwatch") or {}
         run = known(Run, found["run"])
         return found | {
-            "run": Run(**{**run, "concurrent_runs": tuple(run.get("concurrent_runs", ()))}),
-            "stopwatch": Stopwatch(parse_time(stopwatch["now"]), stopwatch["elapsed_s"]),
+            "run": Run(**{**run, "concurrent_runs": tuple(run.get("concurrent_runs") or ())}),
+            "stopwatch": Stopwatch(
+                parse_time(stopwatch.get("now")), stopwatch.get("elapsed_s") or 0
+            ),
         }
 
     def to_dict(self) -> dict[str, Any]:

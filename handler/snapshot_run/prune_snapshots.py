@@ -77,10 +77,10 @@ def delete(job: Job, image_ids: tuple[int, ...], hetzner: Hetzner) -> Deleted:
             logger.info(
                 f"{job.server.name}: snapshot {image_id} deleted", extra={"deleted": image_id}
             )
-            deleted.count += 1
+            deleted.went.append(image_id)
         except NotFound:
             logger.info(f"{job.server.name}: snapshot {image_id} was gone already")
-            deleted.count += 1
+            deleted.gone.append(image_id)
         except RateLimited as error:
             deleted.failed[image_id] = error
             break

@@ -37,6 +37,7 @@ class Truth:
     project: Project
     loop: Loop
     created: dict[int, Image] = field(default_factory=dict)  # In this night.
+    makers: dict[int, Invocation | None] = field(default_factory=dict)  # Who sent the create.
     before: dict[int, Image] = field(default_factory=dict)  # As they were before it.
     deletions: list[Deletion] = field(default_factory=list)
     # What somebody else did to an image, and when last: no fault of ours.
@@ -79,6 +80,7 @@ class Images(dict[int, Image]):
     def __setitem__(self, id_: int, image: Image) -> None:
         super().__setitem__(id_, image)
         self.truth.created[id_] = image
+        self.truth.makers[id_] = self.truth.loop.current.context
 
     def __delitem__(self, id_: int) -> None:
         image = self[id_]

@@ -7,6 +7,7 @@ They are played in local/virtual, an AWS in one process and virtual time.
     bad_answers.py, bad_luck.py (what happens at Hetzner meanwhile), bad_aws.py
     invariants.py  what must hold afterwards
     verdicts.py    that what was said is true
+    counts.py      that what was counted is, in results, line, metrics and messages
     check.py       plays a night, looks at it, finds the least of one that fails
 
 `python -m tests.chaos --help` runs them; `python -m tests.mutants` shows that they find mistakes.

@@ -1,6 +1,6 @@
 """What must hold after a night, whatever happened in it: each yields what is wrong.
 
-What was made and deleted, and at what pace; verdicts.py has what was said of it.
+What was made and deleted, and at what pace; verdicts.py and counts.py have what was said of it.
 """
 
 import json
@@ -17,6 +17,7 @@ from handler.hetzner.api import PER_PAGE
 from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
+from tests.chaos.counts import false_counts
 from tests.chaos.verdicts import untrue
 
 ONE_MORE_LOOK_SECONDS = 216
@@ -36,6 +37,7 @@ def broken(night: Stage) -> list[str]:
     ]
     for execution in night.cloud.executions.values():
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
+        found += [f"{execution.name}: {what}" for what in false_counts(night, execution)]
     return found
 
 
