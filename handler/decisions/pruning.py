@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from handler.decisions import pacing
+from handler.decisions import heeding, pacing
 from handler.decisions.pacing import Budget
 from handler.decisions.retention import Decision, plan
 from handler.documents.document import Wait, parse_time
@@ -18,7 +18,7 @@ from handler.documents.errors import (
 from handler.documents.job import Job
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.policy import parse_policy
-from handler.documents.resources import Snapshot
+from handler.documents.resources import Server, Snapshot
 
 PRUNE_MINUTES = 60
 MISSING_MINUTES = 10
@@ -34,6 +34,8 @@ class Seen:
     # This run's snapshot, asked for by itself where the listing has lacked it for long.
     unlisted: Snapshot | None = None
     vanished: bool = False  # it was asked for, and is gone
+    # The server as it is now, asked for only before something is deleted; or why that is not known.
+    server: Server | HetznerError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,16 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
             return Step(_missing(job, seen, jitter))
         if not available:
             return Step(_not_available(job, new, jitter))
+    job = heeding.heeded(job, seen.server)
     if job.server.problem:
         return Step(not_pruned(job, job.server.problem))
+    if stays := heeding.why_all_stay(seen.server):
+        return Step(_done(job, stays))
+    if isinstance(seen.server, TransientError):
+        wait = pacing.after_error(seen.server, job, jitter)
+        return Step(_wait(job, str(seen.server), wait))
+    if isinstance(seen.server, HetznerError):
+        return Step(not_pruned(job, str(seen.server)))
     return _to_delete(job, seen.snapshots, jitter, now)
 
 
@@ -142,8 +152,12 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
         return _wait(job, reason, pacing.after_error(error, job, jitter))
     if deleted.refused:
         return not_pruned(job, "; ".join(deleted.refused))
-    notes = "; ".join(filter(None, [step.notes, MORE_WENT if job.at_least else ""]))
-    return job.done("pruned" if job.run.prune_only else "available", notes, kept=step.kept)
+    return _done(job, step.notes, step.kept)
+
+
+def _done(job: Job, notes: str, kept: int | None = None) -> Job:
+    notes = "; ".join(filter(None, [notes, MORE_WENT if job.at_least else ""]))
+    return job.done("pruned" if job.run.prune_only else "available", notes, kept=kept)
 
 
 def not_pruned(job: Job, reason: str) -> Job:

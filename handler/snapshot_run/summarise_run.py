@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -38,6 +39,7 @@ from handler.report.results import made_by_run, results_of, some_unknown, why_un
 from handler.report.summary import cause, rows
 
 CAUSE_CHARACTERS = 4000
+MOST_TOLD = 50  # of these a container remembers that they were told
 
 Connect = Callable[[str], Hetzner]
 
@@ -47,14 +49,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
     error = str((event.get("error") or {}).get("Error", ""))
-    asked = json.dumps(event, sort_keys=True)
+    asked = sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
     if answer := told.get(asked):
         logger.info("This has been told already; the answer was lost")
         return answer
     answer = summarise_run(
         document, error, lambda project: hetzner_for(project, context), summary_settings()
     )
-    told.clear()
+    if len(told) >= MOST_TOLD:
+        told.pop(next(iter(told)))
     told[asked] = answer
     return answer
 

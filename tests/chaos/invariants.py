@@ -11,7 +11,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from handler.decisions.retention import plan
-from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.labels import (
+    LABEL_ENABLED,
+    LABEL_RETENTION,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+)
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.hetzner.api import PER_PAGE
 from local.virtual.cloud import Invocation
@@ -141,12 +146,15 @@ def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
 
 
 def _allowed(night: Stage, deletion: Deletion, by: Invocation) -> bool:
-    """Whether the pure plan lets it go, on the state when it was listed or when it went."""
+    """Whether the pure plan lets it go, on the state when it was listed or when it went, by labels
+    that the server has had while this function ran."""
     server_id = by.event["server"]["id"]
     now = night.world.clock.now() - timedelta(seconds=night.loop.now - deletion.at)
-    for label in night.truth.policies.get(server_id, {None}):
+    for labels in night.truth.labels_between(server_id, by.started, deletion.at):
+        if labels.get(LABEL_ENABLED) == "false":
+            continue
         try:
-            policy = parse_policy(label or by.event["run"]["retention"])
+            policy = parse_policy(labels.get(LABEL_RETENTION) or by.event["run"]["retention"])
         except BadPolicy:
             continue
         for state in (deletion.state, by.seen.get(server_id, [])):
