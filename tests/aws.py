@@ -167,6 +167,7 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         mock_aws(config=config),  # type: ignore[arg-type]
         patch.object(LambdaSimpleBackend, "invoke", invoked),
         virtual(aws.time, aws.wait),
+        patch.dict("handler.aws.runtime.told", clear=True),
         _logged(aws.logs),
         patch("handler.snapshot_run.summarise_run.put_metrics", aws.metrics.extend),
         # The jitter of the waits, the same for every test.

@@ -477,7 +477,9 @@ def test_a_function_that_dies_after_its_deletes_makes_no_room_for_more(
     assert len(died) == 2
     assert night.verdict() == "Completed"
     assert set(old) - project.images.keys() == set(old[-5:])
-    assert night.results["sg5"]["deleted"] == 5
+    # Somebody else may have deleted them.
+    assert night.results["sg5"]["deleted"] == 0
+    assert "at least 0 deleted" in night.summary()
 
 
 def test_what_a_run_that_is_going_on_has_made_is_not_pruned_by_a_later_one(

@@ -19,6 +19,7 @@ from handler.documents.document import REASON_CHARACTERS, Run, Stopwatch
 from handler.documents.job import (
     NAME_BYTES,
     RESULT_BYTES,
+    Job,
     Result,
     ServerItem,
     StartedSnapshot,
@@ -373,6 +374,7 @@ def test_five_hundred_broken_off_children_fit_a_state(definition: dict[str, Any]
     child = definition["States"]["SnapshotServers"]["ItemProcessor"]["States"]["ServerFailed"]
     assert child["Parameters"].keys() == {
         "server.$", "id.$", "status", "was.$", "snapshot.$", "error.$",
+        "adopted.$", "deleted.$", "lock_s.$", "lock.$",
     }  # fmt: skip
     output = {
         "server": "x" * NAME_BYTES,
@@ -381,6 +383,10 @@ def test_five_hundred_broken_off_children_fit_a_state(definition: dict[str, Any]
         "was": "available",
         "snapshot": asdict(StartedSnapshot(10**12, 10**12)),
         "error": "E" * 80,
+        "adopted": False,
+        "deleted": 1000,
+        "lock_s": 10**6,
+        "lock": "l" * 40,
     }
     assert size_of_a_run(output, Totals()) < STATE_BYTES
 

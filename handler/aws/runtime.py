@@ -16,7 +16,11 @@ from handler.hetzner.api import Hetzner, client_for
 # For one read of the token, one request that times out, and a reserve.
 ONE_REQUEST_MS = 40_000
 
-# One session for each token and address. More than one only after a token was changed.
+# What SummariseRun has told, by its input: if its answer is lost, this container is asked again and
+# must not send metrics and message twice.
+told: dict[str, dict[str, Any]] = {}
+
+# One session for each token and address; more than one only after a token was changed.
 hcloud_client = lru_cache(maxsize=64)(client_for)
 
 

@@ -43,6 +43,7 @@ class Seen:
     actions: tuple[Action, ...] = ()  # newest first
     actions_error: HetznerError | None = None  # why these are not known
     snapshots: tuple[Snapshot, ...] | None = None  # this run's; None: not looked for
+    before: tuple[int, ...] = ()  # all of ours that are available, this run's or not
     error: HetznerError | None = None  # why the rest is not known
     created: StartedSnapshot | HetznerError | None = None  # the answer to the create, once sent
 

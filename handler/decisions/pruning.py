@@ -1,19 +1,24 @@
 """What PruneSnapshots does with one complete listing of a server's snapshots, and why: pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from handler.decisions import pacing
+from handler.decisions import heeding, pacing
 from handler.decisions.pacing import Budget
 from handler.decisions.retention import Decision, plan
 from handler.documents.document import Wait, parse_time
-from handler.documents.errors import HetznerError, RateLimited, TransientError
+from handler.documents.errors import (
+    HetznerError,
+    OutcomeUnknown,
+    RateLimited,
+    TransientError,
+)
 from handler.documents.job import Job
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.policy import parse_policy
-from handler.documents.resources import Snapshot
+from handler.documents.resources import Server, Snapshot
 
 PRUNE_MINUTES = 60
 MISSING_MINUTES = 10
@@ -21,6 +26,7 @@ MISSING_MINUTES = 10
 LONGEST_RUN = timedelta(days=7)
 # Step Functions may list a run a little after its start.
 LISTED_WITHIN = timedelta(minutes=1)
+MORE_WENT = "more are gone than it saw deleted: by an attempt that broke off, or by somebody else"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,9 @@ class Seen:
     error: HetznerError | None = None
     # This run's snapshot, requested by its id if it was missing from listings for long.
     unlisted: Snapshot | None = None
-    vanished: bool = False  # it was requested by its id, and is gone
+    vanished: bool = False  # it was asked for, and is gone
+    # The server as it is now, asked for only before something is deleted; or why that is not known.
+    server: Server | HetznerError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +57,17 @@ class Step:
     job: Job
     decisions: tuple[Decision, ...] = ()  # made just now
     delete: tuple[int, ...] | None = None
-    gone: int = 0  # decided to be deleted, and no longer listed
     kept: int = 0
     notes: str = ""
 
 
 @dataclass(slots=True)
 class Deleted:
-    """The result of the deletes: how many succeeded, what to retry and why, what was refused."""
+    """What became of the deletes: which went, which were gone already, what to try again and why,
+    what was refused."""
 
-    count: int = 0
+    went: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
     failed: dict[int, HetznerError] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
@@ -121,14 +130,24 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
             return Step(_missing(job, seen, jitter))
         if not available:
             return Step(_not_available(job, new, jitter))
+    job = heeding.heeded(job, seen.server)
     if job.server.problem:
         return Step(not_pruned(job, job.server.problem))
+    if stays := heeding.why_all_stay(seen.server):
+        return Step(_done(job, stays))
+    if isinstance(seen.server, TransientError):
+        wait = pacing.after_error(seen.server, job, jitter)
+        return Step(_wait(job, str(seen.server), wait))
+    if isinstance(seen.server, HetznerError):
+        return Step(not_pruned(job, str(seen.server)))
     return _to_delete(job, seen.snapshots, jitter, now)
 
 
 def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:
     """The job at its end, or waiting to delete again what could not be deleted."""
-    job = replace(job, deleted=deleted.count + step.gone)
+    unheard = [id_ for id_, e in deleted.failed.items() if isinstance(e, OutcomeUnknown)]
+    job = replace(job, unheard=(*job.unheard, *unheard))
+    job = _counted(replace(job, went=(*job.went, *deleted.went)), deleted.gone)
     if deleted.failed:
         errors = deleted.failed.items()
         reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
@@ -137,7 +156,12 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
         return _wait(job, reason, pacing.after_error(error, job, jitter))
     if deleted.refused:
         return not_pruned(job, "; ".join(deleted.refused))
-    return job.done("pruned" if job.run.prune_only else "available", step.notes, kept=step.kept)
+    return _done(job, step.notes, step.kept)
+
+
+def _done(job: Job, notes: str, kept: int | None = None) -> Job:
+    notes = "; ".join(filter(None, [notes, MORE_WENT if job.at_least else ""]))
+    return job.done("pruned" if job.run.prune_only else "available", notes, kept=kept)
 
 
 def not_pruned(job: Job, reason: str) -> Job:
@@ -190,7 +214,20 @@ def _not_available(job: Job, new: Snapshot, jitter: float) -> Job:
     return job.done("failed", f"{reason}. To look again, {job.run_again}.")
 
 
+def _counted(job: Job, gone: Collection[int]) -> Job:
+    """The job with what it has deleted: certainly what was answered so, and what is gone after a
+    delete without an answer. Anything else that is gone may be an attempt's that broke off, or
+    somebody else's: then it is at least so many."""
+    left = set(gone) - set(job.went)
+    went = (*job.went, *sorted(left & set(job.unheard)))
+    at_least = job.at_least or bool(left - set(went))
+    return replace(job, went=went, deleted=len(went), at_least=at_least)
+
+
 def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: datetime) -> Step:
+    if not job.run.dry_run:
+        known = {*job.before, *job.to_delete}
+        job = _counted(job, known - {snapshot.id for snapshot in snapshots})
     decisions = _decisions(job, snapshots, now)
     made: tuple[Decision, ...] = ()
     if not job.to_delete:
@@ -198,9 +235,9 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
         made = tuple(decisions)
         job = replace(job, to_delete=tuple(d.snapshot.id for d in decisions if not d.keep))
         postponed = any(decision.kind == "postponed" for decision in decisions)
-        if job.to_delete and postponed and not job.run.dry_run:
-            # The decision is stored in the state before anything is deleted: if this function is
-            # killed after a delete, the next attempt must not choose one more.
+        if job.to_delete and (postponed or job.run.prune_only) and not job.run.dry_run:
+            # Nor must a function that dies: the decision is kept before anything is deleted. A run
+            # that only prunes knows by it what is gone when an attempt has died.
             reason = f"deletes {len(job.to_delete)} for now"
             return Step(job.moved_to("pruning", reason), made)
     notes = _notes(job, snapshots, decisions)
@@ -212,8 +249,7 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
     wait = pacing.before_deleting(len(delete), Budget.of(job), jitter)
     if wait and not job.overdue:
         return Step(_wait(job, f"{len(delete)} to delete", wait), made)
-    gone = len(set(job.to_delete) - {snapshot.id for snapshot in snapshots})
-    return Step(job, made, tuple(delete), gone, kept, notes)
+    return Step(job, made, tuple(delete), kept, notes)
 
 
 def _decisions(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[Decision]:

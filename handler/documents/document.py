@@ -130,14 +130,14 @@ class Document:
         Other fields (a Catch's `error`, for example) are ignored.
         """
         found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
-        stopwatch = found.get("stopwatch") or {"now": None, "elapsed_s": 0}
+        stopwatch = found.get("stopwatch") or {}
         run = known(Run, found["run"])
         others = run.get("concurrent_runs", ())
         return found | {
             "run": Run(**{**run, "concurrent_runs": None if others is None else tuple(others)}),
             "stopwatch": Stopwatch(
-                parse_time(stopwatch["now"]),
-                stopwatch["elapsed_s"],
+                parse_time(stopwatch.get("now")),
+                stopwatch.get("elapsed_s") or 0,
                 stopwatch.get("sure", False),
                 parse_time(stopwatch.get("doubted")),
             ),

@@ -8,7 +8,8 @@ from handler.documents.document import Document, Look, Run, Wait, known
 
 # 500 results of this size, the run and its totals fit a state's 262,144 bytes.
 RESULT_BYTES = 450
-NAME_BYTES = 63  # of a server's name
+NAME_BYTES = 63
+STATUSES = ("available", "planned", "pruned", "skipped", "failed")  # of a result
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Result:
     size_gb: float | None = None
     lock_s: int = 0  # spent waiting for a lock
     lock: str = ""  # the action that held it
+    at_least: bool = False  # more may have been deleted than `deleted`
 
     def __str__(self) -> str:
         """For people: `web-1: available, snapshot 90010, waited 0 s, took 181 s, 2 deleted`."""
@@ -62,7 +64,9 @@ class Result:
         facts += [f"snapshot {self.image_id}"] if self.image_id else []
         facts += [f"waited {self.waited_s} s"] if self.waited_s is not None else []
         facts += [f"took {self.snapshot_s} s"] if self.snapshot_s is not None else []
-        facts += [f"{self.deleted} deleted", f"{self.kept} kept"] if self.kept is not None else []
+        at_least = "at least " if self.at_least else ""
+        if self.kept is not None:
+            facts += [f"{at_least}{self.deleted} deleted", f"{self.kept} kept"]
         return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
 
     def fitted(self) -> "Result":
@@ -87,7 +91,11 @@ class Job(Document):
     earlier_s: tuple[int, ...] = ()  # how long this server's last snapshots took
     looks: tuple[Look, ...] = ()  # looks at the snapshot while it was creating
     to_delete: tuple[int, ...] = ()  # decided once
+    before: tuple[int, ...] = ()  # our available snapshots before this run's
+    went: tuple[int, ...] = ()  # deleted by this run for certain
+    unheard: tuple[int, ...] = ()  # deleted, too, if they are gone: the answer was lost
     deleted: int = 0
+    at_least: bool = False
     adopted: bool = False
     size_gb: float | None = None
     lock_s: int = 0
@@ -104,10 +112,13 @@ class Job(Document):
         snapshot = parts.get("snapshot")
         parts |= {
             "server": ServerItem(**known(ServerItem, parts["server"])),
-            "snapshot": StartedSnapshot(**snapshot) if snapshot else None,
-            "earlier_s": tuple(parts.get("earlier_s", ())),
-            "looks": tuple(Look(**look) for look in parts.get("looks", ())),
-            "to_delete": tuple(parts.get("to_delete", ())),
+            "snapshot": StartedSnapshot(**known(StartedSnapshot, snapshot)) if snapshot else None,
+            "earlier_s": tuple(parts.get("earlier_s") or ()),
+            "looks": tuple(Look(**known(Look, look)) for look in parts.get("looks") or ()),
+            "to_delete": tuple(parts.get("to_delete") or ()),
+            "before": tuple(parts.get("before") or ()),
+            "went": tuple(parts.get("went") or ()),
+            "unheard": tuple(parts.get("unheard") or ()),
             "result": None,
         }
         return cls(**parts)
@@ -145,6 +156,7 @@ class Job(Document):
             size_gb=self.size_gb,
             lock_s=self.lock_s,
             lock=self.lock,
+            at_least=self.at_least,
         )
         return replace(self.moved_to(status, reason), result=result.fitted())
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, get_args
 
-from handler.documents.document import Document, parse_time
+from handler.documents.document import Document, known, parse_time
 from handler.documents.job import Result
 
 BATCH = 500
@@ -35,6 +35,13 @@ class Concern:
     server: str
     reason: str
 
+    @classmethod
+    def from_dict(cls, concern: dict[str, Any]) -> Self:
+        """One whose kind another version has made is a note."""
+        found = {"what": "note", "server": "", "reason": "", **known(cls, concern)}
+        found["what"] = found["what"] if found["what"] in WORST_FIRST else "note"
+        return cls(**found)
+
     def __str__(self) -> str:
         return f"{self.server}: {self.reason}" if self.server else self.reason
 
@@ -52,6 +59,7 @@ class Totals:
     not_pruned: int = 0
     left_out: int = 0
     deleted: int = 0
+    at_least: bool = False  # more may have been deleted than `deleted`
     longest: str = ""
     longest_s: int = 0
     longest_lock_s: int = 0
@@ -79,6 +87,7 @@ class Totals:
             adopted=self.adopted + (result.status == "available" and result.adopted),
             not_pruned=self.not_pruned + (result.status != "failed" and not result.pruned),
             deleted=self.deleted + result.deleted,
+            at_least=self.at_least or result.at_least,
         )
         total = replace(total, **{result.status: getattr(self, result.status) + 1})
         if what := _what(result):
@@ -126,19 +135,18 @@ class RunDocument(Document):
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
         parts = cls.parts(document)
-        selection, totals = parts["selection"], parts.get("totals") or {}
+        selection, totals = parts.get("selection") or {}, known(Totals, parts.get("totals") or {})
+        concerns = [Concern.from_dict(concern) for concern in totals.get("attention") or ()]
         parts |= {
             "selection": Selection(
-                tuple(selection["servers"]),
-                selection["label_selector"],
-                selection.get("as_before", False),
+                tuple(selection.get("servers") or ()),
+                selection.get("label_selector") or "",
+                bool(selection.get("as_before")),
             ),
             "handed_out": tuple(parts.get("handed_out") or ()),
             "batch": tuple(parts.get("batch") or ()),
             "projects": tuple(parts.get("projects") or ()),
-            "totals": Totals(
-                **totals | {"attention": tuple(Concern(**c) for c in totals.get("attention") or ())}
-            ),
+            "totals": Totals(**totals | {"attention": tuple(concerns)}),
         }
         return cls(**parts)
 

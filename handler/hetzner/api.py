@@ -121,6 +121,10 @@ class Hetzner(Headers):
         # Batches are cut by id: a server out of order would be left out.
         return sorted(servers, key=lambda server: server.id)
 
+    def server(self, server_id: int) -> Server:
+        with well_formed():
+            return server_in(self._request("GET", f"/servers/{server_id}")["server"])
+
     def snapshots(self, owner: str, server_id: int | None = None) -> list[Snapshot]:
         """All snapshots with the owner's label (and the server's), by id.
 

@@ -1,45 +1,161 @@
 """A batch's results: one for each server handed out. Pure."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
-from handler.documents.document import Run
-from handler.documents.job import Result, run_again
+from handler.documents.document import Run, known, parse_time
+from handler.documents.job import STATUSES, Result, run_again
+from handler.documents.labels import LABEL_RUN_ID
+from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 
+# From these a function goes on to prune, and may have deleted when it broke off.
+MAY_HAVE_DELETED = ("available", "due", "pruning")
 
-def results_of(document: RunDocument, error: str) -> Iterator[Result]:
-    """One result for each server handed out, also where the Map returned none."""
-    run = document.run
-    may = "" if run.dry_run or run.prune_only else "; a snapshot may have been started"
-    unheard = dict.fromkeys(document.handed_out)
-    for item in document.batch:
-        if not isinstance(item, dict) or item.get("id") not in unheard:
+
+def results_of(
+    document: RunDocument, error: str, made: Mapping[int, Snapshot] | None = None
+) -> Iterator[Result]:
+    """One result for each server handed out, whatever the Map has given back.
+
+    `made`: this run's available snapshots by server, looked up because some have no result.
+    """
+    run, made = document.run, made or {}
+    unheard: dict[int, dict[str, Any]] = {server_id: {} for server_id in document.handed_out}
+    batch: tuple[Any, ...] = document.batch
+    for position, item in enumerate(batch):
+        if not isinstance(item, dict):
+            continue
+        if _is_failed_child(item):
+            server_id = _whose(item, position, document)
+            if server_id in unheard:
+                unheard[server_id] = item
+            continue
+        if item.get("id") not in unheard:
             continue
         del unheard[item["id"]]
-        if "name" in item:  # a server without a result, because the Map was broken off
-            reason = f"the run broke off ({error}){may}. To retry, {run_again(run)}."
-            yield Result(item["name"], item["id"], "failed", reason).fitted()
-        elif "was" in item:
-            yield _broken_off(item, run, may).fitted()
+        if _is_result(item):
+            yield _own(item, run)
         else:
-            yield Result(**item)
-    for server_id in unheard:
-        reason = f"its branch ended without a result{may}. To retry, {run_again(run)}."
-        yield Result(f"server {server_id}", server_id, "failed", reason).fitted()
+            yield _broken_off(item, error, run, made.get(item["id"]))
+    for server_id, item in unheard.items():
+        yield _unheard(server_id, item, run, made.get(server_id))
 
 
-def _broken_off(item: dict[str, Any], run: Run, may: str) -> Result:
-    """A child that ended in ServerFailed: because of a bug or wrong settings, not Hetzner."""
-    server, server_id, error = item["server"], item["id"], item["error"]
-    snapshot = item["snapshot"] or {}
+def made_by_run(run: Run, snapshots: Iterable[Snapshot]) -> dict[int, Snapshot]:
+    """The available snapshots of a run, by server."""
+    return {
+        snapshot.server_id: snapshot
+        for snapshot in snapshots
+        if snapshot.is_available
+        and snapshot.server_id
+        and snapshot.labels.get(LABEL_RUN_ID) == run.id
+    }
+
+
+def some_unknown(document: RunDocument) -> bool:
+    """Whether a server handed out has no result of its own: Hetzner knows what it has."""
+    own = {
+        item.get("id")
+        for item in document.batch
+        if isinstance(item, dict) and not _is_failed_child(item) and _is_result(item)
+    }
+    run = document.run
+    return not (run.dry_run or run.prune_only or own.issuperset(document.handed_out))
+
+
+def _is_result(item: dict[str, Any]) -> bool:
+    """A server's own result; not the item that it began as, nor what ServerFailed gives."""
+    return "status" in item and "was" not in item
+
+
+def _is_failed_child(item: dict[str, Any]) -> bool:
+    """What Step Functions gives for a child that has failed: it has not our names."""
+    return "id" not in item and ("Error" in item or "ExecutionArn" in item)
+
+
+def _whose(item: dict[str, Any], position: int, document: RunDocument) -> int:
+    """The server of a failed child: by its input, or by its place, which is its item's."""
+    server_id = _input_of(item).get("id")
+    if isinstance(server_id, int):
+        return server_id
+    in_place = len(document.batch) == len(document.handed_out)
+    return document.handed_out[position] if in_place else 0
+
+
+def _input_of(item: dict[str, Any]) -> dict[str, Any]:
+    try:
+        child = item.get("Input") or {}
+        server = (json.loads(child) if isinstance(child, str) else child)["server"]
+        return server if isinstance(server, dict) else {}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _own(item: dict[str, Any], run: Run) -> Result:
+    """A server's result as its child gave it, perhaps one of another version of ours."""
+    result = Result(**{"server": f"server {item['id']}", **known(Result, item)})
+    if result.status in STATUSES:
+        return result
+    reason = f"it ended as {result.status}, which this version does not know; {run_again(run)}."
+    return Result(result.server, result.id, "failed", reason, at_least=True).fitted()
+
+
+def _broken_off(item: dict[str, Any], error: str, run: Run, made: Snapshot | None) -> Result:
+    """A child that ended in ServerFailed (a bug or a broken configuration, not Hetzner), or a
+    server that the broken-off Map left without a result."""
+    snapshot = item.get("snapshot") or {}
     image_id = snapshot.get("image_id")
-    if snapshot.get("available") and not run.dry_run:
-        reason = f"made, not pruned: a function broke off ({error}), see its log lines"
-        return Result(server, server_id, "available", reason, image_id, pruned=False)
-    started = f"; snapshot {image_id} was started" if image_id else may
-    reason = f"a function broke off ({error}), see its log lines{started}. To retry, "
-    return Result(server, server_id, "failed", f"{reason}{run_again(run)}.", image_id)
+    known_by_child = bool(snapshot.get("available")) and not run.dry_run
+    name = str(item.get("server") or item.get("name") or f"server {item['id']}")
+    facts: dict[str, Any] = {
+        "deleted": item.get("deleted") or 0,
+        "lock_s": item.get("lock_s") or 0,
+        "lock": item.get("lock") or "",
+        "at_least": not run.dry_run and item.get("was", "pruning") in MAY_HAVE_DELETED,
+    }
+    if "was" in item:
+        broke_off = f"a function broke off ({item.get('error')}), see its log lines"
+    else:
+        broke_off = f"the run broke off ({error})"
+    if made or known_by_child:
+        reason = f"made, not pruned: {broke_off}"
+        facts["adopted"] = bool(item.get("adopted")) or _is_older(made, run)
+        image_id = made.id if made else image_id
+        return Result(
+            name, item["id"], "available", reason, image_id, pruned=False, **facts
+        ).fitted()
+    started = f"; snapshot {image_id} was started" if image_id else _may(run)
+    reason = f"{broke_off}{started}. To retry, {run_again(run)}."
+    return Result(name, item["id"], "failed", reason, image_id, **facts).fitted()
+
+
+def _unheard(server_id: int, item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
+    """A child that Step Functions itself has ended; with the error it gives, if it gives one."""
+    name = str(_input_of(item).get("name") or f"server {server_id}")
+    said = ": ".join(str(item[part]) for part in ("Error", "Cause") if item.get(part))
+    ended = "its branch ended without a result" + (f" ({said[:150]})" if said else "")
+    at_least = not run.dry_run
+    if made:
+        reason, adopted = f"made, not pruned: {ended}", _is_older(made, run)
+        return Result(
+            name, server_id, "available", reason, made.id,
+            pruned=False, adopted=adopted, at_least=at_least,
+        ).fitted()  # fmt: skip
+    reason = f"{ended}{_may(run)}. To retry, {run_again(run)}."
+    return Result(name, server_id, "failed", reason, at_least=at_least).fitted()
+
+
+def _may(run: Run) -> str:
+    return "" if run.dry_run or run.prune_only else "; a snapshot may have been started"
+
+
+def _is_older(made: Snapshot | None, run: Run) -> bool:
+    """Whether an earlier attempt has made it."""
+    began: datetime | None = parse_time(run.began)
+    return bool(made and began and made.created < began)
 
 
 def why_unlisted(document: RunDocument, error: str) -> str:

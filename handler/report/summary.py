@@ -45,7 +45,7 @@ def summary_line(
         return "; ".join(parts)
     if totals.available:
         parts.append(", ".join(_made(totals, took_s)))
-    parts.append(f"{totals.deleted} deleted")
+    parts.append(f"{'at least ' if totals.at_least else ''}{totals.deleted} deleted")
     return "; ".join(parts)
 
 

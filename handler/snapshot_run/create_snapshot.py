@@ -31,6 +31,7 @@ def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
     if job.run.prune_only:
         return job.moved_to("pruning")
     seen = gather(job, hetzner)
+    job = replace(job, before=seen.before or job.before)
     for snapshot in seen.unused:
         logger.warning(
             f"{job.server.name}: snapshot {snapshot.id} of this run is {snapshot.status} and "
@@ -62,7 +63,8 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
     try:
         # An earlier create may have succeeded although its answer was lost.
         listed = hetzner.snapshots(job.run.owner, job.server.id)
-        seen = replace(seen, snapshots=creating.of_this_run(job, listed))
+        before = tuple(snapshot.id for snapshot in listed if snapshot.is_available)
+        seen = replace(seen, snapshots=creating.of_this_run(job, listed), before=before)
         return seen if seen.usable else _with_unlisted(looked, seen, hetzner)
     except HetznerError as error:
         return replace(seen, error=error)

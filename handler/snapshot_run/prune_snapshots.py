@@ -1,11 +1,13 @@
 """PruneSnapshots: delete this server's snapshots that no retention rule keeps.
 
-One complete listing shows that the new snapshot is available, and what there is to prune. For a
-snapshot that is `due` this listing is the only look, which saves every server a request and two
-transitions (of about eight and fifteen). If it is not available yet, CheckSnapshot looks next.
+One complete listing proves the new snapshot available and feeds the pruning. A snapshot that is
+`due` is looked at by that listing alone, which saves every server a request and two transitions
+(of about eight and fifteen); if it is not there yet, the look goes back to CheckSnapshot. Only
+where something is to be deleted the server is asked for as well: its labels may have changed.
 """
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +28,7 @@ from handler.documents.errors import (
     TransientError,
 )
 from handler.documents.job import Job
+from handler.documents.resources import Server
 from handler.hetzner.api import Hetzner
 
 
@@ -39,9 +42,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def prune_snapshots(job: Job, hetzner: Hetzner, jitter: float) -> Job:
     """The job: at its end, pruning (goes on after a wait), or creating (not available yet)."""
     job = pruning.begun(job)
-    seen = gather(job, hetzner)
-    job = job.observed(hetzner)
+    asked, seen = job, gather(job, hetzner)
+    job = asked.observed(hetzner)
     step = pruning.decide(job, seen, jitter, job.stopwatch.now or datetime.now(UTC))
+    if step.delete:
+        seen = replace(seen, server=server_now(job, hetzner))
+        job = asked.observed(hetzner)
+        step = pruning.decide(job, seen, jitter, job.stopwatch.now or datetime.now(UTC))
     for decision in step.decisions:
         _log(job, decision)
     if step.delete is None:
@@ -68,6 +75,14 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
         return Seen(error=error)
 
 
+def server_now(job: Job, hetzner: Hetzner) -> Server | HetznerError:
+    """The server with its labels, which people may have set since the run has listed it."""
+    try:
+        return hetzner.server(job.server.id)
+    except HetznerError as error:
+        return error
+
+
 def delete(job: Job, image_ids: tuple[int, ...], hetzner: Hetzner) -> Deleted:
     """Deletes these. After one that fails the others are tried, unless no requests are left."""
     deleted = Deleted()
@@ -77,10 +92,10 @@ def delete(job: Job, image_ids: tuple[int, ...], hetzner: Hetzner) -> Deleted:
             logger.info(
                 f"{job.server.name}: snapshot {image_id} deleted", extra={"deleted": image_id}
             )
-            deleted.count += 1
+            deleted.went.append(image_id)
         except NotFound:
             logger.info(f"{job.server.name}: snapshot {image_id} was gone already")
-            deleted.count += 1
+            deleted.gone.append(image_id)
         except RateLimited as error:
             deleted.failed[image_id] = error
             break

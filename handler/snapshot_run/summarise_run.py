@@ -1,12 +1,18 @@
 """SummariseRun: add a batch's results to the run's totals; after the last, give the verdict.
 
-Everything else that it tells people (figures, freshness, the notification) may fail without
-changing verdict or summary.
+Whatever else it tells people (figures, freshness, the notification) may fail and changes neither
+verdict nor summary.
+
+What is sent (metrics, the message) is sent last, when all that takes time is done, and a container
+remembers it: an attempt that dies before has sent nothing, one whose answer is lost sends nothing
+again. Only a new container after such a loss sends it twice, with the same words.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -14,13 +20,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws.clients import sns
 from handler.aws.logs import logger
-from handler.aws.runtime import hetzner_for, put_metrics, summary_settings
+from handler.aws.runtime import hetzner_for, put_metrics, summary_settings, told
 from handler.aws.settings import SummarySettings
 from handler.decisions.findings import Findings, findings_of, is_of_all, own_since
 from handler.decisions.freshness import last_good
 from handler.documents.document import parse_time
 from handler.documents.errors import HetznerError
 from handler.documents.job import Result
+from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 from handler.documents.survey import Survey
 from handler.hetzner.api import Hetzner
@@ -28,10 +35,11 @@ from handler.hetzner.survey import take_survey
 from handler.report import metrics, notification
 from handler.report.conclusion import Conclusion, conclude
 from handler.report.links import execution_link, log_link
-from handler.report.results import results_of, why_unlisted
+from handler.report.results import made_by_run, results_of, some_unknown, why_unlisted
 from handler.report.summary import cause, rows
 
 CAUSE_CHARACTERS = 4000
+MOST_TOLD = 50  # of these a container remembers that they were told
 
 Connect = Callable[[str], Hetzner]
 
@@ -41,9 +49,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
     error = str((event.get("error") or {}).get("Error", ""))
-    return summarise_run(
+    asked = sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
+    if answer := told.get(asked):
+        logger.info("This has been told already; the answer was lost")
+        return answer
+    answer = summarise_run(
         document, error, lambda project: hetzner_for(project, context), summary_settings()
     )
+    if len(told) >= MOST_TOLD:
+        told.pop(next(iter(told)))
+    told[asked] = answer
+    return answer
 
 
 def summarise_run(
@@ -53,18 +69,17 @@ def summarise_run(
 
     `error` is the name of the error with which the listing or the Map ended, if any.
     """
-    results = list(results_of(document, error))
-    for result in results:
-        _log_result(result)
-    if not document.run.dry_run:
-        put_metrics(metrics.of_servers(document.run, results))
+    made = _made(document, connect) if some_unknown(document) else {}
+    results = list(results_of(document, error, made))
     unlisted = why_unlisted(document, error)
     document = replace(document, totals=document.totals.plus(results), batch=(), handed_out=())
     if document.remaining and not unlisted:
+        _tell_servers(document, results)
         return document.moved_to("more").to_dict()
     findings = None if unlisted else _findings(document, settings, connect)
     since = _everywhere_since(document, findings, settings, connect)
     conclusion = conclude(document, unlisted, findings, settings.freshness_hours)
+    _tell_servers(document, results)
     if not document.run.dry_run:
         _put_metrics(document, conclusion, since)
     _log_conclusion(conclusion)
@@ -81,6 +96,25 @@ def summarise_run(
             "Cause": cause(conclusion.line, conclusion.below, CAUSE_CHARACTERS),
         },
     }
+
+
+def _made(document: RunDocument, connect: Connect) -> dict[int, Snapshot]:
+    """This run's available snapshots. None if that is not to be learned now."""
+    run = document.run
+    try:
+        return made_by_run(run, connect(run.project).snapshots(run.owner))
+    except HetznerError as error:
+        logger.warning(f"What the broken-off branches have made is not known: {error}")
+    except Exception:  # whatever it is, the verdict stands
+        logger.exception("What the broken-off branches have made is not known")
+    return {}
+
+
+def _tell_servers(document: RunDocument, results: list[Result]) -> None:
+    for result in results:
+        _log_result(result)
+    if not document.run.dry_run:
+        put_metrics(metrics.of_servers(document.run, results))
 
 
 def _findings(

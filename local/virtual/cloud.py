@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError
 
-from handler.aws import tokens
+from handler.aws import runtime, tokens
 from local.virtual.functions import Context, handler_of
 from local.virtual.loop import Loop, Task
 from local.virtual.machine import Failed, Stopped, Walk
@@ -63,6 +64,9 @@ class Invocation:
     logs: list[str] = field(default_factory=list)
     requests: int = 0
     pauses: int = 0
+    container: int = 0
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
     # Per server, its images as they truly were when this invocation listed them.
     seen: dict[int, list[Any]] = field(default_factory=dict)
 
@@ -121,6 +125,7 @@ class Cloud:
         self.surprises: list[str] = []
         self.skew = timedelta()
         self.on_child: Any = None
+        self.containers = 0
 
     def deliver(self, event: Any, request_id: str, tries: int = 3) -> Task:
         """An asynchronous invocation of StartRun: Lambda tries it again, with the same id."""
@@ -162,6 +167,7 @@ class Cloud:
                 raise Failed("Lambda.Unknown", "connection reset")
             output = self._handled(invocation, request_id)
             if fate and fate.what == "dies" and fate.pause > invocation.pauses:
+                self._new_container()
                 raise Failed("Runtime.ExitError", "Runtime exited")
             if fate and fate.what in ("lost", "hangs"):
                 self.loop.sleep(max(0.0, now + patience - self.loop.now))
@@ -205,7 +211,8 @@ class Cloud:
         self.loop.sleep(self.rng.uniform(0.01, 0.3))
         invocation.deadline += self.loop.now - invocation.started
         if self.rng.random() < 0.3:
-            tokens.parameters.cache_clear()  # As in a container that has just started.
+            self._new_container()
+        invocation.container = self.containers
         cloud = self
 
         class Timed(Context):
@@ -217,6 +224,7 @@ class Cloud:
             output = handler_of(invocation.function)(event, Timed(invocation.function, request_id))
             invocation.output = json.loads(json.dumps(output))
         except Killed as killed:
+            self._new_container()
             raise Failed(str(killed)) from None
         except Exception as error:
             said = {"errorMessage": str(error), "errorType": type(error).__name__}
@@ -224,6 +232,11 @@ class Cloud:
                 self.surprises.append(f"{invocation.function}: {error!r}")
             raise Failed(type(error).__name__, json.dumps(said)) from error
         return invocation.output
+
+    def _new_container(self) -> None:
+        self.containers += 1
+        tokens.parameters.cache_clear()
+        runtime.told.clear()
 
     def _fate(self, function: str) -> Fate | None:
         for fate in self.fates:
@@ -292,6 +305,14 @@ class Cloud:
     def describe_execution(self, executionArn: str) -> dict[str, Any]:
         execution = self.executions[executionArn.rsplit(":", 1)[-1]]
         return {"input": json.dumps(execution.input)}
+
+    def publish(self, **message: Any) -> dict[str, Any]:
+        self.loop.current.context.messages.append(message)
+        self.pause(0.02)
+        return {}
+
+    def put_metrics(self, lines: Iterable[dict[str, Any]]) -> None:
+        self.loop.current.context.metrics += lines
 
     def start_execution(self, stateMachineArn: str, name: str, input: str) -> dict[str, Any]:
         self.pause(0.02)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
-from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
 
@@ -72,8 +71,8 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch.object(tokens, "ssm", lambda: cloud),
         patch.object(start_run, "ssm", lambda: cloud),
         patch.object(start_run, "step_functions", lambda: cloud),
-        patch.object(summarise_run, "sns", lambda: SimpleNamespace(publish=lambda **_: {})),
-        patch.object(summarise_run, "put_metrics", list),
+        patch.object(summarise_run, "sns", lambda: cloud),
+        patch.object(summarise_run, "put_metrics", cloud.put_metrics),
         patch.object(start_run, "datetime", Now),
         patch.object(list_servers, "datetime", Now),
         patch.object(runtime, "hcloud_client", cache(connect)),
@@ -84,3 +83,4 @@ def in_place(cloud: Cloud) -> Iterator[None]:
     ):
         yield
     tokens.parameters.cache_clear()
+    runtime.told.clear()

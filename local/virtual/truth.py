@@ -9,7 +9,6 @@ from flask import has_request_context, request
 
 from handler.documents.labels import (
     LABEL_MANAGED_BY,
-    LABEL_RETENTION,
     LABEL_RUN_ID,
     LABEL_SERVER_ID,
 )
@@ -37,12 +36,13 @@ class Truth:
     project: Project
     loop: Loop
     created: dict[int, Image] = field(default_factory=dict)  # In this night.
-    before: dict[int, Image] = field(default_factory=dict)  # As they were before the night.
+    makers: dict[int, Invocation | None] = field(default_factory=dict)  # Who sent the create.
+    before: dict[int, Image] = field(default_factory=dict)  # As they were before it.
     deletions: list[Deletion] = field(default_factory=list)
     # Images that other people changed, and when last: no fault of ours.
     meddled: dict[int, float] = field(default_factory=dict)
-    # Every retention label each server has had in this night.
-    policies: dict[int, set[str | None]] = field(default_factory=dict)
+    # Each server's labels since when, in this night.
+    labels: dict[int, list[tuple[float, dict[str, str]]]] = field(default_factory=dict)
 
     def begin(self) -> None:
         self.before = {id_: copy(image) for id_, image in self.project.images.items()}
@@ -51,8 +51,18 @@ class Truth:
             self.note_labels(server.id)
 
     def note_labels(self, server_id: int) -> None:
-        label = self.project.servers[server_id].labels.get(LABEL_RETENTION)
-        self.policies.setdefault(server_id, set()).add(label)
+        now = dict(self.project.servers[server_id].labels)
+        self.labels.setdefault(server_id, []).append((self.loop.now, now))
+
+    def labels_between(self, server_id: int, begin: float, end: float) -> list[dict[str, str]]:
+        """All that its labels were in this time."""
+        noted = self.labels.get(server_id, [(0.0, {})])
+        untils = [since for since, _ in noted[1:]] + [end + 1]
+        return [
+            labels
+            for (since, labels), until in zip(noted, untils, strict=True)
+            if since <= end and until > begin
+        ]
 
     def meddle(self, image_id: int) -> None:
         self.meddled[image_id] = self.loop.now
@@ -79,6 +89,7 @@ class Images(dict[int, Image]):
     def __setitem__(self, id_: int, image: Image) -> None:
         super().__setitem__(id_, image)
         self.truth.created[id_] = image
+        self.truth.makers[id_] = self.truth.loop.current.context
 
     def __delitem__(self, id_: int) -> None:
         image = self[id_]

@@ -6,8 +6,9 @@ They are played in local/virtual, an AWS in one process and virtual time.
     troubles.py    the list of what can go wrong, each a function of the night:
     bad_answers.py, bad_luck.py (what happens at Hetzner meanwhile), bad_aws.py
     invariants.py  what must hold afterwards
-    verdicts.py    whether the results and messages are true
-    check.py       plays and checks a night, finds the smallest night that still fails
+    verdicts.py    that what was said is true
+    counts.py      that what was counted is, in results, line, metrics and messages
+    check.py       plays a night, looks at it, finds the least of one that fails
 
 `python -m tests.chaos --help` runs them; `python -m tests.mutants` shows that they find mistakes.
 """

@@ -132,6 +132,7 @@ def a_server_that_changes(night: "Stage", rng: random.Random) -> str:
             night.truth.note_labels(server.id)
         else:
             server.labels[LABEL_ENABLED] = "false"
+            night.truth.note_labels(server.id)
 
     night.later(at, happen, server)
     return f"{server.name} {kind} at {at} s"

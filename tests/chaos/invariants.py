@@ -1,6 +1,6 @@
 """What must hold after every night; each function yields what is wrong.
 
-Here: what was created and deleted, and how fast. verdicts.py: what people were told.
+What was made and deleted, and at what pace; verdicts.py and counts.py have what was said of it.
 """
 
 import json
@@ -11,12 +11,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 from handler.decisions.retention import plan
-from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.labels import (
+    LABEL_ENABLED,
+    LABEL_RETENTION,
+    LABEL_RUN_ID,
+    LABEL_SERVER_ID,
+)
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.hetzner.api import PER_PAGE
 from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
+from tests.chaos.counts import false_counts
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
 
@@ -37,6 +43,7 @@ def broken(night: Stage) -> list[str]:
     ]
     for execution in night.cloud.executions.values():
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
+        found += [f"{execution.name}: {what}" for what in false_counts(night, execution)]
     return found
 
 
@@ -140,12 +147,15 @@ def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
 
 
 def _allowed(night: Stage, deletion: Deletion, by: Invocation) -> bool:
-    """Whether the retention plan deletes it, for the state at the listing or at the delete."""
+    """Whether the pure plan lets it go, on the state when it was listed or when it went, by labels
+    that the server has had while this function ran."""
     server_id = by.event["server"]["id"]
     now = night.world.clock.now() - timedelta(seconds=night.loop.now - deletion.at)
-    for label in night.truth.policies.get(server_id, {None}):
+    for labels in night.truth.labels_between(server_id, by.started, deletion.at):
+        if labels.get(LABEL_ENABLED) == "false":
+            continue
         try:
-            policy = parse_policy(label or by.event["run"]["retention"])
+            policy = parse_policy(labels.get(LABEL_RETENTION) or by.event["run"]["retention"])
         except BadPolicy:
             continue
         for state in (deletion.state, by.seen.get(server_id, [])):

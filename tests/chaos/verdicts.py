@@ -47,7 +47,13 @@ def untrue(night: Stage, execution: Execution) -> Iterator[str]:
         yield f"{execution.status} ({execution.error}) with verdict {verdict}"
     if verdict is None:
         return
-    told = [r for i in summaries[-1:] for r in _results(i)]
+    # A container that is asked again for a lost answer gives it again, and logs nothing twice.
+    same = [
+        i for i in night.cloud.invocations
+        if i.execution is execution and i.function == "SummariseRun"
+        and i.output == summaries[-1].output and results_in(i)
+    ]  # fmt: skip
+    told = [r for i in same[-1:] for r in results_in(i)]
     yield from _verdicts(night, execution, told)
     yield from _run_verdict(execution, verdict, told)
 
@@ -62,7 +68,7 @@ def _impatient(night: Stage, execution: Execution) -> Iterator[str]:
                 yield f"{result['server']} was given up for a throttled call"
 
 
-def _results(invocation: Invocation) -> list[dict[str, Any]]:
+def results_in(invocation: Invocation) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in invocation.logs]
     return [line["result"] for line in lines if "result" in line]
 

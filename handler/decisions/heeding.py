@@ -1,0 +1,31 @@
+"""What a server's labels say just before something of it is deleted: pure.
+
+A run may have begun hours ago. What people have set since then counts.
+"""
+
+from dataclasses import replace
+
+from handler.decisions.selecting import item_of
+from handler.documents.errors import HetznerError, NotFound
+from handler.documents.job import Job
+from handler.documents.labels import LABEL_ENABLED
+from handler.documents.resources import Server
+
+
+def heeded(job: Job, server: Server | HetznerError | None) -> Job:
+    """The job with the server's labels as they are now."""
+    if not isinstance(server, Server):
+        return job
+    item = item_of(server)
+    return replace(job, server=replace(job.server, retention=item.retention, problem=item.problem))
+
+
+def why_all_stay(server: Server | HetznerError | None) -> str:
+    """Empty if older snapshots may go."""
+    if isinstance(server, NotFound):
+        # Of a server that is gone nothing is ever deleted. Its snapshots were just listed, so the
+        # token sees the project.
+        return "the server was deleted during the run: its older snapshots stay"
+    if isinstance(server, Server) and server.labels.get(LABEL_ENABLED) == "false":
+        return f"its label {LABEL_ENABLED} is false now: its older snapshots stay"
+    return ""

@@ -1,0 +1,102 @@
+"""Whether what a run counts is so: results, line, metrics and messages against what happened."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from handler.report import metrics
+from local.virtual.cloud import Execution, Invocation
+from local.virtual.stage import Stage
+from tests.chaos.verdicts import results_in
+
+
+def false_counts(night: Stage, execution: Execution) -> Iterator[str]:
+    tellers = [
+        invocation
+        for invocation in night.cloud.invocations
+        if invocation.execution is execution
+        and invocation.function == "SummariseRun"
+        and (invocation.metrics or invocation.messages)
+    ]
+    yield from _told_twice(tellers)
+    for teller in tellers:
+        results = results_in(teller)
+        for result in results:
+            yield from _false_result(night, execution, result)
+        if teller.output and "verdict" in teller.output:
+            yield from _false_sums(execution, teller, results)
+            yield from _false_message(teller)
+
+
+def _told_twice(tellers: list[Invocation]) -> Iterator[str]:
+    """A container that told once and is asked again tells nothing; a new one cannot know."""
+    for container, count in Counter(teller.container for teller in tellers).items():
+        if count > 1:
+            yield f"told {count} times by container {container}"
+
+
+def _false_result(night: Stage, execution: Execution, result: dict[str, Any]) -> Iterator[str]:
+    if execution.input["run"]["dry_run"]:
+        return
+    server_id = result["id"]
+    deleted = sum(
+        deletion.by is not None
+        and deletion.by.execution is execution
+        and deletion.by.server_id == server_id
+        for deletion in night.truth.deletions
+    )
+    if result["deleted"] > deleted or (result["deleted"] < deleted and not result["at_least"]):
+        yield f"{deleted} deleted, told: {result}"
+    maker = night.truth.makers.get(result["image_id"])
+    made = maker is not None and maker.execution is execution
+    if result["status"] == "available" and not result["adopted"] and not made:
+        yield f"told to be made by this run: {result}"
+    locks = {
+        action.command
+        for action in night.project._actions.values()
+        if action.server_id == server_id
+    } | {"create_image"}  # whose actions may vanish in a night
+    if result["lock"] and result["lock"] not in locks:
+        yield f"locked by {locks}, told: {result}"
+    lasted = execution.child_ended.get(server_id, night.loop.now) - execution.started
+    if result["lock_s"] > lasted + 1:
+        yield f"there for {lasted} s, told: {result}"
+
+
+def _false_sums(
+    execution: Execution, teller: Invocation, results: list[dict[str, Any]]
+) -> Iterator[str]:
+    """The line and the metrics are the sums of the results; nights have one batch."""
+    deleted = sum(result["deleted"] for result in results)
+    if execution.input["run"]["dry_run"]:
+        if teller.metrics:
+            yield "metrics of a dry run"
+        return
+    at_least = any(result["at_least"] for result in results)
+    line = teller.output["summary"]
+    said = f"{'at least ' if at_least else ''}{deleted} deleted"
+    if results and said not in line:
+        yield f"not {said}: {line}"
+    available = [result for result in results if result["status"] == "available"]
+    adopted = sum(result["adopted"] for result in available)
+    sums = {
+        metrics.DELETED: deleted,
+        metrics.ADOPTED: adopted,
+        metrics.MADE: len(available) - adopted,
+        metrics.NOT_PRUNED: sum(
+            not result["pruned"] and result["status"] != "failed" for result in results
+        ),
+    }
+    for name, value in sums.items():
+        written = sum(sum(each[name]) for each in teller.metrics if name in each)
+        if results and written != value:
+            yield f"{name} is {value}, written {written}"
+
+
+def _false_message(teller: Invocation) -> Iterator[str]:
+    due = teller.output["verdict"] != "Completed"
+    if len(teller.messages) != due:
+        yield f"{len(teller.messages)} messages of a run {teller.output['verdict']}"
+    for message in teller.messages:
+        if not message["Message"].startswith(teller.output["summary"]):
+            yield f"the message says {message['Message'][:200]}"
