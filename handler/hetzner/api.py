@@ -75,6 +75,8 @@ def client_for(token: str, endpoint: str) -> Client:
     # hcloud repeats a timed-out request, a POST too, and pauses in between. There is no public
     # switch; tests hold that one call is one request.
     client._client._retry_max_retries = 0
+    # With an `auth` of its own, requests never puts what a .netrc holds in the token's place.
+    client._client._session.auth = lambda request: request
     return client
 
 
