@@ -49,7 +49,13 @@ def connect(settings: Settings) -> Account:
     if not session.region_name:
         raise NoRegionError
     account = Account(session, "", session.region_name)
-    identity = account.client("sts").get_caller_identity()
+    try:
+        identity = account.client("sts").get_caller_identity()
+    except EOFError:
+        raise Unusable(
+            "This AWS profile asks for an MFA code, and nobody is at the terminal to type one. Log "
+            "in first, or run the command in a terminal without a file as its input."
+        ) from None
     print(
         f"AWS account {identity['Account']}, region {account.region}, stack {settings.stack}, "
         f"as {identity['Arn']}."

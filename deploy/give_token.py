@@ -18,18 +18,26 @@ TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
 MOST_CHARACTERS = 4096
 # The largest integer that is exact in every JSON parser; no image has an id near it.
 NO_IMAGE = 2**53 - 1
+HETZNER = "https://api.hetzner.cloud/v1"
 WHERE = (
     "Make one with read and write permission: Hetzner console, the project, Security, API tokens"
 )
 
 
 def give_token(settings: Settings) -> int:
+    # Before AWS is asked: without a terminal botocore would take the token for the answer to its
+    # question for an MFA code.
+    piped = None if sys.stdin.isatty() else sys.stdin.read(MOST_CHARACTERS + 1)
     account = connect(settings)
     stack = stack_in(account, settings)
     refuse_unready(stack, settings)
     name = f"{stack.parameters['TokenPath']}/{settings.project}"
-    token = read_token(f"API token of the Hetzner project {settings.project} (typed unseen): ")
-    client = client_for(token, stack.parameters["HetznerEndpoint"])
+    endpoint = stack.parameters["HetznerEndpoint"]
+    if endpoint != HETZNER:
+        print(f"The token is sent to {endpoint}, which is not Hetzner's address.")
+    question = f"API token of the Hetzner project {settings.project} (typed unseen): "
+    token = usable(getpass.getpass(question) if piped is None else piped)
+    client = client_for(token, endpoint)
     print(f"It reads: {seen_with(client, token)}.")
     match may_write(client, token):
         case "yes":
@@ -44,9 +52,8 @@ def give_token(settings: Settings) -> int:
     return 0
 
 
-def read_token(prompt: str) -> str:
-    """From the terminal without echo, or else from standard input. Raises Unusable."""
-    text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read(MOST_CHARACTERS + 1)
+def usable(text: str) -> str:
+    """The token in what was typed or read. Raises Unusable."""
     token = text.strip()
     if not token:
         raise Unusable(f"No token was given, so nothing was stored. {WHERE}.")

@@ -15,10 +15,10 @@ FINAL_SSM_ERRORS = ("ParameterNotFound", "AccessDeniedException", "InvalidKeyId"
 
 
 def put_parameter_command(parameter: str) -> str:
-    """The command that stores a token; it is neither shown nor kept in the shell's history."""
+    """The command that stores a token: in no shell history and in no list of processes."""
     return (
-        "read -rs TOKEN && aws ssm put-parameter --type SecureString --overwrite "
-        f'--name {parameter} --value "$TOKEN"; unset TOKEN'
+        'read -rs TOKEN && printf %s "$TOKEN" | aws ssm put-parameter --type SecureString '
+        f"--overwrite --name {parameter} --value file:///dev/stdin; unset TOKEN"
     )
 
 

@@ -82,6 +82,8 @@ def client_for(token: str, endpoint: str) -> Client:
     # hcloud retries a timed-out request, even a POST, with pauses. There is no public setting
     # against that; tests hold that one call is one request.
     client._client._retry_max_retries = 0
+    # With an `auth` of its own, requests never puts what a .netrc holds in the token's place.
+    client._client._session.auth = lambda request: request
     return client
 
 

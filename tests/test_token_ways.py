@@ -1,0 +1,137 @@
+"""Where a token goes on its way from a person to Hetzner, and where it does not."""
+
+import io
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from deploy import give_token
+from deploy.__main__ import main
+from handler.aws.tokens import put_parameter_command
+from handler.hetzner.api import client_for
+from local.simulator import Project, Simulator
+from local.virtual.template import ROOT, read_template
+from tests.conftest import TOKEN
+from tests.test_deploy import PARAMETER, REGION, Stacks, a_stack, account, shell, stacks
+
+# Fixtures, found by their names.
+__all__ = ["account", "shell", "stacks"]
+
+AWS_COMMAND = """#!/bin/sh
+tr '\\0' '\\n' </proc/$$/cmdline >"$SEEN/arguments"
+for argument; do
+  case $argument in file://*) cat "${argument#file://}" >"$SEEN/value" ;; esac
+done
+"""
+
+
+def printed_commands() -> list[str]:
+    [in_docs] = re.findall(
+        r"^read -rs TOKEN && .*put-parameter.*$", (ROOT / "docs/operating.md").read_text(), re.M
+    )
+    return [put_parameter_command(PARAMETER), in_docs]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["in messages", "in operating.md"])
+def test_the_printed_command_shows_the_token_in_no_process_list(tmp_path: Path, which: int) -> None:
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("reads /proc")
+    (tmp_path / "aws").write_text(AWS_COMMAND)
+    (tmp_path / "aws").chmod(0o755)
+    subprocess.run(
+        ["bash", "-c", printed_commands()[which]],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "SEEN": str(tmp_path)},
+        input=f"{TOKEN}\n",
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    arguments = (tmp_path / "arguments").read_text()
+    assert "SecureString" in arguments and TOKEN not in arguments
+    assert (tmp_path / "value").read_text() == TOKEN
+
+
+def test_what_comes_from_a_file_is_the_token_and_no_answer_to_a_question(
+    shell: pytest.MonkeyPatch,
+    stacks: Stacks,
+    account: None,
+    project: Project,
+    simulator: Simulator,
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    shell.setattr("sys.stdin", io.StringIO(f"{TOKEN}\n"))
+    connect, codes = give_token.connect, []
+
+    def with_mfa(settings: Any) -> Any:
+        # botocore asks for the code there, and without a terminal reads standard input.
+        codes.append(give_token.sys.stdin.readline())
+        return connect(settings)
+
+    shell.setattr("deploy.give_token.connect", with_mfa)
+    assert main("token", os.environ) == 0
+    assert codes == [""]
+    stored = boto3.client("ssm", region_name=REGION).get_parameter(
+        Name=PARAMETER, WithDecryption=True
+    )
+    assert stored["Parameter"]["Value"] == TOKEN
+
+
+def test_nobody_there_to_give_a_code_is_said_so(
+    shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asks(*_: Any, **__: Any) -> Any:
+        raise EOFError
+
+    shell.setattr("botocore.client.BaseClient._make_api_call", asks)
+    assert main("token", os.environ) == 2
+    assert "MFA code" in capsys.readouterr().err
+
+
+def test_what_netrc_holds_never_goes_to_hetzner_in_the_tokens_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, project: Project, simulator: Simulator
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password theirs\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    client = client_for(TOKEN, simulator.url)
+    assert client.request("GET", "/servers")["servers"] == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://api.hetzner.cloud@elsewhere.example/v1",
+        "https://somebody:secret@api.hetzner.cloud/v1",
+        "https://elsewhere.example#@api.hetzner.cloud/v1",
+        "https://elsewhere.example?@api.hetzner.cloud/v1",
+        "https://elsewhere.example\\@api.hetzner.cloud/v1",
+        "https://elsewhere.example/v1?to=api.hetzner.cloud",
+    ],
+)
+def test_the_address_of_the_api_is_no_other_than_it_seems(address: str) -> None:
+    pattern = read_template()["Parameters"]["HetznerEndpoint"]["AllowedPattern"]
+    assert not re.search(pattern, address)
+    assert re.search(pattern, "https://api.hetzner.cloud/v1")
+    assert re.search(pattern, "https://proxy.example:8443/hetzner/v1")
+
+
+def test_another_address_than_hetzners_is_named_before_the_token_goes_there(
+    shell: pytest.MonkeyPatch,
+    stacks: Stacks,
+    account: None,
+    project: Project,
+    simulator: Simulator,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    shell.setattr("sys.stdin", io.StringIO("no token at all\n"))
+    assert main("token", os.environ) == 2
+    assert f"to {simulator.url}, which is not Hetzner's address" in capsys.readouterr().out
