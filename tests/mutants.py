@@ -53,7 +53,7 @@ MUTANTS = [
     Mutant(
         "adopt an unavailable image",
         CREATING,
-        'if s.status in ("available", "creating")]',
+        "if s.is_available or s.is_pending]",
         "]",
         "tests/test_chaos.py::test_an_image_of_this_run_that_is_of_no_use_is_not_adopted",
     ),
@@ -96,8 +96,8 @@ MUTANTS = [
     Mutant(
         "take no answer for a no",
         API,
-        'raise OutcomeUnknown(f"no answer from Hetzner',
-        'raise Refused(f"no answer from Hetzner',
+        'return OutcomeUnknown(f"no answer from Hetzner',
+        'return Refused(f"no answer from Hetzner',
     ),
     Mutant(
         "take a gateway's error for a no",
@@ -229,6 +229,19 @@ MUTANTS = [
         "if self._status != NO_CONTENT:",
         "if False:",
         "tests/test_answers.py::test_deletes_that_were_answered_with_a_redirect_are_not_counted",
+    ),
+    Mutant(
+        "take any running action for the lock's",
+        CREATING,
+        "return self.makes_image or self.locked is True",
+        "return any(action.is_running for action in self.actions)",
+    ),
+    Mutant(
+        "create beside another create",
+        CREATING,
+        "return self.makes_image or self.locked is True",
+        "return self.locked is True",
+        "tests/test_locks.py::test_there_is_no_create_while_somebody_elses_snapshot_is_made",
     ),
     Mutant("believe one clock alone", DOCUMENT, "slack = max(JUMP, wait)", "slack = 99 * wait"),
     Mutant(

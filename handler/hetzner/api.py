@@ -36,6 +36,7 @@ from handler.documents.labels import (
 from handler.documents.resources import Action, Price, Server, Snapshot
 from handler.hetzner.answers import (
     action_in,
+    locked_in,
     server_in,
     snapshot_in,
     started_in,
@@ -139,6 +140,11 @@ class Hetzner(Headers):
         ):
             raise IncompleteListing("the listing of images holds others than those asked for")
         return sorted(snapshots, key=lambda snapshot: snapshot.id)
+
+    def is_locked(self, server_id: int) -> bool | None:
+        """Whether an action holds the server; None if Hetzner does not say."""
+        with well_formed():
+            return locked_in(self._request("GET", f"/servers/{server_id}")["server"])
 
     def snapshot(self, image_id: int) -> Snapshot:
         with well_formed():
