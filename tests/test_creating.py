@@ -318,6 +318,13 @@ ROWS = [
         "fail",
         f"Hetzner refused: nonsense. To retry, {AGAIN}",
     ),
+    Row(
+        "what only Hetzner's support can unlock is not waited for",
+        job(),
+        replace(NONE, created=Refused("no", "resource_locked")),
+        "fail",
+        f"Hetzner refused: no (resource_locked). Ask Hetzner's support. To retry, {AGAIN}",
+    ),
     # The answer to the create.
     Row(
         "a create is watched",

@@ -131,6 +131,7 @@ def test_every_client_has_a_timeout(hetzner: Hetzner) -> None:
         (403, "forbidden", Unauthorized),
         (422, "invalid_input", Refused),
         (405, "method_not_allowed", Refused),
+        (423, "resource_locked", Refused),
         (500, "internal_error", OutcomeUnknown),
         (418, "never_heard_of", OutcomeUnknown),
     ],

@@ -281,7 +281,8 @@ def _after_error(job: Job, error: HetznerError, jitter: float) -> Step:
                 f"console's Limits page, then {job.run_again}."
             )
         case _:
-            reason = f"Hetzner refused: {error}. To retry, {job.run_again}."
+            ask = "Ask Hetzner's support. " if error.code == "resource_locked" else ""
+            reason = f"Hetzner refused: {error}. {ask}To retry, {job.run_again}."
     return Step("fail", job.done("failed", reason))
 
 

@@ -68,6 +68,7 @@ BY_CODE: dict[str, type[HetznerError]] = {
     "method_not_allowed": Refused,
     "uniqueness_error": Refused,
     "unsupported_error": Refused,
+    "resource_locked": Refused,  # only Hetzner's support ends this one
     # Any other (server_error, unavailable, timeout, one that is new) is OutcomeUnknown.
 }
 
