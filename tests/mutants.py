@@ -243,6 +243,13 @@ MUTANTS = [
         "return self.locked is True",
         "tests/test_locks.py::test_there_is_no_create_while_somebody_elses_snapshot_is_made",
     ),
+    Mutant(
+        "mix the budget of actions with the other",
+        "handler/hetzner/api.py",
+        'return "actions" in path.split("/")',
+        "return False",
+        "tests/test_budgets.py",
+    ),
     Mutant("believe one clock alone", DOCUMENT, "slack = max(JUMP, wait)", "slack = 99 * wait"),
     Mutant(
         "let a proxy set the clock",

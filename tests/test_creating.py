@@ -418,6 +418,8 @@ def test_a_lock_is_timed_from_look_to_look_and_named() -> None:
         answered_at: datetime | None = NOW + timedelta(seconds=150)
         requests_left: int | None = None
         requests_per_hour: int | None = None
+        actions_left: int | None = None
+        actions_per_hour: int | None = None
 
     locked = creating.decide(job(), Seen(locked=True, actions=(action(),)), 0.0).job
     assert (locked.lock, locked.lock_from_s) == ("change_type", 0)
@@ -438,6 +440,8 @@ def test_the_first_look_sets_the_deadline_and_learns_what_earlier_snapshots_took
         answered_at: datetime | None = NOW
         requests_left: int | None = 99
         requests_per_hour: int | None = 3600
+        actions_left: int | None = None
+        actions_per_hour: int | None = None
 
     earlier = [
         action("success", "create_image", finished=NOW - timedelta(minutes=10 - n))

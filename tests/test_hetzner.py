@@ -243,6 +243,8 @@ def test_an_outage_does_not_stop_the_watch() -> None:
         answered_at: datetime | None = None
         requests_left: int | None = None
         requests_per_hour: int | None = None
+        actions_left: int | None = None
+        actions_per_hour: int | None = None
 
     class Answering(Silent):
         answered_at = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)

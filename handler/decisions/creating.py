@@ -110,10 +110,10 @@ def is_ours(job: Job, snapshot: Snapshot) -> bool:
 
 
 def lock_is_doubtful(job: Job, seen: Seen) -> bool:
-    """Whether Hetzner is asked if the server is locked, because the actions do not tell.
+    """Whether Hetzner is asked if the server is locked: the actions do not tell.
 
-    Not where none is running: then the create tells, but for a dry run, which sends none. What
-    makes an image is waited for in any case; whether it may be skipped for it is to be known.
+    Not where none is running: then the create tells, but for a dry run, which sends none. While
+    an image is made it is waited for in any case, but not skipped.
     """
     if job.run.dry_run:
         return True
@@ -218,7 +218,8 @@ def _watch(
     waited_s = job.stopwatch.elapsed_s
     job = replace(job, snapshot=started, maybe_posted=True, waited_s=waited_s, looks=looks)
     elapsed_s = look.elapsed_s if look else 0
-    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, Budget.of(job), jitter)
+    budget = Budget.of(job, started.action_id is not None)
+    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, budget, jitter)
     return Step("watch", job.waiting("creating", reason, wait))
 
 
@@ -234,7 +235,7 @@ def _locked(job: Job, seen: Seen, jitter: float, refused: str = "") -> Step:
         return Step("skip", job.done("skipped", reason))
     elapsed_s = job.stopwatch.elapsed_s
     look = _look_at(found[0], job) if len(found) == 1 else None
-    wait = pacing.while_locked(elapsed_s, Budget.of(job), jitter, look)
+    wait = pacing.while_locked(elapsed_s, Budget.of_both(job), jitter, look)
     job = replace(job, lock_from_s=elapsed_s, lock=locking.commands(found))
     return _wait(job, reason, wait)
 
@@ -251,7 +252,7 @@ def _not_created(job: Job, seen: Seen, error: HetznerError, jitter: float) -> St
         case Locked() if job.attempts == 1 and not locking.holders(job, seen.actions):
             # The lock came after the look; the next look tells who holds it.
             job = replace(job, lock_from_s=job.stopwatch.elapsed_s, lock="")
-            return _wait(job, str(error), pacing.while_locked(0, Budget.of(job), jitter))
+            return _wait(job, str(error), pacing.while_locked(0, Budget.of_both(job), jitter))
         case Locked():
             return _locked(job, seen, jitter, refused=str(error))
         case OutcomeUnknown():

@@ -216,6 +216,7 @@ class Hetzner(Headers):
     def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         answer = self._ask(method, path, **arguments)
         if isinstance(answer, HetznerError):
+            answer.of_actions = _is_of_actions(path)
             # Not while another one is handled: that one may quote the token.
             raise answer
         return answer
@@ -233,7 +234,7 @@ class Hetzner(Headers):
         except APIException as error:
             if error.code == "unauthorized" and self._reconnect() is not client:
                 return TransientError(f"the token in {self._token_name} has been replaced")
-            return self._in_our_words(error)
+            return self._in_our_words(error, path)
         except requests.RequestException as error:
             self._detail(f"{method} {path}: {type(error).__name__}")
             return OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}")
@@ -243,15 +244,15 @@ class Hetzner(Headers):
             return OutcomeUnknown(f"an answer that is not Hetzner's: {said}")
         if self._status >= requests.codes.multiple_choices:
             return OutcomeUnknown(f"HTTP {self._status}", "no error object")
-        self.heed(self._headers)
+        self.heed(self._headers, _is_of_actions(path))
         return self._redaction.values(answer)  # type: ignore[no-any-return]
 
-    def _in_our_words(self, error: APIException) -> HetznerError:
+    def _in_our_words(self, error: APIException, path: str) -> HetznerError:
         message, support = self._redaction.text(str(error.message)), error.correlation_id
         support = self._redaction.text(support) if support else None
         if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
             return OutcomeUnknown(f"HTTP {error.code}", "no error object", support)
-        self.heed(self._headers)
+        self.heed(self._headers, _is_of_actions(path))
         code = self._redaction.text(str(error.code))
         kind = BY_CODE.get(code, OutcomeUnknown)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
@@ -269,3 +270,7 @@ class Hetzner(Headers):
         self._detail(
             f"{asked.method} {asked.path_url}: {response.status_code} in {took_s:.2f} s ({support})"
         )
+
+
+def _is_of_actions(path: str) -> bool:
+    return "actions" in path.split("/")

@@ -117,6 +117,14 @@ def an_action_that_locks_nothing(night: "Stage", rng: random.Random) -> str:
     return Mild(f"{server.name}: from {at} s for {seconds} s an action that locks nothing")
 
 
+@TROUBLES.one
+def a_budget_of_actions(night: "Stage", rng: random.Random) -> str:
+    limit, others = rng.choice([60, 200, 7200]), rng.choice([0, 3000])
+    night.project.actions_limit = limit
+    night.project.spend_budget(others)
+    return f"{limit} requests an hour under /actions, {others} of the others are gone"
+
+
 @TROUBLES.frequent
 def a_clock_that_is_off(night: "Stage", rng: random.Random) -> str:
     effects: dict[str, Effect] = {
