@@ -282,8 +282,8 @@ def _after_error(job: Job, error: HetznerError, jitter: float) -> Step:
                 f"console's Limits page, then {job.run_again}."
             )
         case _:
-            ask = "Ask Hetzner's support. " if error.code == "resource_locked" else ""
-            reason = f"Hetzner refused: {error}. {ask}To retry, {job.run_again}."
+            said = f"{error}. Ask Hetzner's support" if error.code == "resource_locked" else error
+            reason = f"Hetzner refused: {said}. To retry, {job.run_again}."
     return Step("fail", job.done("failed", reason))
 
 
