@@ -53,7 +53,7 @@ MUTANTS = [
     Mutant(
         "adopt an unavailable image",
         CREATING,
-        'if s.status in ("available", "creating")]',
+        "if s.is_available or s.is_pending]",
         "]",
         "tests/test_chaos.py::test_an_image_of_this_run_that_is_of_no_use_is_not_adopted",
     ),
@@ -96,8 +96,8 @@ MUTANTS = [
     Mutant(
         "take no answer for a no",
         API,
-        'raise OutcomeUnknown(f"no answer from Hetzner',
-        'raise Refused(f"no answer from Hetzner',
+        'return OutcomeUnknown(f"no answer from Hetzner',
+        'return Refused(f"no answer from Hetzner',
     ),
     Mutant(
         "take a gateway's error for a no",
@@ -206,9 +206,69 @@ MUTANTS = [
     Mutant(
         "a redriven run deletes what later nights made",
         PRUNING,
-        "snapshot.created >= began",
+        "snapshot.created >= since",
         "False",
         "tests/test_redriven.py",
+    ),
+    Mutant(
+        "tell an action's error as it is",
+        API,
+        "return self._redaction.values(answer)",
+        "return answer",
+    ),
+    Mutant(
+        "demand what no decision needs",
+        "handler/hetzner/answers.py",
+        'size = item.get("image_size")',
+        'size = item["image_size"]',
+        "tests/test_answers.py::test_what_is_optional_may_be_missing",
+    ),
+    Mutant(
+        "demand a total",
+        API,
+        "if totals - {len(found)} or",
+        "if totals != {len(found)} or",
+    ),
+    Mutant(
+        "take any answer to a delete for a yes",
+        API,
+        "if self._status != NO_CONTENT:",
+        "if False:",
+        "tests/test_answers.py::test_deletes_that_were_answered_with_a_redirect_are_not_counted",
+    ),
+    Mutant(
+        "take any running action for the lock's",
+        CREATING,
+        "return self.makes_image or self.locked is True",
+        "return any(action.is_running for action in self.actions)",
+    ),
+    Mutant(
+        "create beside another create",
+        CREATING,
+        "return self.makes_image or self.locked is True",
+        "return self.locked is True",
+        "tests/test_locks.py::test_there_is_no_create_while_somebody_elses_snapshot_is_made",
+    ),
+    Mutant(
+        "mix the budget of actions with the other",
+        "handler/hetzner/api.py",
+        'return "actions" in path.split("/")',
+        "return False",
+        "tests/test_budgets.py",
+    ),
+    Mutant("believe one clock alone", DOCUMENT, "slack = max(JUMP, wait)", "slack = 99 * wait"),
+    Mutant(
+        "let a proxy set the clock",
+        API,
+        "self._status, self._headers = response.status_code, response.headers",
+        "self._status = response.status_code; self.heed(response.headers)",
+        "tests/test_clock.py",
+    ),
+    Mutant(
+        "judge an image whose status is new",
+        "handler/documents/resources.py",
+        'return self.status not in ("available", "unavailable")',
+        'return self.status == "creating"',
     ),
 ]
 

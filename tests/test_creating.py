@@ -218,47 +218,51 @@ ROWS = [
     ),
     # Locks.
     Row(
-        "a lock is waited for", job(), Seen(actions=(action(),)), "wait", f"{LOCK}; if that goes on"
+        "a lock is waited for",
+        job(),
+        Seen(locked=True, actions=(action(),)),
+        "wait",
+        f"{LOCK}; if that goes on",
     ),
     Row(
         "also when the snapshots were listed",
         job(),
-        Seen(actions=(action(),), snapshots=()),
+        Seen(locked=True, actions=(action(),), snapshots=()),
         "wait",
         LOCK,
     ),
     Row(
         "a lock is given up at the deadline",
         LATE,
-        Seen(actions=(action(),), snapshots=()),
+        Seen(locked=True, actions=(action(),), snapshots=()),
         "fail",
         f"no snapshot made after 60 min: {LOCK}. To retry, {AGAIN}",
     ),
     Row(
         "a lock is skipped if asked",
         SKIPPING,
-        Seen(actions=(action(),), snapshots=()),
+        Seen(locked=True, actions=(action(),), snapshots=()),
         "skip",
         LOCK,
     ),
     Row(
         "but not after a create of ours",
         replace(SKIPPING, **POSTED),
-        Seen(actions=(action(),), snapshots=()),
+        Seen(locked=True, actions=(action(),), snapshots=()),
         "wait",
         LOCK,
     ),
     Row(
         "a dry run says that it would wait",
         DRY,
-        Seen(actions=(action(),), snapshots=()),
+        Seen(locked=True, actions=(action(),), snapshots=()),
         "plan",
         f"{LOCK}; a run would wait for it",
     ),
     Row(
         "or skip",
         job(run={"dry_run": True, "on_locked": "skip"}),
-        Seen(actions=(action(),), snapshots=()),
+        Seen(locked=True, actions=(action(),), snapshots=()),
         "plan",
         f"{LOCK}; a run would skip it",
     ),
@@ -312,6 +316,13 @@ ROWS = [
         Seen(error=Refused("nonsense")),
         "fail",
         f"Hetzner refused: nonsense. To retry, {AGAIN}",
+    ),
+    Row(
+        "what only Hetzner's support can unlock is not waited for",
+        job(),
+        replace(NONE, created=Refused("no", "resource_locked")),
+        "fail",
+        f"Hetzner refused: no (resource_locked). Ask Hetzner's support. To retry, {AGAIN}",
     ),
     # The answer to the create.
     Row(
@@ -406,13 +417,18 @@ def test_a_lock_is_timed_from_look_to_look_and_named() -> None:
         answered_at: datetime | None = NOW + timedelta(seconds=150)
         requests_left: int | None = None
         requests_per_hour: int | None = None
+        actions_left: int | None = None
+        actions_per_hour: int | None = None
 
-    locked = creating.decide(job(), Seen(actions=(action(),)), 0.0).job
+    locked = creating.decide(job(), Seen(locked=True, actions=(action(),)), 0.0).job
     assert (locked.lock, locked.lock_from_s) == ("change_type", 0)
     free = creating.observed(locked, Api(), NONE)
     assert (free.lock_s, free.lock_from_s) == (150, None)
     assert (
-        creating.decide(replace(free, lock_s=150), Seen(actions=(action(),)), 0.0).job.lock_s == 150
+        creating.decide(
+            replace(free, lock_s=150), Seen(locked=True, actions=(action(),)), 0.0
+        ).job.lock_s
+        == 150
     )
     unnamed = creating.decide(job(attempts=2), replace(NONE, created=Locked("locked")), 0.0).job
     assert (unnamed.lock, unnamed.lock_from_s) == ("", 0)
@@ -423,6 +439,8 @@ def test_the_first_look_sets_the_deadline_and_learns_what_earlier_snapshots_took
         answered_at: datetime | None = NOW
         requests_left: int | None = 99
         requests_per_hour: int | None = 3600
+        actions_left: int | None = None
+        actions_per_hour: int | None = None
 
     earlier = [
         action("success", "create_image", finished=NOW - timedelta(minutes=10 - n))
@@ -446,7 +464,7 @@ def test_the_first_look_sets_the_deadline_and_learns_what_earlier_snapshots_took
     ],
 )
 def test_when_a_lock_is_all_there_is_to_know(sentence: str, job: Job, is_all: bool) -> None:
-    assert creating.lock_is_all(job, Seen(actions=(action(),))) is is_all, sentence
+    assert creating.lock_is_all(job, Seen(locked=True, actions=(action(),))) is is_all, sentence
     assert not creating.lock_is_all(job, Seen())
 
 
@@ -461,7 +479,7 @@ def test_a_create_image_of_late_may_be_this_runs(
     minutes_ago: int, status: str, is_all: bool, unlisted: list[int]
 ) -> None:
     made = action(status, "create_image", minutes_ago=minutes_ago, image_ids=frozenset({7}))
-    seen = Seen(actions=(action(), made))
+    seen = Seen(locked=True, actions=(action(), made))
     assert creating.lock_is_all(job(), seen) is is_all
     assert list(creating.unlisted_images(job(), seen)) == unlisted
     # Other actions make no snapshot.

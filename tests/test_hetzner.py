@@ -131,6 +131,7 @@ def test_every_client_has_a_timeout(hetzner: Hetzner) -> None:
         (403, "forbidden", Unauthorized),
         (422, "invalid_input", Refused),
         (405, "method_not_allowed", Refused),
+        (423, "resource_locked", Refused),
         (500, "internal_error", OutcomeUnknown),
         (418, "never_heard_of", OutcomeUnknown),
     ],
@@ -242,6 +243,8 @@ def test_an_outage_does_not_stop_the_watch() -> None:
         answered_at: datetime | None = None
         requests_left: int | None = None
         requests_per_hour: int | None = None
+        actions_left: int | None = None
+        actions_per_hour: int | None = None
 
     class Answering(Silent):
         answered_at = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)

@@ -136,13 +136,13 @@ def test_every_room_is_in_contributing_and_says_what_it_is_for() -> None:
 
 
 def test_a_room_imports_what_contributing_allows_it() -> None:
-    for name, tree in modules().items():
-        room = name.partition(".")[0]
-        own = {found for found in imports(tree) if found in modules()}
-        others = {found.partition(".")[0] for found in own} - {room}
-        assert others <= rooms()[room].imports, name
-        libraries = {f for f in imports(tree) if "." not in f and f not in sys.stdlib_module_names}
-        assert libraries <= rooms()[room].libraries, name
+    known, table = modules(), rooms()
+    for name, tree in known.items():
+        room, found = name.partition(".")[0], imports(tree)
+        others = {one.partition(".")[0] for one in found & known.keys()} - {room}
+        assert others <= table[room].imports, name
+        libraries = {f for f in found if "." not in f and f not in sys.stdlib_module_names}
+        assert libraries <= table[room].libraries, name
 
 
 def test_only_the_api_imports_hcloud() -> None:

@@ -62,7 +62,8 @@ def _creating(job: Job, since: Action | Snapshot, progress: int, jitter: float) 
     if job.stopwatch.now:
         elapsed_s = since.age_s(job.stopwatch.now)
     looks = (*job.looks, Look(elapsed_s, progress))[-MOST_LOOKS:]
-    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, Budget.of(job), jitter)
+    budget = Budget.of(job, bool(job.snapshot and job.snapshot.action_id))
+    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, budget, jitter)
     return _wait(replace(job, looks=looks), f"{progress} % after {elapsed_s} s", wait)
 
 

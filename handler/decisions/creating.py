@@ -6,11 +6,18 @@ label counts as this run's, and a create is sent only when none was seen.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
-from handler.decisions import pacing
+from handler.decisions import locking, pacing
 from handler.decisions.pacing import Budget
+from handler.decisions.tracing import (
+    CREATE_IMAGE,
+    LISTED_WITHIN,
+    action_of,
+    made_within,
+    unlisted_action,
+)
 from handler.documents.document import Api, Look, Wait
 from handler.documents.errors import (
     HetznerError,
@@ -25,12 +32,8 @@ from handler.documents.job import Job, StartedSnapshot
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID
 from handler.documents.resources import Action, Snapshot
 
-# Longer than a snapshot could stay unlisted, shorter than the time between two nights.
-LISTED_WITHIN = timedelta(hours=1)
-# A run that is resumed later waits for the lock first, and then finds its snapshot.
+# A run that is resumed later waits for the lock first, and finds its snapshot then.
 NOT_THIS_RUN = timedelta(hours=12)
-# What Hetzner does for one request begins within so much time.
-AT_ONCE = timedelta(minutes=1)
 EARLIER = 5  # snapshots whose time tells what the next one takes
 
 Kind = Literal["adopt", "watch", "wait", "skip", "fail", "plan", "create"]
@@ -42,15 +45,21 @@ class Seen:
 
     actions: tuple[Action, ...] = ()  # newest first
     actions_error: HetznerError | None = None  # why these are not known
+    locked: bool | None = None  # whether Hetzner says so; None: not asked, or not told
     snapshots: tuple[Snapshot, ...] | None = None  # this run's; None: not looked for
     before: tuple[int, ...] = ()  # all of ours that are available, this run's or not
     error: HetznerError | None = None  # why the rest is not known
     created: StartedSnapshot | HetznerError | None = None  # the answer to the create, once sent
 
     @property
-    def holder(self) -> Action | None:
-        """The action that holds the server."""
-        return next((action for action in self.actions if action.is_running), None)
+    def makes_image(self) -> bool:
+        """Whether a snapshot of it is being made, by whoever: beside it none is created."""
+        return any(a.is_running and a.command == CREATE_IMAGE for a in self.actions)
+
+    @property
+    def held(self) -> bool:
+        """Whether it is known without a create that none is possible now."""
+        return self.makes_image or self.locked is True
 
     @property
     def usable(self) -> list[Snapshot]:
@@ -81,9 +90,11 @@ def observed(job: Job, api: Api, seen: Seen) -> Job:
     looked = job.observed(api)
     if seen.actions:
         looked = replace(looked, earlier_s=_earlier(seen.actions))
-    if job.lock_from_s is not None:
-        locked_s = looked.stopwatch.elapsed_s - job.lock_from_s
-        looked = replace(looked, lock_s=job.lock_s + locked_s, lock_from_s=None)
+    if seen.locked is False:
+        running = {action.id for action in seen.actions if action.is_running}
+        looked = replace(looked, harmless=tuple(sorted({*job.harmless, *running})))
+    found = locking.holders(job, seen.actions) if seen.held else ()
+    looked = locking.timed(job, looked, found, ours=bool(seen.usable))
     first = looked.deadline_s is None
     return looked.with_deadline(job.run.lock_wait_minutes) if first else looked
 
@@ -99,6 +110,19 @@ def is_ours(job: Job, snapshot: Snapshot) -> bool:
     return made_by_us and snapshot.server_id == job.server.id
 
 
+def lock_is_doubtful(job: Job, seen: Seen) -> bool:
+    """Whether Hetzner is asked if the server is locked: the actions do not tell.
+
+    Not where none is running: then the create tells, but for a dry run, which sends none. While
+    an image is made it is waited for in any case, but not skipped.
+    """
+    if job.run.dry_run:
+        return True
+    if seen.makes_image:
+        return job.run.on_locked == "skip"
+    return any(action.is_running for action in seen.actions)
+
+
 def lock_is_all(job: Job, seen: Seen) -> bool:
     """Whether the server is locked and no snapshot of this run can be there yet.
 
@@ -106,17 +130,17 @@ def lock_is_all(job: Job, seen: Seen) -> bool:
     end they are always listed.
     """
     run = job.run
-    if not seen.holder or run.on_locked == "skip" or run.dry_run:
+    if not seen.held or run.on_locked == "skip" or run.dry_run:
         return False
     if job.maybe_posted or job.overdue:
         return False
-    return not any(_made_within(action, job.stopwatch.now, NOT_THIS_RUN) for action in seen.actions)
+    return not any(made_within(action, job.stopwatch.now, NOT_THIS_RUN) for action in seen.actions)
 
 
 def unlisted_images(job: Job, seen: Seen) -> Iterator[int]:
     """The ids of images that may be this run's snapshot although the listing lacks them."""
     for action in seen.actions:
-        if _made_within(action, job.stopwatch.now, LISTED_WITHIN):
+        if made_within(action, job.stopwatch.now, LISTED_WITHIN):
             yield from action.image_ids
 
 
@@ -126,11 +150,11 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
         # A snapshot that was adopted earlier has failed since.
         return _watch(replace(job, adopted=False), seen.created, "", jitter)
     if seen.created:
-        return _not_created(job, seen.created, jitter)
+        return _not_created(job, seen, seen.created, jitter)
     if seen.error:
         return _after_error(job, seen.error, jitter)
-    if seen.holder and seen.snapshots is None:
-        return _locked(job, f"locked by {seen.holder}", jitter, seen.holder)
+    if seen.held and seen.snapshots is None:
+        return _locked(job, seen, jitter)
     usable = seen.usable
     # An existing snapshot remains when its server is deleted, and needs none of its actions.
     settled = usable and (usable[0].is_available or isinstance(seen.actions_error, NotFound))
@@ -139,15 +163,15 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
     for snapshot in usable:
         if snapshot.is_available:
             return _adopt(job, snapshot.id)
-        action = _action_of(snapshot, seen.actions)
+        action = action_of(snapshot, seen.actions)
         # An image that its failed action has left behind will never be available.
         if not (action and action.status == "error"):
             return _watch_adopted(job, snapshot.id, action, jitter)
-    if seen.holder:
-        return _locked(job, f"locked by {seen.holder}", jitter, seen.holder)
+    if seen.held:
+        return _locked(job, seen, jitter)
     if job.run.dry_run:
         return Step("plan", job.moved_to("planned", "would be made now"))
-    if job.maybe_posted and (action := _unlisted_action(job, seen)):
+    if job.maybe_posted and (action := unlisted_action(job, seen.actions, seen.snapshots or ())):
         reason = f"the snapshot of {action} is not listed yet"
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
     # A free server gets its snapshot late rather than not at all, unless one may be there already.
@@ -160,38 +184,6 @@ def _earlier(actions: tuple[Action, ...]) -> tuple[int, ...]:
     """How long the server's last snapshots took, ours and others."""
     made = [a for a in actions if a.command == "create_image" and a.status == "success"]
     return tuple(a.took_s for a in made[:EARLIER] if a.took_s is not None)
-
-
-def _made_within(action: Action, now: datetime | None, limit: timedelta) -> bool:
-    if action.command != "create_image" or action.status == "error":
-        return False
-    return bool(now and now - (action.started or now) < limit)
-
-
-def _action_of(snapshot: Snapshot, actions: tuple[Action, ...]) -> Action | None:
-    """The action that makes it: the one that names it, else the only one that can be it."""
-    for action in actions:
-        if snapshot.id in action.image_ids:
-            return action
-    found = [
-        action
-        for action in actions
-        if action.command == "create_image" and not action.image_ids and action.started
-        and abs(action.started - snapshot.created) <= AT_ONCE
-    ]  # fmt: skip
-    return found[0] if len(found) == 1 else None
-
-
-def _unlisted_action(job: Job, seen: Seen) -> Action | None:
-    """A create_image since this job's first look whose image is neither named nor listed."""
-    now = job.stopwatch.now
-    began = now and now - timedelta(seconds=job.stopwatch.elapsed_s) - AT_ONCE
-    listed = [_action_of(snapshot, seen.actions) for snapshot in seen.snapshots or ()]
-    for action in seen.actions:
-        may_be_ours = _made_within(action, now, LISTED_WITHIN) and action not in listed
-        if may_be_ours and not action.image_ids and began and (action.started or began) >= began:
-            return action
-    return None
 
 
 def _adopt(job: Job, image_id: int) -> Step:
@@ -227,33 +219,43 @@ def _watch(
     waited_s = job.stopwatch.elapsed_s
     job = replace(job, snapshot=started, maybe_posted=True, waited_s=waited_s, looks=looks)
     elapsed_s = look.elapsed_s if look else 0
-    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, Budget.of(job), jitter)
+    budget = Budget.of(job, started.action_id is not None)
+    wait = pacing.while_creating(elapsed_s, looks, job.earlier_s, budget, jitter)
     return Step("watch", job.waiting("creating", reason, wait))
 
 
-def _locked(job: Job, reason: str, jitter: float, holder: Action | None = None) -> Step:
+def _locked(job: Job, seen: Seen, jitter: float, refused: str = "") -> Step:
+    """Hetzner says that it is locked, by `refused` to a create, or a snapshot of it is made."""
+    found = locking.holders(job, seen.actions)
+    reason = refused if refused and not found else locking.reason(found)
     if job.run.dry_run and job.run.on_locked == "skip":
         return Step("plan", job.done("planned", f"{reason}; a run would skip it"))
     if job.run.dry_run:
         return Step("plan", job.moved_to("planned", f"{reason}; a run would wait for it"))
-    # After a create of our own the holder may be our own create_image.
-    ours = job.maybe_posted or (holder and not holder.image_ids and _made_within(
-        holder, job.stopwatch.now, LISTED_WITHIN))  # fmt: skip
-    if job.run.on_locked == "skip" and not ours:
+    if job.run.on_locked == "skip" and (seen.locked or refused) and not _may_be_ours(job, found):
         return Step("skip", job.done("skipped", reason))
     elapsed_s = job.stopwatch.elapsed_s
-    wait = pacing.while_locked(elapsed_s, Budget.of(job), jitter, _look_at(holder, job))
-    job = replace(job, lock_from_s=elapsed_s, lock=holder.command if holder else job.lock)
+    look = _look_at(found[0], job) if len(found) == 1 else None
+    wait = pacing.while_locked(elapsed_s, Budget.of_both(job), jitter, look)
+    job = replace(job, lock_from_s=elapsed_s, lock=locking.commands(found))
     return _wait(job, reason, wait)
 
 
-def _not_created(job: Job, error: HetznerError, jitter: float) -> Step:
+def _may_be_ours(job: Job, found: tuple[Action, ...]) -> bool:
+    """Whether the holder may be a create_image of our own."""
+    now = job.stopwatch.now
+    unnamed = [a for a in found if not a.image_ids and made_within(a, now, LISTED_WITHIN)]
+    return job.maybe_posted or bool(unnamed)
+
+
+def _not_created(job: Job, seen: Seen, error: HetznerError, jitter: float) -> Step:
     match error:
-        case Locked() if job.attempts == 1:
-            # The server was locked after the look; the next look tells by which action.
-            return _wait(job, str(error), pacing.while_locked(0, Budget.of(job), jitter))
+        case Locked() if job.attempts == 1 and not locking.holders(job, seen.actions):
+            # The lock came after the look; the next look tells who holds it.
+            job = replace(job, lock_from_s=job.stopwatch.elapsed_s, lock="")
+            return _wait(job, str(error), pacing.while_locked(0, Budget.of_both(job), jitter))
         case Locked():
-            return _locked(job, str(error), jitter)
+            return _locked(job, seen, jitter, refused=str(error))
         case OutcomeUnknown():
             # The next look tells whether it was created; it is taken even after the deadline.
             reason = f"no clear answer to the create: {error}"
@@ -281,7 +283,8 @@ def _after_error(job: Job, error: HetznerError, jitter: float) -> Step:
                 f"console's Limits page, then {job.run_again}."
             )
         case _:
-            reason = f"Hetzner refused: {error}. To retry, {job.run_again}."
+            said = f"{error}. Ask Hetzner's support" if error.code == "resource_locked" else error
+            reason = f"Hetzner refused: {said}. To retry, {job.run_again}."
     return Step("fail", job.done("failed", reason))
 
 

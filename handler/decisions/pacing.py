@@ -59,15 +59,25 @@ class Budget:
     sharing: int = 1
 
     @classmethod
-    def of(cls, document: Document) -> "Budget":
-        """The budget at the document's last look, shared by the servers worked on at once."""
+    def of(cls, document: Document, of_actions: bool = False) -> "Budget":
+        """The budget at the document's last look, shared by the servers worked on at once.
+
+        Requests under /actions have one of their own, if their answers tell it.
+        """
         at_a_time = document.run.servers_at_a_time
+        apart = of_actions and document.actions_left is not None
+        per_hour = document.actions_per_hour if apart else None
         return cls(
-            left=document.requests_left,
-            per_hour=document.requests_per_hour,
+            left=document.actions_left if apart else document.requests_left,
+            per_hour=per_hour or document.requests_per_hour,
             kept_percent=document.run.rate_limit_floor,
             sharing=min(at_a_time, document.run.server_count or at_a_time),
         )
+
+    @classmethod
+    def of_both(cls, document: Document) -> "Budget":
+        """The tighter one, for what asks in both."""
+        return max(cls.of(document), cls.of(document, True), key=lambda budget: budget.least_s())
 
     @property
     def kept(self) -> float:
@@ -143,7 +153,8 @@ def while_locked(elapsed_s: int, budget: Budget, jitter: float, holder: Look | N
 def after_error(error: TransientError, document: Document, jitter: float) -> Wait:
     """The wait before the same request is tried again; `document` has observed the error."""
     if isinstance(error, RateLimited):
-        return when_rate_limited(document.attempts, Budget.of(document), jitter)
+        budget = Budget.of(document, error.of_actions)
+        return when_rate_limited(document.attempts, budget, jitter)
     return in_trouble(document.attempts, jitter)
 
 

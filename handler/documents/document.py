@@ -107,6 +107,8 @@ class Api(Protocol):
     answered_at: datetime | None
     requests_left: int | None
     requests_per_hour: int | None
+    actions_left: int | None
+    actions_per_hour: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,8 @@ class Document:
     attempts: int = 0
     requests_left: int | None = None
     requests_per_hour: int = 3600
+    actions_left: int | None = None  # of requests under /actions; None: not told
+    actions_per_hour: int | None = None
 
     @classmethod
     def parts(cls, document: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +162,8 @@ class Document:
             attempts=self.attempts + 1,
             requests_left=self.requests_left if api.requests_left is None else api.requests_left,
             requests_per_hour=api.requests_per_hour or self.requests_per_hour,
+            actions_left=self.actions_left if api.actions_left is None else api.actions_left,
+            actions_per_hour=api.actions_per_hour or self.actions_per_hour,
         )
 
     def with_deadline(self, minutes: int) -> Self:

@@ -17,7 +17,12 @@ MESSAGE_CHARACTERS = 500
 
 
 class HetznerError(Exception):
-    """An error that Hetzner's API answered; `correlation_id` is the request's, for its support."""
+    """An error that Hetzner's API answered; `correlation_id` is the request's, for its support.
+
+    `of_actions`: to a request under /actions, which have a rate limit of their own.
+    """
+
+    of_actions = False
 
     def __init__(self, message: str, code: str = "", correlation_id: str | None = None) -> None:
         support = f", for Hetzner support: {correlation_id}" if correlation_id else ""

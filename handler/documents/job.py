@@ -102,7 +102,9 @@ class Job(Document):
     lock_from_s: int | None = (
         None  # since when, on the stopwatch, if it was locked at the last look
     )
-    lock: str = ""
+    lock: str = ""  # who held it at the last look, if that is known
+    locks: tuple[tuple[str, int], ...] = ()  # how long each has held it
+    harmless: tuple[int, ...] = ()  # actions that were seen running while it was not locked
     snapshot: StartedSnapshot | None = None
     result: Result | None = None
 
@@ -119,6 +121,8 @@ class Job(Document):
             "before": tuple(parts.get("before") or ()),
             "went": tuple(parts.get("went") or ()),
             "unheard": tuple(parts.get("unheard") or ()),
+            "locks": tuple((name, seconds) for name, seconds in parts.get("locks") or ()),
+            "harmless": tuple(parts.get("harmless") or ()),
             "result": None,
         }
         return cls(**parts)
@@ -155,10 +159,18 @@ class Job(Document):
             adopted=self.adopted,
             size_gb=self.size_gb,
             lock_s=self.lock_s,
-            lock=self.lock,
+            lock=self.lock_names,
             at_least=self.at_least,
         )
         return replace(self.moved_to(status, reason), result=result.fitted())
+
+    @property
+    def lock_names(self) -> str:
+        """Who held it, the longest first; who held it unnamed has none."""
+        longest = sorted(self.locks, key=lambda lock: -lock[1])
+        names = [name for name, seconds in longest if name and seconds]
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        return " and ".join(names[:2]) + more if names else self.lock
 
     @property
     def run_again(self) -> str:

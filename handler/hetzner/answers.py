@@ -74,6 +74,11 @@ def action_in(item: dict[str, Any]) -> Action:
     )
 
 
+def locked_in(server: dict[str, Any]) -> bool | None:
+    locked = server.get("locked")
+    return locked if isinstance(locked, bool) else None
+
+
 def started_in(answer: dict[str, Any]) -> tuple[int, int | None]:
     """The image's id in the answer to a create, and the action's; the image alone is enough."""
     action_id = _inner(answer, "action").get("id")

@@ -36,6 +36,7 @@ from handler.documents.labels import (
 from handler.documents.resources import Action, Price, Server, Snapshot
 from handler.hetzner.answers import (
     action_in,
+    locked_in,
     server_in,
     snapshot_in,
     started_in,
@@ -67,6 +68,7 @@ BY_CODE: dict[str, type[HetznerError]] = {
     "method_not_allowed": Refused,
     "uniqueness_error": Refused,
     "unsupported_error": Refused,
+    "resource_locked": Refused,  # only Hetzner's support ends this one
     # Any other (server_error, unavailable, timeout, one that is new) is OutcomeUnknown.
 }
 
@@ -146,6 +148,11 @@ class Hetzner(Headers):
             raise IncompleteListing("the listing of images holds others than those asked for")
         return sorted(snapshots, key=lambda snapshot: snapshot.id)
 
+    def is_locked(self, server_id: int) -> bool | None:
+        """Whether an action holds the server; None if Hetzner does not say."""
+        with well_formed():
+            return locked_in(self._request("GET", f"/servers/{server_id}")["server"])
+
     def snapshot(self, image_id: int) -> Snapshot:
         with well_formed():
             return snapshot_in(self._request("GET", f"/images/{image_id}")["image"])
@@ -215,6 +222,7 @@ class Hetzner(Headers):
     def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         answer = self._ask(method, path, **arguments)
         if isinstance(answer, HetznerError):
+            answer.of_actions = _is_of_actions(path)
             # Not while another one is handled: that one may quote the token.
             raise answer
         return answer
@@ -232,7 +240,7 @@ class Hetzner(Headers):
         except APIException as error:
             if error.code == "unauthorized" and self._reconnect() is not client:
                 return TransientError(f"the token in {self._token_name} has been replaced")
-            return self._in_our_words(error)
+            return self._in_our_words(error, path)
         except requests.RequestException as error:
             self._detail(f"{method} {path}: {type(error).__name__}")
             return OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}")
@@ -242,15 +250,15 @@ class Hetzner(Headers):
             return OutcomeUnknown(f"an answer that is not Hetzner's: {said}")
         if self._status >= requests.codes.multiple_choices:
             return OutcomeUnknown(f"HTTP {self._status}", "no error object")
-        self.heed(self._headers)
+        self.heed(self._headers, _is_of_actions(path))
         return self._redaction.values(answer)  # type: ignore[no-any-return]
 
-    def _in_our_words(self, error: APIException) -> HetznerError:
+    def _in_our_words(self, error: APIException, path: str) -> HetznerError:
         message, support = self._redaction.text(str(error.message)), error.correlation_id
         support = self._redaction.text(support) if support else None
         if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
             return OutcomeUnknown(f"HTTP {error.code}", "no error object", support)
-        self.heed(self._headers)
+        self.heed(self._headers, _is_of_actions(path))
         code = self._redaction.text(str(error.code))
         kind = BY_CODE.get(code, OutcomeUnknown)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
@@ -268,3 +276,7 @@ class Hetzner(Headers):
         self._detail(
             f"{asked.method} {asked.path_url}: {response.status_code} in {took_s:.2f} s ({support})"
         )
+
+
+def _is_of_actions(path: str) -> bool:
+    return "actions" in path.split("/")

@@ -10,24 +10,30 @@ MOST_DIGITS = 7  # of a number of requests; more is none
 
 class Headers:
     """`answered_at` is the API's clock at its last answer, `requests_left` of `requests_per_hour`
-    its rate limit; None before an answer has told it."""
+    its rate limit, `actions_left` of `actions_per_hour` that of requests under /actions; None
+    before an answer has told it."""
 
     def __init__(self) -> None:
         self.answered_at: datetime | None = None
         self._doubted: datetime | None = None
         self.requests_left: int | None = None
         self.requests_per_hour: int | None = None
+        self.actions_left: int | None = None
+        self.actions_per_hour: int | None = None
 
-    def heed(self, headers: Mapping[str, str]) -> None:
+    def heed(self, headers: Mapping[str, str], of_actions: bool = False) -> None:
         """Takes what an answer tells, if it is the API's: a proxy has a clock of its own."""
         if time := _time(headers.get("Date", "")):
             self._hear(time)
         left = _number(headers.get("RateLimit-Remaining", ""))
-        self.requests_left = self.requests_left if left is None else left
         # Of zero nothing could be shared.
-        self.requests_per_hour = (
-            _number(headers.get("RateLimit-Limit", "")) or self.requests_per_hour
-        )
+        limit = _number(headers.get("RateLimit-Limit", "")) or None
+        if of_actions:
+            self.actions_left = self.actions_left if left is None else left
+            self.actions_per_hour = limit or self.actions_per_hour
+        else:
+            self.requests_left = self.requests_left if left is None else left
+            self.requests_per_hour = limit or self.requests_per_hour
 
     def _hear(self, time: datetime) -> None:
         """A clock that is far from the one before has to be told twice."""

@@ -1,7 +1,8 @@
 """CreateSnapshot: have exactly one snapshot of this server for this run.
 
-It sends three requests if the server is free: its actions (which one locks it, how long earlier
-snapshots took), our snapshots of it, the create. While the server is locked the first is enough.
+Three requests where nothing is in the way: the server's actions (who holds its lock, what earlier
+snapshots took), our snapshots of it, the create. While an action is running, whether it holds the
+server is asked, too; if it does these two are enough.
 """
 
 import random
@@ -53,6 +54,8 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
     seen = Seen()
     try:
         seen = replace(seen, actions=tuple(hetzner.recent_actions(job.server.id)))
+        if creating.lock_is_doubtful(job, seen):
+            seen = replace(seen, locked=hetzner.is_locked(job.server.id))
     except RateLimited as error:
         return replace(seen, error=error)
     except HetznerError as error:

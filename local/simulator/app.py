@@ -9,8 +9,10 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.http import http_date
 
 from local.simulator import actions, images, servers
+from local.simulator.budget import Budget
 from local.simulator.errors import ApiError
 from local.simulator.faults import DROPPED, Call
+from local.simulator.project import Project
 from local.simulator.world import Access, RequestRecord, World
 
 
@@ -78,7 +80,7 @@ def create_app(world: World) -> Flask:
         if response.status_code != 429:
             response.headers["X-Correlation-Id"] = record.correlation_id
         with world.lock:
-            budget = g.project.budget if g.project else world.anonymous_budget
+            budget = _budget(world, g.project)
             response.headers.update(budget.headers())
         record.status = None if response.status_code == DROPPED else response.status_code
         return response
@@ -104,9 +106,17 @@ def _token() -> str:
     return token if scheme == "Bearer" else ""
 
 
+def _budget(world: World, project: Project | None) -> Budget:
+    """What the request is counted on."""
+    if project is None:
+        return world.anonymous_budget
+    of_actions = "actions" in request.path.split("/")
+    return (of_actions and project.actions_budget) or project.budget
+
+
 def _admit(world: World, access: Access | None, token: str) -> None:
     with world.lock:
-        budget = access.project.budget if access else world.anonymous_budget
+        budget = _budget(world, access.project if access else None)
         if not budget.take():
             # Hetzner quotes the beginning of the token since 2026.
             said = f"requests per hour for token '{token[:32]}...' reached."

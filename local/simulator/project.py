@@ -55,6 +55,8 @@ class Project:
         self.world = world
         self.name = name
         self.budget = Budget(world.clock)
+        # Of requests under /actions, where they have one of their own.
+        self.actions_budget: Budget | None = None
         self.image_limit: int | None = None
         # Seconds, or a list from which each create takes the first element. None: random.
         self.snapshot_seconds: dict[int, float | list[float]] = {}
@@ -90,6 +92,16 @@ class Project:
     def rate_limit(self, requests_per_hour: int) -> None:
         with self.world.lock:
             self.budget = Budget(self.world.clock, requests_per_hour)
+
+    @property
+    def actions_limit(self) -> int:
+        """Requests per hour under /actions; set, these have a budget of their own."""
+        return (self.actions_budget or self.budget).limit
+
+    @actions_limit.setter
+    def actions_limit(self, requests_per_hour: int) -> None:
+        with self.world.lock:
+            self.actions_budget = Budget(self.world.clock, requests_per_hour)
 
     def spend_budget(self, requests: int) -> None:
         """Requests that other clients of the project make now."""

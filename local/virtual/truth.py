@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from flask import has_request_context, request
@@ -43,6 +44,10 @@ class Truth:
     meddled: dict[int, float] = field(default_factory=dict)
     # Each server's labels since when, in this night.
     labels: dict[int, list[tuple[float, dict[str, str]]]] = field(default_factory=dict)
+    # Servers that were locked when somebody asked, or tried a create.
+    locked: set[int] = field(default_factory=set)
+    # Images whose create was sent though another image of the server was being made.
+    beside: list[int] = field(default_factory=list)
 
     def begin(self) -> None:
         self.before = {id_: copy(image) for id_, image in self.project.images.items()}
@@ -63,6 +68,11 @@ class Truth:
             for (since, labels), until in zip(noted, untils, strict=True)
             if since <= end and until > begin
         ]
+
+    def note_lock(self, server_id: int) -> None:
+        server = self.project._servers.get(server_id)
+        if server and (server.hidden_lock or server_id in self.project.lock_holders()):
+            self.locked.add(server_id)
 
     def meddle(self, image_id: int) -> None:
         self.meddled[image_id] = self.loop.now
@@ -90,6 +100,21 @@ class Images(dict[int, Image]):
         super().__setitem__(id_, image)
         self.truth.created[id_] = image
         self.truth.makers[id_] = self.truth.loop.current.context
+        if has_request_context() and request.method == "POST" and self._is_beside(image):
+            self.truth.beside.append(id_)
+
+    def _is_beside(self, image: Image) -> bool:
+        """Whether another one is being made, since before whoever creates this one looked."""
+        loop, project = self.truth.loop, self.truth.project
+        looked_s = loop.now - loop.current.context.started
+        since = project.world.clock.now() - timedelta(seconds=looked_s)
+        return any(
+            action.command == "create_image"
+            and image.created_from
+            and action.server_id == image.created_from["id"]
+            and action.started < since
+            for action in project._running.values()
+        )
 
     def __delitem__(self, id_: int) -> None:
         image = self[id_]
@@ -122,6 +147,8 @@ def watch(cloud: Cloud, truths: dict[str, Truth]) -> None:
         invocation = cloud.loop.current.context
         invocation.requests += 1
         server_id = invocation.server_id
+        if server_id and path.startswith(f"/v1/servers/{server_id}"):
+            truths[invocation.event["run"]["project"]].note_lock(server_id)
         if method == "GET" and path == "/v1/images" and server_id:
             truth = truths[invocation.event["run"]["project"]]
             invocation.seen[server_id] = truth.ours(server_id)

@@ -105,6 +105,26 @@ def deletes_that_delete_nothing(night: "Stage", rng: random.Random) -> str:
     return f"deletes that delete nothing are answered with {kind} ({times} times)"
 
 
+@TROUBLES.one
+def an_action_that_locks_nothing(night: "Stage", rng: random.Random) -> str:
+    server, at = night.any_server(rng), rng.choice([0, 0, 20, 300])
+    seconds = rng.choice([60, 5000, None])
+
+    def begin() -> None:
+        night.project.lock(server, "apply_firewall", seconds).locks = False
+
+    night.later(at, begin, server)
+    return Mild(f"{server.name}: from {at} s for {seconds} s an action that locks nothing")
+
+
+@TROUBLES.one
+def a_budget_of_actions(night: "Stage", rng: random.Random) -> str:
+    limit, others = rng.choice([60, 200, 7200]), rng.choice([0, 3000])
+    night.project.actions_limit = limit
+    night.project.spend_budget(others)
+    return f"{limit} requests an hour under /actions, {others} of the others are gone"
+
+
 @TROUBLES.frequent
 def a_clock_that_is_off(night: "Stage", rng: random.Random) -> str:
     effects: dict[str, Effect] = {

@@ -39,6 +39,7 @@ def broken(night: Stage) -> list[str]:
         *_deletions(night),
         *_others(night),
         *_secrets(night),
+        *_locks(night),
         *_pace(night),
     ]
     for execution in night.cloud.executions.values():
@@ -195,6 +196,23 @@ def _secrets(night: Stage) -> Iterator[str]:
     for token in night.tokens:
         if piece := piece_of(token, text):
             yield f"a piece of a token was told: {piece}"
+
+
+def _locks(night: Stage) -> Iterator[str]:
+    """Nothing is called locked that never was, and nothing created beside another create."""
+    for image_id in night.truth.beside:
+        yield f"image {image_id} was created while another one of its server was being made"
+    refused = {r.path for r in night.world.requests if r.method == "POST" and r.status == 423}
+    for execution in night.cloud.executions.values():
+        for server_id, result in execution.results.items():
+            if not isinstance(result, dict) or result.get("status") not in ("failed", "skipped"):
+                continue
+            said = re.search(
+                r"locked by (?!create_image)|locked, no action", result.get("reason", "")
+            )
+            was = server_id in night.truth.locked
+            if said and not was and f"/servers/{server_id}/actions/create_image" not in refused:
+                yield f"told to be locked, and never was: {result}"
 
 
 def _pace(night: Stage) -> Iterator[str]:
