@@ -94,6 +94,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "rate_limit_floor": 20,
         "began": None,
         "server_count": None,
+        "witnesses": (),
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -113,6 +114,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "rate_limit_floor": 50,
         "began": None,
         "server_count": None,
+        "witnesses": (),
     }
 
 

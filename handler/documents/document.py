@@ -18,7 +18,7 @@ OnLocked = Literal["wait", "skip"]
 class Run:
     """What one execution was asked to do: the same in all its documents, whatever is deployed.
 
-    Only `began` and `server_count` come later, from ListServers.
+    Only `began`, `server_count` and `witnesses` come later, from ListServers.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Run:
     concurrent_runs: tuple[str, ...] = ()  # the project's runs that were running at the start
     began: str | None = None  # when the servers were listed, by Hetzner's clock
     server_count: int | None = None  # servers selected
+    witnesses: tuple[int, ...] = ()  # some servers by which the project is known again
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,13 @@ class Document:
         stopwatch = found.get("stopwatch") or {}
         run = known(Run, found["run"])
         return found | {
-            "run": Run(**{**run, "concurrent_runs": tuple(run.get("concurrent_runs") or ())}),
+            "run": Run(
+                **{
+                    **run,
+                    "concurrent_runs": tuple(run.get("concurrent_runs") or ()),
+                    "witnesses": tuple(run.get("witnesses") or ()),
+                }
+            ),
             "stopwatch": Stopwatch(
                 parse_time(stopwatch.get("now")), stopwatch.get("elapsed_s") or 0
             ),

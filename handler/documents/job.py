@@ -93,7 +93,6 @@ class Job(Document):
     to_delete: tuple[int, ...] = ()  # decided once
     before: tuple[int, ...] = ()  # our available snapshots before this run's
     went: tuple[int, ...] = ()  # deleted by this run for certain
-    unheard: tuple[int, ...] = ()  # deleted, too, if they are gone: the answer was lost
     deleted: int = 0
     at_least: bool = False
     adopted: bool = False
@@ -118,7 +117,6 @@ class Job(Document):
             "to_delete": tuple(parts.get("to_delete") or ()),
             "before": tuple(parts.get("before") or ()),
             "went": tuple(parts.get("went") or ()),
-            "unheard": tuple(parts.get("unheard") or ()),
             "result": None,
         }
         return cls(**parts)

@@ -25,6 +25,7 @@ class Seen:
     listed: tuple[Server, ...] = ()
     matching: tuple[Server, ...] = ()
     error: HetznerError | None = None
+    left: int = 0  # our snapshots in a project without servers
 
 
 @logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
@@ -37,17 +38,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def list_servers(document: RunDocument, hetzner: Hetzner, jitter: float) -> RunDocument:
     """The document with the next batch (ready), a wait (waiting), or the end (failed, done)."""
-    seen = gather(document.selection.label_selector, hetzner)
+    seen = gather(document.selection.label_selector, document.run.owner, hetzner)
     document = document.observed(hetzner)
     if seen.error:
         return _not_listed(document, seen.error, jitter)
     return _select(document, seen, jitter)
 
 
-def gather(label_selector: str, hetzner: Hetzner) -> Seen:
-    """Complete listings. Never raises Hetzner's errors."""
+def gather(label_selector: str, owner: str, hetzner: Hetzner) -> Seen:
+    """Complete listings; where there are no servers, of our snapshots. Never raises Hetzner's
+    errors."""
     try:
         listed = tuple(hetzner.servers())
+        if not listed:
+            return Seen(left=len(hetzner.snapshots(owner)))
         matching = tuple(hetzner.servers(label_selector)) if label_selector else listed
         return Seen(listed, matching)
     except HetznerError as error:
@@ -78,6 +82,8 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
             f"no server {', '.join(unknown)} in this project, which has "
             f"{selecting.some_of(listed)}. Check the event's field servers.",
         )
+    if vanished := selecting.why_vanished(document, listed, seen.left):
+        return _failed(document, vanished)
     ids = {server.id for server in seen.matching}
     why_not = {s.id: selecting.why_left_out(s, chosen, ids, selection) for s in listed}
     selected = [s for s in listed if not why_not[s.id] and s.id > document.after_id]
@@ -96,7 +102,11 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
             "Check the event, the label selector and the servers' labels.",
         )
     if first:
-        run = replace(document.run, began=format_time(document.stopwatch.now))
+        run = replace(
+            document.run,
+            began=format_time(document.stopwatch.now),
+            witnesses=tuple(server.id for server in listed[: selecting.MOST_WITNESSES]),
+        )
         totals = replace(document.totals, left_out=len(listed) - len(selected))
         document = replace(document, run=run, totals=totals)
     elif (gone := document.remaining - len(selected)) > 0:
