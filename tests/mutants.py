@@ -270,6 +270,52 @@ MUTANTS = [
         'return self.status not in ("available", "unavailable")',
         'return self.status == "creating"',
     ),
+    # Counts, vanished projects, other versions' documents.
+    Mutant(
+        "count what is gone as deleted for certain",
+        PRUNING,
+        "at_least = job.at_least or not set(gone) <= set(job.went)",
+        "at_least = job.at_least",
+    ),
+    Mutant(
+        "forget in a broken-off branch what was deleted",
+        RESULTS,
+        'item.get("was", "pruning") in MAY_HAVE_DELETED',
+        "False",
+        "tests/test_truth.py::test_a_server_whose_pruning_is_killed_for_good_has_its_snapshot",
+    ),
+    Mutant(
+        "tell a run twice when its answer is lost",
+        "handler/snapshot_run/summarise_run.py",
+        "if answer := told.get(asked):",
+        "if answer := told.get(None):",
+    ),
+    Mutant(
+        "delete by labels that were read at the start",
+        "handler/snapshot_run/prune_snapshots.py",
+        "    if step.delete:",
+        "    if False:",
+        "tests/test_labels_heeded.py",
+    ),
+    Mutant(
+        "take a project that lost its servers for an empty one",
+        "handler/snapshot_run/list_servers.py",
+        "return Seen(left=len(hetzner.snapshots(owner)))",
+        "return Seen()",
+    ),
+    Mutant(
+        "believe every 404 of a server",
+        GATHER,
+        "elif listed.isdisjoint(job.run.witnesses):",
+        "elif False:",
+    ),
+    Mutant(
+        "forget a failed child's error",
+        RESULTS,
+        "                unheard[server_id] = item",
+        "                pass",
+        "tests/test_rollback.py",
+    ),
 ]
 
 

@@ -487,6 +487,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "rate_limit_floor": 0,
         "server_count": None,
         "earlier_deletions": 0,
+        "witnesses": [],
     }
     assert available(project) == {"sg5": 1}
     [image] = project.images.values()
@@ -544,8 +545,12 @@ def test_a_branch_that_ends_without_a_result_is_a_failure(
     aws.before = lose
     night = aws.run({})
     assert night.verdict() == "PartiallyFailed"
-    assert "1 failed" in night.summary()
-    assert "its branch ended without a result" in night.executions["default"]["cause"]
+    # SummariseRun looks at what is there.
+    assert "2 made" in night.summary() and "1 of those made not pruned" in night.summary()
+    assert (
+        "made, not pruned: its branch ended without a result"
+        in night.executions["default"]["cause"]
+    )
     assert available(project) == dict.fromkeys(names, 1)
 
 

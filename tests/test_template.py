@@ -95,6 +95,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "began": None,
         "server_count": None,
         "earlier_deletions": 0,
+        "witnesses": (),
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -115,6 +116,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "began": None,
         "server_count": None,
         "earlier_deletions": 0,
+        "witnesses": (),
     }
 
 

@@ -9,12 +9,7 @@ from handler.decisions import heeding, pacing
 from handler.decisions.pacing import Budget
 from handler.decisions.retention import Decision, plan
 from handler.documents.document import Wait, parse_time
-from handler.documents.errors import (
-    HetznerError,
-    OutcomeUnknown,
-    RateLimited,
-    TransientError,
-)
+from handler.documents.errors import HetznerError, RateLimited, TransientError
 from handler.documents.job import Job
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.policy import parse_policy
@@ -26,7 +21,7 @@ MISSING_MINUTES = 10
 LONGEST_RUN = timedelta(days=7)
 # Step Functions may list a run a little after its start.
 LISTED_WITHIN = timedelta(minutes=1)
-MORE_WENT = "more are gone than it saw deleted: by an attempt that broke off, or by somebody else"
+MORE_WENT = "more are gone than it saw deleted: its answer was lost, or somebody else did it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +140,6 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
 
 def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:
     """The job at its end, or waiting to delete again what could not be deleted."""
-    unheard = [id_ for id_, e in deleted.failed.items() if isinstance(e, OutcomeUnknown)]
-    job = replace(job, unheard=(*job.unheard, *unheard))
     job = _counted(replace(job, went=(*job.went, *deleted.went)), deleted.gone)
     if deleted.failed:
         errors = deleted.failed.items()
@@ -215,13 +208,11 @@ def _not_available(job: Job, new: Snapshot, jitter: float) -> Job:
 
 
 def _counted(job: Job, gone: Collection[int]) -> Job:
-    """The job with what it has deleted: certainly what was answered so, and what is gone after a
-    delete without an answer. Anything else that is gone may be an attempt's that broke off, or
-    somebody else's: then it is at least so many."""
-    left = set(gone) - set(job.went)
-    went = (*job.went, *sorted(left & set(job.unheard)))
-    at_least = job.at_least or bool(left - set(went))
-    return replace(job, went=went, deleted=len(went), at_least=at_least)
+    """The job with what it has deleted for certain: what was answered so. Anything else that is
+    gone may be a delete's whose answer was lost, or an attempt's that broke off, or somebody
+    else's: then it is at least so many."""
+    at_least = job.at_least or not set(gone) <= set(job.went)
+    return replace(job, deleted=len(job.went), at_least=at_least)
 
 
 def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: datetime) -> Step:

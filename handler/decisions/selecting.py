@@ -7,10 +7,11 @@ from handler.documents.job import ServerItem, cut, short_name
 from handler.documents.labels import LABEL_ENABLED, LABEL_RETENTION
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.documents.resources import Server
-from handler.documents.run import Selection
+from handler.documents.run import RunDocument, Selection
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 MOST_NAMED = 10
+MOST_WITNESSES = 5
 PROBLEM_BYTES = 190  # of each of a batch's servers; the log has it whole
 
 
@@ -34,6 +35,26 @@ def named(selection: Selection, listed: Sequence[Server]) -> tuple[set[int], tup
         else:
             unknown.append(str(name))
     return found, tuple(unknown)
+
+
+def why_vanished(document: RunDocument, listed: Sequence[Server], left: int) -> str:
+    """Why this is not the project that it was; empty if it may be.
+
+    A project without servers is one that is new, unless `left` snapshots of ours say that it had
+    some; and what a run has handed out it finds again, all but what was deleted meanwhile.
+    """
+    if left:
+        return (
+            f"the project has no servers, but {left} snapshots of servers that it had. Find out "
+            "who deleted them; if that was meant, delete these snapshots or the project's token."
+        )
+    after_id = document.after_id
+    if after_id and not any(server.id <= after_id for server in listed):
+        return (
+            "none of the servers that were listed before is in the project any more. Is its token "
+            "another project's now?"
+        )
+    return ""
 
 
 def some_of(listed: Sequence[Server]) -> str:

@@ -19,7 +19,7 @@ OnLocked = Literal["wait", "skip"]
 class Run:
     """What one execution was asked to do: the same in all its documents, whatever is deployed.
 
-    Only `began` and `server_count` come later, from ListServers.
+    Only `began`, `server_count` and `witnesses` come later, from ListServers.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Run:
     concurrent_runs: tuple[str, ...] | None = ()
     began: str | None = None  # when it was started, by Hetzner's clock
     server_count: int | None = None  # servers selected
+    witnesses: tuple[int, ...] = ()  # some servers by which the project is known again
     # Of one server, what the executions before this one may have deleted.
     earlier_deletions: int = 0
 
@@ -138,7 +139,13 @@ class Document:
         run = known(Run, found["run"])
         others = run.get("concurrent_runs", ())
         return found | {
-            "run": Run(**{**run, "concurrent_runs": None if others is None else tuple(others)}),
+            "run": Run(
+                **{
+                    **run,
+                    "concurrent_runs": None if others is None else tuple(others),
+                    "witnesses": tuple(run.get("witnesses") or ()),
+                }
+            ),
             "stopwatch": Stopwatch(
                 parse_time(stopwatch.get("now")),
                 stopwatch.get("elapsed_s") or 0,

@@ -93,7 +93,6 @@ class Job(Document):
     to_delete: tuple[int, ...] = ()  # decided once
     before: tuple[int, ...] = ()  # our available snapshots before this run's
     went: tuple[int, ...] = ()  # deleted by this run for certain
-    unheard: tuple[int, ...] = ()  # deleted, too, if they are gone: the answer was lost
     deleted: int = 0
     at_least: bool = False
     adopted: bool = False
@@ -120,7 +119,6 @@ class Job(Document):
             "to_delete": tuple(parts.get("to_delete") or ()),
             "before": tuple(parts.get("before") or ()),
             "went": tuple(parts.get("went") or ()),
-            "unheard": tuple(parts.get("unheard") or ()),
             "locks": tuple((name, seconds) for name, seconds in parts.get("locks") or ()),
             "harmless": tuple(parts.get("harmless") or ()),
             "result": None,

@@ -11,6 +11,7 @@ from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 
+CAUSE_CHARACTERS = 60  # of Step Functions' error: a result has little room
 # From these a function goes on to prune, and may have deleted when it broke off.
 MAY_HAVE_DELETED = ("available", "due", "pruning")
 
@@ -136,7 +137,7 @@ def _unheard(server_id: int, item: dict[str, Any], run: Run, made: Snapshot | No
     """A child that Step Functions itself has ended; with the error it gives, if it gives one."""
     name = str(_input_of(item).get("name") or f"server {server_id}")
     said = ": ".join(str(item[part]) for part in ("Error", "Cause") if item.get(part))
-    ended = "its branch ended without a result" + (f" ({said[:150]})" if said else "")
+    ended = "its branch ended without a result" + (f" ({said[:CAUSE_CHARACTERS]})" if said else "")
     at_least = not run.dry_run
     if made:
         reason, adopted = f"made, not pruned: {ended}", _is_older(made, run)

@@ -15,7 +15,13 @@ from handler.aws.logs import log_input, logger, output_of
 from handler.aws.runtime import hetzner_for
 from handler.decisions import creating
 from handler.decisions.creating import Seen
-from handler.documents.errors import HetznerError, NotFound, RateLimited
+from handler.documents.errors import (
+    HetznerError,
+    NotFound,
+    RateLimited,
+    TransientError,
+    Unauthorized,
+)
 from handler.documents.job import Job, StartedSnapshot
 from handler.hetzner.api import Hetzner
 
@@ -31,7 +37,7 @@ def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
     """The job with this run's snapshot creating or available, or waiting, or at its end."""
     if job.run.prune_only:
         return job.moved_to("pruning")
-    seen = gather(job, hetzner)
+    seen = believed(job, gather(job, hetzner), hetzner)
     job = replace(job, before=seen.before or job.before)
     for snapshot in seen.unused:
         logger.warning(
@@ -41,7 +47,7 @@ def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
         )
     step = creating.decide(creating.observed(job, hetzner, seen), seen, jitter)
     if step.kind == "create":
-        seen = replace(seen, created=create(job, hetzner))
+        seen = believed(job, replace(seen, created=create(job, hetzner)), hetzner)
         step = creating.decide(creating.observed(job, hetzner, seen), seen, jitter)
     return step.job
 
@@ -71,6 +77,31 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
         return seen if seen.usable else _with_unlisted(looked, seen, hetzner)
     except HetznerError as error:
         return replace(seen, error=error)
+
+
+def believed(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:
+    """What was seen; that the server does not exist only if this token still sees its project.
+
+    It does if it lists a snapshot of the server, or another server that the run has listed.
+    """
+    told = isinstance(seen.actions_error, NotFound) or isinstance(seen.created, NotFound)
+    if not told or seen.error or seen.before or seen.snapshots:
+        return seen
+    doubt: HetznerError
+    try:
+        listed = {server.id for server in hetzner.servers()}
+    except HetznerError as error:
+        return replace(seen, error=error, created=None)
+    if job.server.id in listed:
+        doubt = TransientError("Hetzner does not find the server, and lists it")
+    elif listed.isdisjoint(job.run.witnesses):
+        doubt = Unauthorized(
+            f"the token of {job.run.project} sees neither the server nor another one of this run: "
+            "all were deleted, or it is another project's"
+        )
+    else:
+        return seen
+    return replace(seen, error=doubt, created=None)
 
 
 def _with_unlisted(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:

@@ -26,6 +26,7 @@ class Seen:
     listed: tuple[Server, ...] = ()
     matching: tuple[Server, ...] = ()
     error: HetznerError | None = None
+    left: int = 0  # our snapshots in a project without servers
 
 
 @logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
@@ -40,7 +41,7 @@ def list_servers(
     document: RunDocument, hetzner: Hetzner, jitter: float, now: datetime
 ) -> RunDocument:
     """The document with the next batch (ready), a wait (waiting), or the end (failed, done)."""
-    seen = gather(document.selection.label_selector, hetzner)
+    seen = gather(document.selection.label_selector, document.run.owner, hetzner)
     document = document.observed(hetzner)
     if seen.error:
         return _not_listed(document, seen.error, jitter)
@@ -50,10 +51,13 @@ def list_servers(
     return _select(document, seen, jitter)
 
 
-def gather(label_selector: str, hetzner: Hetzner) -> Seen:
-    """Complete listings. Never raises Hetzner's errors."""
+def gather(label_selector: str, owner: str, hetzner: Hetzner) -> Seen:
+    """Complete listings; where there are no servers, of our snapshots. Never raises Hetzner's
+    errors."""
     try:
         listed = tuple(hetzner.servers())
+        if not listed:
+            return Seen(left=len(hetzner.snapshots(owner)))
         matching = tuple(hetzner.servers(label_selector)) if label_selector else listed
         return Seen(listed, matching)
     except HetznerError as error:
@@ -84,6 +88,8 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
             f"no server {', '.join(unknown)} in this project, which has "
             f"{selecting.some_of(listed)}. Check the event's field servers.",
         )
+    if vanished := selecting.why_vanished(document, listed, seen.left):
+        return _failed(document, vanished)
     ids = {server.id for server in seen.matching}
     why_not = {s.id: selecting.why_left_out(s, chosen, ids, selection) for s in listed}
     selected = [s for s in listed if not why_not[s.id] and s.id > document.after_id]
@@ -102,6 +108,8 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
             "Check the event, the label selector and the servers' labels.",
         )
     if first:
+        witnesses = tuple(server.id for server in listed[: selecting.MOST_WITNESSES])
+        document = replace(document, run=replace(document.run, witnesses=witnesses))
         totals = replace(document.totals, left_out=len(listed) - len(selected))
         document = _without(replace(document, totals=totals), unknown)
     elif (gone := document.remaining - len(selected)) > 0:

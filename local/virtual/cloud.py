@@ -126,6 +126,7 @@ class Cloud:
         self.skew = timedelta()
         self.on_child: Any = None
         self.containers = 0
+        self.lost_children: dict[int, str] = {}  # Server id: how its child's result is lost, once.
 
     def deliver(self, event: Any, request_id: str, tries: int = 3) -> Task:
         """An asynchronous invocation of StartRun: Lambda tries it again, with the same id."""
@@ -337,6 +338,7 @@ class Cloud:
             self.rng,
             invoke=lambda f, event, patience: self.invoke(f, event, patience, execution),
             is_stopped=lambda: execution.status == "ABORTED",
+            loses=lambda item: self.lost_children.pop(item["id"], ""),
             on_item=lambda item, result: self.on_child(execution, item, result),
         )
         status = "ABORTED"

@@ -58,6 +58,8 @@ class Walk:
     invoke: Callable[[str, Any, float], Any]
     is_stopped: Callable[[], bool] = lambda: False
     on_item: Callable[[Any, Any], None] = lambda item, result: None
+    # What stands in place of the result of an item's child: "null" or "object"; empty: nothing.
+    loses: Callable[[Any], str] = lambda item: ""
 
     def run(self, machine: dict[str, Any], document: Any) -> Any:
         """The machine's output. Raises Failed."""
@@ -154,7 +156,9 @@ class Walk:
                 position, item = left.pop(0)
                 context = {"Map": {"Item": {"Index": position, "Value": item}}}
                 child = _filled(state["ItemSelector"], document, context)
-                results[position] = self.run(state["ItemProcessor"], child)
+                result = self.run(state["ItemProcessor"], child)
+                form = self.loses(item)
+                results[position] = _lost(child, form) if form else result
                 self.on_item(item, results[position])
 
         workers = [self.loop.spawn(work, after=0.01 * n) for n in range(min(most, len(items)))]
@@ -162,6 +166,19 @@ class Walk:
             self.loop.wait(worker)
         _raise_any(workers)
         return results
+
+
+def _lost(child: Any, form: str) -> dict[str, Any] | None:
+    """What AWS documents to stand in a failed child's place."""
+    if form != "object":
+        return None
+    return {
+        "ExecutionArn": "arn:aws:states:eu-central-1:123456789012:execution:SnapshotRun/Server:0",
+        "Input": json.dumps(child),
+        "Status": "FAILED",
+        "Error": "States.Runtime",
+        "Cause": "lost",
+    }
 
 
 def _raise_any(workers: list[Task]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from handler.report import metrics
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
+from local.virtual.truth import is_ours
+from tests.chaos.bad_tokens import BELIEF
 from tests.chaos.verdicts import results_in
 
 
@@ -26,6 +28,23 @@ def false_counts(night: Stage, execution: Execution) -> Iterator[str]:
         if teller.output and "verdict" in teller.output:
             yield from _false_sums(execution, teller, results)
             yield from _false_message(teller)
+
+
+def vanished(night: Stage, execution: Execution) -> Iterator[str]:
+    """No server that is there is said to be deleted, no project that had servers is simply none."""
+    listed = [
+        i.output for i in night.cloud.invocations
+        if i.execution is execution and i.function == "ListServers" and i.heard
+    ]  # fmt: skip
+    had = any(is_ours(image) for image in night.truth.before.values())
+    # A run cannot know that an empty project is another one.
+    had = had and BELIEF not in night.beliefs and not night.project._servers
+    if execution.status == "SUCCEEDED" and had and listed[-1]["status"] == "done":
+        yield "Completed, though the project has lost its servers"
+    for server_id, result in execution.results.items():
+        there = server_id in night.project._servers and isinstance(result, dict)
+        if there and "was deleted during the run" in result.get("reason", ""):
+            yield f"it is there: {result}"
 
 
 def _told_twice(tellers: list[Invocation]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from handler.hetzner.api import PER_PAGE
 from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
-from tests.chaos.counts import false_counts
+from tests.chaos.counts import false_counts, vanished
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
 
@@ -45,6 +45,7 @@ def broken(night: Stage) -> list[str]:
     for execution in night.cloud.executions.values():
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
         found += [f"{execution.name}: {what}" for what in false_counts(night, execution)]
+        found += [f"{execution.name}: {what}" for what in vanished(night, execution)]
     return found
 
 
