@@ -17,6 +17,7 @@ from handler.hetzner.api import PER_PAGE
 from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
+from tests.chaos.between_runs import wrong_between
 from tests.chaos.verdicts import untrue
 
 ONE_MORE_LOOK_SECONDS = 216
@@ -33,6 +34,7 @@ def broken(night: Stage) -> list[str]:
         *_others(night),
         *_secrets(night),
         *_pace(night),
+        *wrong_between(night),
     ]
     for execution in night.cloud.executions.values():
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
