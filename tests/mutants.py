@@ -208,6 +208,7 @@ MUTANTS = [
         DOCUMENT,
         "return max(0, self.max_deletions - self.earlier_deletions)",
         "return self.max_deletions",
+        "tests/test_resuming.py::test_the_same_id_asked_differently_deletes_no_more_in_all",
     ),
     Mutant(
         "begin a run with its first listing",
