@@ -316,6 +316,34 @@ MUTANTS = [
         "                pass",
         "tests/test_rollback.py",
     ),
+    # Resumed and overlapping runs.
+    Mutant(
+        "resume the last resume, not the run",
+        "handler/triggers/start_run.py",
+        "first = earlier[project][0]",
+        "first = earlier[project][-1]",
+    ),
+    Mutant(
+        "let each execution of a run delete anew",
+        DOCUMENT,
+        "return max(0, self.max_deletions - self.earlier_deletions)",
+        "return self.max_deletions",
+        "tests/test_resuming.py::test_the_same_id_asked_differently_deletes_no_more_in_all",
+    ),
+    Mutant(
+        "begin a run with its first listing",
+        "handler/documents/run.py",
+        "return answered_at - max(waited, now - started if started else waited)",
+        "return answered_at",
+        "tests/test_resuming.py::test_a_run_that_starts_while_another_cannot_list_keeps_its_snapshot",
+    ),
+    Mutant(
+        "spare nothing when the runs that are going on are not known",
+        PRUNING,
+        "LONGEST_RUN if blind else LISTED_WITHIN",
+        "LISTED_WITHIN",
+        "tests/test_resuming.py::test_nothing_recent_is_deleted_when_it_is_not_known_which_runs_are_going_on",
+    ),
 ]
 
 

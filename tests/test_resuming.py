@@ -293,7 +293,9 @@ def delayed_and_other(effect: Any, skew_minutes: int = 0) -> Stage:
     server = stage.project.add_server("sg5")
     stage.old_snapshot(server, 1)
     stage.cloud.skew = timedelta(minutes=skew_minutes)
-    fault = stage.world.faults.add(Fault(effect, path="/servers", times=None))
+
+    def break_listing() -> None:
+        stage.world.faults.add(Fault(effect, path="/servers", times=None))
 
     def other() -> None:
         stage.world.faults.clear()
@@ -301,8 +303,11 @@ def delayed_and_other(effect: Any, skew_minutes: int = 0) -> Stage:
             {"run_id": "other", "new": True}, "bbbbbbbb-0000-4000-8000-000000000000"
         )
 
-    assert fault
+    break_listing()
     stage.later(1, other)
+    # The first run meets it again and again, while the other one makes its snapshot.
+    stage.later(5, break_listing)
+    stage.later(600, stage.world.faults.clear)
     stage.play(SCHEDULED)
     return stage
 

@@ -123,8 +123,8 @@ def earlier_documents(
         found[execution.project] = (*found.get(execution.project, ()), document)
     if request.run_id and any(documents[0].resumes for documents in found.values()):
         raise EventRefused(
-            f"{_named(request)}, and Step Functions has forgotten that run's first execution, "
-            "which is more than 90 days old. Nothing was started."
+            f"The field run_id is {json.dumps(request.run_id)}, and Step Functions has forgotten "
+            "that run's first execution, which is more than 90 days old. Nothing was started."
         )
     return found
 
@@ -133,25 +133,21 @@ def _check(request: Request, others: Sequence[Execution], chosen: Sequence[str])
     for execution in others:
         if execution.is_running:
             raise EventRefused(
-                f"{_named(request)}, and that run is still running: "
+                f"The field run_id is {json.dumps(request.run_id)}, and that run is still running: "
                 f"{execution_link(execution.arn)}. Wait until it has ended, or stop it first. "
                 "Nothing was started."
             )
     if others and request.new:
         raise EventRefused(
-            f"{_named(request)}, and there is a run of that name: leave the field new out to "
-            "resume it, or take another name. Nothing was started."
+            f"The field run_id is {json.dumps(request.run_id)}, and there is a run of that name: "
+            "leave the field new out to resume it, or take another name. Nothing was started."
         )
     if not (others or request.new):
         raise EventRefused(
-            f"{_named(request)}, and no execution of that run is known in the last 90 days "
-            f"(project {', '.join(chosen)}). Correct it; to start a new run of that name say "
-            '"new": true beside it. Nothing was started.'
+            f"The field run_id is {json.dumps(request.run_id)}, and no execution of that run is "
+            f"known in the last 90 days (project {', '.join(chosen)}). Correct it; to start a new "
+            'run of that name say "new": true beside it. Nothing was started.'
         )
-
-
-def _named(request: Request) -> str:
-    return f"The field run_id is {json.dumps(request.run_id)}"
 
 
 def concurrent_runs(

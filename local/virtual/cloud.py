@@ -84,6 +84,7 @@ class Execution:
     name: str
     input: dict[str, Any]
     started: float
+    event: dict[str, Any] = field(default_factory=dict)  # StartRun's
     status: str = "RUNNING"
     output: Any = None
     error: str = ""
@@ -327,7 +328,9 @@ class Cloud:
             if earlier.status == "RUNNING" and earlier.input == document:
                 return {"executionArn": _arn(name)}
             raise ExecutionAlreadyExists
-        execution = self.executions[name] = Execution(name, document, self.loop.now)
+        execution = self.executions[name] = Execution(
+            name, document, self.loop.now, self.loop.current.context.event
+        )
         self.loop.spawn(lambda: self._run(execution), after=0.05)
         return {"executionArn": _arn(name)}
 

@@ -22,6 +22,7 @@ from handler.hetzner.api import PER_PAGE
 from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
+from tests.chaos.between_runs import wrong_between
 from tests.chaos.counts import false_counts, vanished
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
@@ -41,6 +42,7 @@ def broken(night: Stage) -> list[str]:
         *_secrets(night),
         *_locks(night),
         *_pace(night),
+        *wrong_between(night),
     ]
     for execution in night.cloud.executions.values():
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]

@@ -8,7 +8,15 @@ from typing import Any
 from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_RETENTION
 from local.simulator import Server
 from local.virtual.stage import FIRST_REQUEST, START, Stage
-from tests.chaos import bad_answers, bad_aws, bad_children, bad_luck, bad_tokens, bad_worlds
+from tests.chaos import (
+    bad_answers,
+    bad_aws,
+    bad_children,
+    bad_luck,
+    bad_runs,
+    bad_tokens,
+    bad_worlds,
+)
 from tests.chaos.troubles import Mild, Trouble
 
 # Drawn by their place in this list: its order is part of every seed.
@@ -19,6 +27,7 @@ TROUBLES: list[Trouble] = [
     *bad_worlds.TROUBLES,
     *bad_tokens.TROUBLES,
     *bad_children.TROUBLES,
+    *bad_runs.TROUBLES,
 ]
 POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
 STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]
