@@ -152,8 +152,8 @@ MUTANTS = [
     Mutant(
         "forget servers without a result",
         RESULTS,
-        "for server_id in unheard:",
-        "for server_id in ():",
+        "for server_id, item in unheard.items():",
+        "for server_id, item in {}.items():  # type: ignore[var-annotated]",
         "tests/test_stories.py::test_a_branch_that_ends_without_a_result_is_a_failure",
     ),
     Mutant(

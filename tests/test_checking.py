@@ -164,7 +164,7 @@ def test_a_look_is_remembered_and_a_failed_try_is_forgotten() -> None:
 
 PRUNING = job(
     600, snapshot=StartedSnapshot(7), status="pruning", waited_s=60, deadline_s=600 + 3600,
-    run={"retention": "last1"},
+    run={"retention": "last1", "began": "2026-11-21T02:00:00Z"},
 )  # fmt: skip
 DUE = replace(WATCHED, status="due", run=PRUNING.run)
 
@@ -320,7 +320,9 @@ def test_what_no_rule_keeps_is_deleted_and_decided_once() -> None:
     assert [decision.keep for decision in step.decisions] == [True, False, False]
     # One has gone, and one that was not decided about has come to be unwanted.
     again = pruning.decide(step.job, seen(NEW, old(1), old(3, 7)), 0.0, NOW)
-    assert (again.delete, again.gone, again.decisions) == ((1,), 1, ())
+    assert (again.delete, again.decisions) == ((1,), ())
+    # What is gone without an answer may be ours.
+    assert again.job.at_least and again.job.deleted == 0
     assert again.notes == "1 more to delete next time (at most 5 in one run)"
 
 
@@ -398,19 +400,21 @@ def test_a_snapshot_that_is_missing_for_long_is_asked_for_by_itself() -> None:
 @pytest.mark.parametrize(
     ("deleted", "status", "count", "reason"),
     [
-        (Deleted(2), "available", 3, "a note"),
-        (Deleted(1, {2: DOWN}), "pruning", None, "snapshot 2 not deleted: down"),
-        (Deleted(1, {2: BUSY}), "pruning", None, "snapshot 2 not deleted: too many"),
-        (Deleted(1, refused=["no"]), "available", 2, "made, not pruned: no"),
+        (Deleted([1, 2]), "available", 2, "a note"),
+        (Deleted([1], [2]), "available", 1, f"a note; {pruning.MORE_WENT}"),
+        (Deleted([1], failed={2: DOWN}), "pruning", None, "snapshot 2 not deleted: down"),
+        (Deleted([1], failed={2: BUSY}), "pruning", None, "snapshot 2 not deleted: too many"),
+        (Deleted([1], refused=["no"]), "available", 1, "made, not pruned: no"),
     ],
 )
 def test_after_the_deletes(deleted: Deleted, status: str, count: int | None, reason: str) -> None:
-    step = Step(PRUNING, delete=(1, 2), gone=1, kept=4, notes="a note")
+    step = Step(PRUNING, delete=(1, 2), kept=4, notes="a note")
     found = pruning.after_deleting(PRUNING, step, deleted, 0.0)
     assert found.status == status
     assert (found.result.reason if found.result else found.reason).startswith(reason)
     assert (found.result and found.result.deleted) == count
-    assert found.deleted == deleted.count + 1
+    assert (found.went, found.deleted) == (tuple(deleted.went), len(deleted.went))
+    assert found.at_least is bool(deleted.gone)
     if not deleted.failed and not deleted.refused:
         assert found.result and found.result.kept == 4
         only = replace(PRUNING, run=replace(PRUNING.run, prune_only=True))
@@ -420,7 +424,7 @@ def test_after_the_deletes(deleted: Deleted, status: str, count: int | None, rea
 def test_who_asks_too_often_waits_longer_to_delete_again() -> None:
     step = Step(replace(PRUNING, requests_left=0), delete=(1, 2))
     waits = [
-        pruning.after_deleting(step.job, step, Deleted(0, {2: error}), 0.0).wait_seconds
+        pruning.after_deleting(step.job, step, Deleted(failed={2: error}), 0.0).wait_seconds
         for error in (DOWN, BUSY)
     ]
     assert waits[0] < waits[1] == 720

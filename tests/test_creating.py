@@ -381,7 +381,7 @@ ROWS = [
 def test_what_is_decided(row: Row) -> None:
     step = creating.decide(row.job, row.seen, 0.0)
     assert step.kind == row.kind
-    assert step.reason.startswith(row.reason)
+    assert step.job.reason.startswith(row.reason)
     if step.kind in ("skip", "fail"):
         assert step.job.result and step.job.result.status == step.job.status
         assert step.job.status == {"skip": "skipped", "fail": "failed"}[step.kind]

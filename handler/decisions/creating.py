@@ -80,10 +80,6 @@ class Step:
     kind: Kind
     job: Job
 
-    @property
-    def reason(self) -> str:
-        return self.job.result.reason if self.job.result else self.job.reason
-
 
 def observed(job: Job, api: Api, seen: Seen) -> Job:
     """The state's input after this look. The first look sets the deadline for locks and outages."""

@@ -76,7 +76,10 @@ def create_app(world: World) -> Flask:
         if record is None:
             return response
         for fault in g.get("faults_after", []):
-            response = fault.effect(Call(world, g.project, _request(), response)) or response
+            changed = fault.effect(Call(world, g.project, _request(), response))
+            if changed is not None and changed is not response and "Date" not in changed.headers:
+                changed.headers["Date"] = http_date(world.clock.now())
+            response = changed or response
         if response.status_code != 429:
             response.headers["X-Correlation-Id"] = record.correlation_id
         with world.lock:
