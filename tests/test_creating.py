@@ -501,3 +501,49 @@ def test_all_but_the_one_to_adopt_are_told() -> None:
     broken, first, second = image("unavailable", 5), image(id=6), image("creating", 7)
     assert Seen(snapshots=(broken, first, second)).unused == [broken, second]
     assert Seen(snapshots=(first,)).unused == [] and Seen().unused == []
+
+
+def test_nothing_is_created_without_a_look_at_the_snapshots() -> None:
+    with pytest.raises(AssertionError, match="without a look"):
+        creating.decide(job(), Seen(), 0.0)
+
+
+def test_what_an_earlier_attempt_may_have_posted_is_made_if_it_is_nowhere() -> None:
+    assert creating.decide(job(maybe_posted=True), NONE, 0.0).kind == "create"
+    late = replace(LATE, maybe_posted=True, reason="no clear answer")
+    assert "after 60 min: no clear answer. To retry" in creating.decide(late, NONE, 0.0).job.reason
+    unclear = creating.decide(job(), replace(NONE, created=OutcomeUnknown("504")), 0.0).job
+    assert unclear.maybe_posted and unclear.wait_seconds == 39
+
+
+def test_the_first_of_two_decides_whether_the_actions_are_needed() -> None:
+    two = Seen(actions_error=DOWN, snapshots=(image("creating"), image(id=8)))
+    assert creating.decide(job(), two, 0.0).kind == "wait"
+
+
+def test_how_long_until_the_first_look() -> None:
+    made = creating.decide(job(), replace(NONE, created=StartedSnapshot(7, 77)), 0.0).job
+    assert made.wait_seconds == 38
+    usual = creating.decide(
+        job(earlier_s=(100,)), replace(NONE, created=StartedSnapshot(7)), 0.0
+    ).job
+    assert usual.wait_seconds == 88
+    adopted = creating.decide(job(), Seen(actions=(OURS,), snapshots=(image("creating"),)), 0.0).job
+    assert adopted.wait_seconds == 900
+    without_clock = replace(job(), stopwatch=Stopwatch())
+    seen = Seen(actions=(OURS,), snapshots=(image("creating"),))
+    assert creating.decide(without_clock, seen, 0.0).job.looks == ()
+
+
+def test_only_actions_that_have_ended_tell_how_long_earlier_snapshots_took() -> None:
+    class Api:
+        answered_at: datetime | None = NOW
+        requests_left: int | None = None
+        requests_per_hour: int | None = None
+        actions_left: int | None = None
+        actions_per_hour: int | None = None
+
+    endless = action("success", "create_image")
+    assert creating.observed(job(), Api(), Seen(actions=(endless,))).earlier_s == ()
+    known = job(earlier_s=(60,))
+    assert creating.observed(known, Api(), Seen()).earlier_s == (60,)

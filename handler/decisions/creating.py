@@ -173,6 +173,7 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
     # A free server gets its snapshot late rather than not at all, unless one may be there already.
     if job.overdue and job.maybe_posted:
         return _give_up(job, job.reason or "no time left to create a snapshot")
+    assert seen.snapshots is not None, "no create without a look before it"
     return Step("create", job)
 
 
