@@ -58,14 +58,14 @@ def test_each_wait_goes_by_what_is_asked_next() -> None:
         wait = checking.decide(replace(by_image, **left), seen, 0.0)
         assert ("0 of 3600 requests per hour left" in wait.reason) is kept_short
     created = replace(NONE, created=StartedSnapshot(7, 17))
-    assert "0 of 7200" in creating.decide(a_job(**SPENT), created, 0.0).reason
-    assert "requests per hour" not in creating.decide(a_job(**FULL), created, 0.0).reason
+    assert "0 of 7200" in creating.decide(a_job(**SPENT), created, 0.0).job.reason
+    assert "requests per hour" not in creating.decide(a_job(**FULL), created, 0.0).job.reason
 
 
 def test_a_lock_is_asked_about_in_both() -> None:
     held = creating.Seen(locked=True, actions=(action(),))
-    assert "0 of 7200" in creating.decide(a_job(**SPENT), held, 0.0).reason
-    assert "0 of 3600" in creating.decide(a_job(**FULL), held, 0.0).reason
+    assert "0 of 7200" in creating.decide(a_job(**SPENT), held, 0.0).job.reason
+    assert "0 of 3600" in creating.decide(a_job(**FULL), held, 0.0).job.reason
 
 
 def test_who_was_refused_waits_for_what_refused() -> None:

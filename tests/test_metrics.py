@@ -201,7 +201,9 @@ def test_a_night_whose_last_look_fails_is_known_to_be_good_by_its_own_results(
     aws.run({})
     assert "The snapshots could not be counted" in aws.messages()
     stamps = [stamp for stamp, _ in points(aws.metrics, metrics.ALL_SAVED, {"service"})]
-    assert stamps == ([began.timestamp() * 1000] if known else [])
+    assert len(stamps) == known
+    # By what has passed on our own clock since, it may be a little earlier.
+    assert all(0 <= began.timestamp() - stamp / 1000 < 60 for stamp in stamps)
 
 
 def test_a_project_without_servers_is_fresh(aws: Aws, world: World) -> None:

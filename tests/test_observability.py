@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.simulator import Fault, Project, World
-from local.simulator.faults import html
+from local.simulator.faults import status
 from local.virtual.template import Stack
 from tests.aws import Aws
 from tests.cloudwatch import widgets
@@ -164,7 +164,7 @@ def test_the_state_machine_logs_what_breaks_off_and_no_data() -> None:
 def test_every_wait_is_logged_with_its_reason_and_its_end(
     aws: Aws, world: World, project: Project
 ) -> None:
-    world.faults.add(Fault(html(502), path="/servers", times=2))
+    world.faults.add(Fault(status(503, "unavailable"), path="/servers", times=2))
     project.lock(project.add_server("locked"), command="change_type", seconds=300)
     aws.run({})
     waits = [line for line in aws.logs if line.get("wait_seconds")]

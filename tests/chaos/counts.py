@@ -1,5 +1,6 @@
 """Whether what a run counts is so: results, line, metrics and messages against what happened."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -57,25 +58,26 @@ def _told_twice(tellers: list[Invocation]) -> Iterator[str]:
 def _false_result(night: Stage, execution: Execution, result: dict[str, Any]) -> Iterator[str]:
     if execution.input["run"]["dry_run"]:
         return
-    server_id = result["id"]
+    server_id, truth = result["id"], night.truths[execution.input["run"]["project"]]
     deleted = sum(
         deletion.by is not None
         and deletion.by.execution is execution
         and deletion.by.server_id == server_id
-        for deletion in night.truth.deletions
+        for deletion in truth.deletions
     )
     if result["deleted"] > deleted or (result["deleted"] < deleted and not result["at_least"]):
         yield f"{deleted} deleted, told: {result}"
-    maker = night.truth.makers.get(result["image_id"])
+    maker = truth.makers.get(result["image_id"])
     made = maker is not None and maker.execution is execution
     if result["status"] == "available" and not result["adopted"] and not made:
         yield f"told to be made by this run: {result}"
     locks = {
         action.command
-        for action in night.project._actions.values()
+        for action in truth.project._actions.values()
         if action.server_id == server_id
     } | {"create_image"}  # whose actions may vanish in a night
-    if result["lock"] and result["lock"] not in locks:
+    named = set(re.split(" and | or ", re.sub(r" and \d+ more$", "", result["lock"]))) - {""}
+    if not named <= locks:
         yield f"locked by {locks}, told: {result}"
     lasted = execution.child_ended.get(server_id, night.loop.now) - execution.started
     if result["lock_s"] > lasted + 1:
