@@ -42,6 +42,10 @@ class Stage:
         self.cloud = Cloud(self.loop, self.wire, self.stream("cloud"))
         # Assumptions about Hetzner that this world breaks.
         self.beliefs: set[str] = set()
+        # Fields of Hetzner's answers that some of them lack.
+        self.missing: set[str] = set()
+        # Whether the list of a server's actions lacks the newest ones.
+        self.lagging = False
         # Whether every server must get its snapshot in this night.
         self.mild = False
         self.token, self.next_token = self._token("old token"), self._token("new token")

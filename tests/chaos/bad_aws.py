@@ -75,6 +75,7 @@ def a_switched_belief(night: "Stage", rng: random.Random) -> str:
         if seconds > 30:
             night.beliefs.add(f"images are invisible for {seconds} s")
     else:
+        night.lagging = True
         night.world.faults.add(
             Fault(_lagging(seconds), path=r"/servers/\d+/actions", times=None, when="after")
         )

@@ -51,6 +51,7 @@ def fields_that_are_missing(night: "Stage", rng: random.Random) -> str:
                 del item[missing]
 
     _everywhere(night, kind, lose)
+    night.missing.add(missing)
     return f"{missing} of {share:.0%} of the {kind}s is {'null' if null else 'missing'}"
 
 

@@ -69,13 +69,16 @@ def _false_result(night: Stage, execution: Execution, result: dict[str, Any]) ->
         yield f"{deleted} deleted, told: {result}"
     maker = truth.makers.get(result["image_id"])
     made = maker is not None and maker.execution is execution
+    if maker and maker.execution and "ended without a result" in result["reason"]:
+        # Two executions of one run at a time: which one made it only the lost branch knew.
+        made = maker.execution.input["run"]["id"] == execution.input["run"]["id"]
     if result["status"] == "available" and not result["adopted"] and not made:
         yield f"told to be made by this run: {result}"
     locks = {
         action.command
         for action in truth.project._actions.values()
         if action.server_id == server_id
-    } | {"create_image"}  # whose actions may vanish in a night
+    } | {"create_image", "unknown"}  # whose actions may vanish in a night, or name no command
     named = set(re.split(" and | or ", re.sub(r" and \d+ more$", "", result["lock"]))) - {""}
     if not named <= locks:
         yield f"locked by {locks}, told: {result}"

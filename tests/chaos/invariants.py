@@ -86,7 +86,8 @@ def _writes_not_asked_for(night: Stage) -> Iterator[str]:
             for image in night.truth.created.values():
                 if image.labels.get(LABEL_RUN_ID) == run["id"]:
                     yield f"{execution.name} made {image.id} and should make none"
-    for record in night.world.requests:
+    # Of an image without the field it is not known: Hetzner refuses the delete.
+    for record in () if "protection" in night.missing else night.world.requests:
         if record.method == "DELETE" and record.status == 423:
             tried = night.project.images.get(int(record.path.rsplit("/", 1)[-1]))
             if tried and tried.protected and tried.id not in night.truth.meddled:
@@ -203,7 +204,9 @@ def _secrets(night: Stage) -> Iterator[str]:
 
 def _locks(night: Stage) -> Iterator[str]:
     """Nothing is called locked that never was, and nothing created beside another create."""
-    for image_id in night.truth.beside:
+    # Where a create does not lock, and the actions do not show it yet, nothing tells of it.
+    hidden = night.lagging and not night.world.create_image_locks
+    for image_id in () if hidden else night.truth.beside:
         yield f"image {image_id} was created while another one of its server was being made"
     refused = {r.path for r in night.world.requests if r.method == "POST" and r.status == 423}
     for execution in night.cloud.executions.values():
