@@ -9,7 +9,7 @@ import pytest
 
 from handler.decisions import checking, pruning
 from handler.decisions.pruning import Deleted, Step
-from handler.documents.document import Look
+from handler.documents.document import Look, Stopwatch
 from handler.documents.errors import RateLimited, Refused, TransientError
 from handler.documents.job import Job, ServerItem, StartedSnapshot
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
@@ -428,3 +428,19 @@ def test_who_asks_too_often_waits_longer_to_delete_again() -> None:
         for error in (DOWN, BUSY)
     ]
     assert waits[0] < waits[1] == 720
+
+
+def test_without_hetzners_clock_the_time_is_counted_from_the_create_on() -> None:
+    blind = replace(WATCHED, stopwatch=Stopwatch(None, 600))
+    creating = checking.Seen(action=made())
+    assert checking.decide(blind, creating, 0.0).reason.startswith("40 % after 540 s")
+    unknown = replace(blind, waited_s=None)
+    assert checking.decide(unknown, creating, 0.0).reason.startswith("40 % after 600 s")
+    done = checking.Seen(image=image())
+    assert checking.decide(unknown, done, 0.0).reason == "snapshot 7, after 600 s"
+
+
+def test_no_snapshot_takes_less_than_no_time() -> None:
+    backwards = made("success", finished=NOW - timedelta(minutes=11))
+    found = checking.decide(WATCHED, checking.Seen(action=backwards), 0.0)
+    assert found.reason == "snapshot 7, after 0 s"
