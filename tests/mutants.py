@@ -188,7 +188,7 @@ MUTANTS = [
         MACHINE,
         '"IntervalSeconds": 130,',
         '"IntervalSeconds": 130, "JitterStrategy": "FULL",',
-        "tests/test_structure.py",
+        "tests/test_structure.py::test_a_create_is_tried_again_only_when_the_lost_one_can_be_seen",
     ),
     Mutant(
         "no retry of a function that died",
