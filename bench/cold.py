@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
 
-ROOT = Path(__file__).resolve().parent.parent
+from local.virtual.functions import module_of
+from local.virtual.template import ROOT
+
 FUNCTIONS = ("CreateSnapshot", "CheckSnapshot", "PruneSnapshots")
 TIMES = 2
 SECONDS = 30
@@ -19,7 +20,7 @@ sys.path.insert(0, sys.argv[1])
 start = time.process_time()
 __import__(sys.argv[2])
 imported = time.process_time()
-sys.modules["runtime"].ssm()
+sys.modules["handler.aws.clients"].ssm()
 print(imported - start, time.process_time() - imported)
 """
 
@@ -46,8 +47,8 @@ def measure() -> ColdStart:
 
 def _one(function: str) -> tuple[float, float]:
     built = ROOT / ".aws-sam" / "build" / function
-    folder = built if built.exists() else ROOT / "handler"
-    module = "".join("_" + c.lower() if c.isupper() else c for c in function).lstrip("_")
+    folder = built if built.exists() else ROOT
+    module = module_of(function)
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "PYTHONDONTWRITEBYTECODE": "1",

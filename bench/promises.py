@@ -40,8 +40,7 @@ def _at_100(line: Line) -> Iterator[Promise]:
         return Promise(text, f"{figure:,.{digits}f}", figure <= most)
 
     yield at_most("makespan over the lower bound", line.ratio, 1.15)
-    # Half of the servers have something to delete, and are asked for their labels before.
-    yield at_most("requests per server", line.requests, 8.5)
+    yield at_most("requests per server", line.requests, 8)
     yield at_most("polls, median", line.polls, 3, 1)
     yield Promise("100 servers: no 429", f"{line.refused_share:.2%}", line.refused_share == 0)
     yield at_most("transitions per server", line.transitions, 18)
