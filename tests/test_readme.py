@@ -107,7 +107,7 @@ class Planned(Board):
 
 
 def asked_for(event: dict[str, Any], folder: Path, patch: pytest.MonkeyPatch) -> str:
-    """What a person reads of `make run REAL=1` with that event, who answers every question with N."""
+    """What `make run REAL=1` says with that event; a question is answered with N."""
     patch.setattr(Commands, "_watch", lambda *_: Planned("20261121T020000Z", ["default"]))
     patch.setattr(Commands, "_write_page", lambda *_: None)
     patch.setattr(sys, "stdin", io.StringIO("N\n"))
