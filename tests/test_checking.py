@@ -242,7 +242,7 @@ LISTINGS = [
     Row(
         "a label that is wrong prunes nothing",
         replace(PRUNING, server=ServerItem(42, "sg5", problem="its label is nonsense")),
-        seen(NEW, *OLD),
+        seen(NEW, *OLD, server=None),
         "available",
         "made, not pruned: its label is nonsense",
     ),
