@@ -127,7 +127,7 @@ clean: ## remove what was built, but not the environments (rm -rf .venv*)
 ##
 ## Release it:
 
-package: build ## build/hetzner-snapshots.zip: the package; same commit, same bytes
+package: build ## build/hetzner-snapshots.zip: the package; same commit: same zip
 	@$(PY) -m local.package .aws-sam/build/StartRun build/hetzner-snapshots.zip
 
 sbom: build ## build/sbom.json: what the package contains (CycloneDX), licences
