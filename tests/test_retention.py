@@ -38,6 +38,7 @@ class Image:
     created: datetime
     status: str = "available"
     protected: bool = False
+    size_gb: float | None = None
 
 
 def nights(count: int, first: datetime = START) -> list[Image]:

@@ -2,25 +2,21 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
-from handler.decisions import heeding, pacing
+from handler.decisions import heeding, pacing, shrinking
 from handler.decisions.pacing import Budget
-from handler.decisions.retention import Decision, plan
-from handler.documents.document import Wait, parse_time
+from handler.decisions.planning import decisions_of
+from handler.decisions.retention import Decision
+from handler.documents.document import Wait
 from handler.documents.errors import HetznerError, RateLimited, TransientError
 from handler.documents.job import Job
 from handler.documents.labels import LABEL_RUN_ID
-from handler.documents.policy import parse_policy
 from handler.documents.resources import Server, Snapshot
 
 PRUNE_MINUTES = 60
 MISSING_MINUTES = 10
-# An execution of the state machine ends after so long.
-LONGEST_RUN = timedelta(days=7)
-# Step Functions may list a run a little after its start.
-LISTED_WITHIN = timedelta(minutes=1)
 MORE_WENT = "more are gone than it saw deleted: its answer was lost, or somebody else did it"
 
 
@@ -127,8 +123,9 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
         if not available:
             return Step(_not_available(job, new, jitter))
     job = heeding.heeded(job, seen.server)
-    if job.server.problem:
-        return Step(not_pruned(job, job.server.problem))
+    smaller = shrinking.warning(job, seen.snapshots)
+    if problems := "; ".join(filter(None, [smaller, job.server.problem])):
+        return Step(not_pruned(job, problems))
     if stays := heeding.why_all_stay(seen.server):
         return Step(_done(job, stays))
     if isinstance(seen.server, TransientError):
@@ -221,7 +218,7 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
     if not job.run.dry_run:
         known = {*job.before, *job.to_delete}
         job = _counted(job, known - {snapshot.id for snapshot in snapshots})
-    decisions = _decisions(job, snapshots, now)
+    decisions = decisions_of(job, snapshots, now)
     made: tuple[Decision, ...] = ()
     if not job.to_delete:
         # Decided once. Deciding again after a delete whose answer was lost could delete one more.
@@ -245,33 +242,6 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
     return Step(job, decisions=made, delete=tuple(delete), kept=kept, notes=notes)
 
 
-def _decisions(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[Decision]:
-    mine = job.snapshot.image_id if job.snapshot else None
-    # A dry run plans as if the new snapshot were there.
-    planned = job.run.dry_run and not job.run.prune_only
-    planned = planned and not any(s.id == mine and s.is_available for s in snapshots)
-    new = [Snapshot(0, now)] if planned else []
-    policy = parse_policy(job.server.retention or job.run.retention)
-    most = job.run.most_deletions
-    decisions = plan(policy, [*snapshots, *new], now=now, most_deletions=most)
-    return [decision if decision.keep else _spared(job, decision, now) for decision in decisions]
-
-
-def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
-    """The decision to keep it after all if it is this run's, or one of another running run."""
-    snapshot = decision.snapshot
-    run_id = snapshot.labels.get(LABEL_RUN_ID)
-    if run_id == job.run.id:
-        return replace(decision, kind="exempt", reason="this run's")
-    began, others = parse_time(job.run.began), job.run.concurrent_runs
-    # What is not known may be: one of the runs that could still be running.
-    blind = began is None or others is None
-    since = (began or now) - (LONGEST_RUN if blind else LISTED_WITHIN)
-    if run_id in (others or ()) or snapshot.created >= since:
-        return replace(decision, kind="exempt", reason="of another run that is going on")
-    return decision
-
-
 def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -> str:
     """What people should know although nothing failed."""
     unavailable = [str(s.id) for s in snapshots if s.status == "unavailable"]
@@ -284,6 +254,7 @@ def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -
     notes += [f"unavailable, of no use: snapshot {', '.join(unavailable)}"] if unavailable else []
     notes += [f"also of this run: snapshot {', '.join(also)}"] if also else []
     notes += [f"{protected} kept only by delete protection"] if protected else []
+    notes += [shrinking.note(job, d.snapshot) for d in decisions if d.kind == "larger"]
     if postponed:
         limit = f"at most {job.run.max_deletions} in one run"
         limit += ", its earlier executions included" if job.run.earlier_deletions else ""

@@ -13,7 +13,7 @@ documents/policy.py says how a policy is written. A snapshot stays if any rule k
 
 Differences to restic: all periods are in UTC (restic: the local time zone). Snapshots that are not
 available or from the future stay and do not count. Protected ones stay, the newest good one stays,
-and a run deletes only so many.
+a larger one stays while all others are much smaller (shrinking.py), and a run deletes only so many.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +21,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from handler.decisions import shrinking
 from handler.documents.policy import PERIODS, Duration, Policy, Rule
 from handler.documents.resources import Snapshot
 
 # Only those of kind "no rule" are deleted.
-Kind = Literal["rule", "exempt", "protected", "postponed", "no rule"]
+Kind = Literal["rule", "exempt", "protected", "larger", "postponed", "no rule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,14 @@ def plan(
     *,
     now: datetime | None = None,
     most_deletions: int | None = None,
+    accept_smaller: bool = False,
 ) -> list[Decision]:
     """A decision for each of one server's snapshots, newest first.
 
     Only available snapshots that are not from the future are counted or deleted. Protected ones
-    and the newest good one stay. Of those that no rule keeps, only the oldest `most_deletions` are
-    deleted.
+    and the newest good one stay; one that is much larger than all of these stays, too, but not if
+    the run is to `accept_smaller` ones. Of those that are left, only the oldest `most_deletions`
+    are deleted.
     """
     newest_first = sorted(snapshots, key=lambda s: (s.created, s.id), reverse=True)
     good = [s for s in newest_first if not _exempt(s, now)]
@@ -67,6 +70,8 @@ def plan(
             decisions.append(Decision(snapshot, "protected", "protected"))
         else:
             decisions.append(Decision(snapshot, "no rule", "no rule keeps it"))
+    if not accept_smaller:
+        _keep_a_larger_one(decisions)
     if most_deletions is not None:
         _limit(decisions, most_deletions)
     return decisions
@@ -107,6 +112,17 @@ def _kept_by(rule: Rule, times: list[datetime]) -> Iterator[tuple[int, str]]:
             yield position, f"{what}{nth} ({period})" if period_of else f"{what}{nth}"
         elif position == len(times) - 1:
             yield position, f"oldest, {what}" if since else f"oldest, {what} not used up"
+
+
+def _keep_a_larger_one(decisions: list[Decision]) -> None:
+    """Keep one of those that would go if all that stay are much smaller, as of an emptied disk."""
+    stay = [d.snapshot for d in decisions if d.kind in ("rule", "protected")]
+    go = [d.snapshot for d in decisions if not d.keep]
+    larger = shrinking.newest_larger(stay, go)
+    for position, decision in enumerate(decisions):
+        if decision.snapshot is larger:
+            reason = "no rule keeps it, but those that stay are less than half as large"
+            decisions[position] = replace(decision, kind="larger", reason=reason)
 
 
 def _limit(decisions: list[Decision], most: int) -> None:

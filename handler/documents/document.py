@@ -41,6 +41,8 @@ class Run:
     witnesses: tuple[int, ...] = ()  # some servers by which the project is known again
     # Of one server, what the executions before this one may have deleted.
     earlier_deletions: int = 0
+    # Only with prune_only: a larger snapshot than all others may go, too.
+    accept_smaller: bool = False
 
     @property
     def most_deletions(self) -> int:

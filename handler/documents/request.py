@@ -30,6 +30,7 @@ class Request:
     label_selector: str | None = None
     dry_run: bool | None = None
     prune_only: bool | None = None
+    accept_smaller: bool | None = None
     on_locked: OnLocked | None = None
     retention: str | None = None
     max_deletions: int | None = None
@@ -49,6 +50,7 @@ FIELDS = {
     "label_selector": "a Hetzner label selector",
     "dry_run": "true or false",
     "prune_only": "true or false",
+    "accept_smaller": "true or false",
     "on_locked": '"wait" or "skip"',
     "retention": 'a retention policy such as "daily7-weekly4"',
     "max_deletions": "a whole number from 1 to 1000",
@@ -80,6 +82,11 @@ def parse_event(event: Any) -> Request:
     request = Request(**{name: _field(name, value) for name, value in event.items()})
     if request.prune_only and request.scheduled_time:
         raise EventRefused("prune_only is for a run by hand; it cannot have a scheduled_time.")
+    if request.accept_smaller and not (request.prune_only and request.servers):
+        raise EventRefused(
+            "accept_smaller needs the fields prune_only and servers beside it: it lets the larger "
+            "snapshots of servers go that you have looked at. Nothing was started."
+        )
     if request.new and not request.run_id:
         raise EventRefused("new needs the field run_id beside it. Nothing was started.")
     return request
@@ -87,7 +94,7 @@ def parse_event(event: Any) -> Request:
 
 def _field(name: str, value: Any) -> Any:
     match name:
-        case "dry_run" | "prune_only" | "new":
+        case "dry_run" | "prune_only" | "accept_smaller" | "new":
             ok = isinstance(value, bool)
         case "servers":
             ok = isinstance(value, list) and bool(value) and all(map(_is_name_or_id, value))

@@ -185,7 +185,7 @@ def first_document(
     if resumed:
         run = replace(resumed.run, concurrent_runs=(), earlier_deletions=0)
         selection = replace(resumed.selection, as_before=True)
-    fields = ("retention", "on_locked", "dry_run", "prune_only", "max_deletions")
+    fields = ("retention", "on_locked", "dry_run", "prune_only", "accept_smaller", "max_deletions")
     asked = {name: getattr(request, name) for name in fields}
     run = replace(run, **{name: value for name, value in asked.items() if value is not None})
     if request.servers:
@@ -268,7 +268,10 @@ def plan_of(document: RunDocument) -> str:
     which = f"servers {names}" if names else "all servers"
     if selection.label_selector:
         which += f" that match {selection.label_selector}"
-    what = f"only pruning, keeps {run.retention}" if run.prune_only else f"keeps {run.retention}"
+    what = f"keeps {run.retention}"
+    if run.prune_only:
+        smaller = " whatever the sizes" if run.accept_smaller else ""
+        what = f"only pruning, {what}{smaller}"
     locked = f"waits up to {run.lock_wait_minutes} min for locked ones"
     parts = [
         *(["dry run: nothing is made or deleted"] if run.dry_run else []),

@@ -24,6 +24,7 @@ class Server:
     ipv6: str | None
     server_type: dict[str, Any]
     location: dict[str, Any]
+    used_gb: float  # About what its next snapshots have; less when its disk is emptied.
     image: dict[str, Any] | None = None
     hidden_lock: bool = False  # Locked, but no action is running.
 
@@ -123,6 +124,7 @@ class Action:
     ends_at: datetime | None  # None: runs for ever.
     locks: bool = True
     image_id: int | None = None
+    used_gb: float = 0.0  # Of the server's disk, when its snapshot was begun.
     failure: Failure | None = None
     status: ActionStatus = "running"
     finished: datetime | None = None

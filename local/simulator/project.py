@@ -131,6 +131,8 @@ class Project:
                 raise ValueError(f"project {self.name} already has a server named {name}")
             id_ = self.world.next_id("server")
             type_ = SERVER_TYPES[server_type]
+            # Its own generator: how many servers there are changes nothing else that is random.
+            used = random.Random(f"used by {id_}").uniform(0.02, 0.4)
             system = 801 if type_["architecture"] == "x86" else 802
             server = Server(
                 id=id_,
@@ -142,6 +144,7 @@ class Project:
                 ipv6=f"2001:db8:{id_:x}::/64" if ipv6 else None,
                 server_type=type_,
                 location=LOCATIONS[location],
+                used_gb=round(used * type_["disk"], 2),
                 image=SYSTEM_IMAGES[system].to_json(),
             )
             self._servers[id_] = server
@@ -179,11 +182,12 @@ class Project:
         *,
         status: ImageStatus = "available",
         description: str | None = None,
-        size_gb: float | None = 2.5,
+        size_gb: float | None = None,
         protected: bool = False,
         type: ImageType = "snapshot",
     ) -> Image:
-        """Adds an image of any type, without an action."""
+        """Adds an image of any type, without an action; as large as the server's others."""
+        size_gb = server.used_gb if size_gb is None else size_gb
         with self.world.lock:
             image = Image(
                 id=self.world.next_id("image"),
@@ -224,6 +228,7 @@ class Project:
                 server, "create_image", seconds, locks=self.world.create_image_locks
             )
             action.image_id = image.id
+            action.used_gb = server.used_gb
             action.failure = failure
             return action, image
 
@@ -283,7 +288,7 @@ class Project:
             action.status = "success"
             if image is not None:
                 image.status = "available"
-                image.image_size = round(self.world.rng.uniform(0.02, 0.4) * image.disk_size, 2)
+                image.image_size = round(action.used_gb * self.world.rng.uniform(0.95, 1.05), 2)
             return
         action.status = "error"
         action.error = {"code": action.failure.code, "message": action.failure.message}

@@ -1,0 +1,66 @@
+"""Whether a server's snapshots have become much smaller, as when its disk was emptied. Pure.
+
+Retention takes the newest for as good as the oldest: a disk emptied by mistake or malice makes
+small snapshots, and a few nights later nothing else would be left. Sizes vary, so only less than
+half counts, only where the larger one has more than 1 GB, and only sizes that Hetzner tells.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from handler.documents.job import Job
+from handler.documents.labels import LABEL_RUN_ID
+from handler.documents.resources import Snapshot
+
+SMALL_GB = 1.0
+
+
+def newest_larger(stay: Iterable[Snapshot], go: Sequence[Snapshot]) -> Snapshot | None:
+    """Of those that would go, newest first, the one to keep because all that stay are less than
+    half as large as the largest of them. It is itself at least half as large as that."""
+    known = [snapshot.size_gb for snapshot in stay if snapshot.size_gb is not None]
+    largest = max((snapshot.size_gb or 0.0 for snapshot in go), default=0.0)
+    enough = max(SMALL_GB, 2 * max(known, default=0.0))
+    if not known or largest <= enough:
+        return None
+    # More than `enough` itself, too: if not, the next run would let it go.
+    sizes = ((snapshot, snapshot.size_gb or 0.0) for snapshot in go)
+    return next(snapshot for snapshot, gb in sizes if gb > enough and 2 * gb >= largest)
+
+
+def warning(job: Job, snapshots: Sequence[Snapshot]) -> str:
+    """What people must know of this run's own snapshot if it has less than half the size of the
+    newest one before it; empty if it has more. The next run compares with this one: told once."""
+    mine = job.snapshot.image_id if job.snapshot else None
+    known = [s for s in snapshots if s.is_available and s.size_gb is not None]
+    new = next((snapshot for snapshot in known if snapshot.id == mine), None)
+    if new is None:
+        return ""
+    # A second snapshot of this run, which should not be, is as small.
+    earlier = [
+        snapshot
+        for snapshot in known
+        if (snapshot.created, snapshot.id) < (new.created, new.id)
+        and snapshot.labels.get(LABEL_RUN_ID) != job.run.id
+    ]
+    before = max(earlier, key=lambda s: (s.created, s.id), default=new)
+    if (before.size_gb or 0.0) <= max(SMALL_GB, 2 * (new.size_gb or 0.0)):
+        return ""
+    return (
+        f"snapshot {new.id} has {new.size_gb:g} GB, {before.id} before it has {before.size_gb:g}: "
+        "look whether the server's disk was emptied; a larger one stays until that is accepted"
+    )
+
+
+def note(job: Job, larger: Snapshot) -> str:
+    """That a larger snapshot stays, and the event with which it may go."""
+    event = {
+        "prune_only": True,
+        "servers": [job.server.id],
+        "project": job.run.project,
+        "accept_smaller": True,
+    }
+    return (
+        f"snapshot {larger.id} ({larger.size_gb:g} GB) is kept, the others that stay are less than "
+        f"half as large; to let it go: {json.dumps(event)}"
+    )
