@@ -33,6 +33,7 @@ class Mutant:
 GATHER, CREATING = "handler/snapshot_run/create_snapshot.py", "handler/decisions/creating.py"
 CHECKING, PRUNING = "handler/decisions/checking.py", "handler/decisions/pruning.py"
 PACING, RETENTION = "handler/decisions/pacing.py", "handler/decisions/retention.py"
+PLANNING = "handler/decisions/planning.py"
 DOCUMENT, API = "handler/documents/document.py", "handler/hetzner/api.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
@@ -124,10 +125,10 @@ MUTANTS = [
         "if not job.to_delete:",
         "if True:",
     ),
-    Mutant("no limit of deletions", PRUNING, "most = job.run.most_deletions", "most = None"),
+    Mutant("no limit of deletions", PLANNING, "most = job.run.most_deletions", "most = None"),
     Mutant(
         "prune by a policy label that is wrong",
-        PRUNING,
+        PLANNING,
         "policy = parse_policy(job.server.retention or job.run.retention)",
         "policy = parse_policy(job.run.retention)",
     ),
@@ -142,6 +143,25 @@ MUTANTS = [
         RETENTION,
         'if snapshot.status != "available":',
         "if False:",
+    ),
+    Mutant(
+        "let the last snapshot from before a disk was emptied go",
+        RETENTION,
+        "if not accept_smaller:",
+        "if False:",
+    ),
+    Mutant(
+        "tell nobody that a disk was emptied",
+        PRUNING,
+        "smaller = shrinking.warning(job, seen.snapshots)",
+        'smaller = ""',
+    ),
+    Mutant(
+        "accept smaller ones in a run that makes snapshots",
+        PLANNING,
+        "accept = job.run.prune_only and job.run.accept_smaller",
+        "accept = job.run.accept_smaller",
+        "tests/test_shrinking.py",
     ),
     Mutant(
         "call a run Completed that left something unpruned",
@@ -205,7 +225,7 @@ MUTANTS = [
     ),
     Mutant(
         "a redriven run deletes what later nights made",
-        PRUNING,
+        PLANNING,
         "snapshot.created >= since",
         "False",
         "tests/test_redriven.py",
@@ -348,7 +368,7 @@ MUTANTS = [
     ),
     Mutant(
         "spare nothing when the runs that are going on are not known",
-        PRUNING,
+        PLANNING,
         "LONGEST_RUN if blind else LISTED_WITHIN",
         "LISTED_WITHIN",
         "tests/test_resuming.py::test_nothing_recent_is_deleted_when_it_is_not_known_which_runs_are_going_on",

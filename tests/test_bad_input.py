@@ -41,6 +41,7 @@ BAD_EVENTS: list[tuple[str, Any]] = [
     *(("label_selector", value) for value in [*NOT_TEXT, "", " ", "x" * 5000]),
     *(("dry_run", value) for value in NOT_BOOL),
     *(("prune_only", value) for value in NOT_BOOL),
+    *(("accept_smaller", value) for value in NOT_BOOL),
     *(("servers", value) for value in [None, True, 1, "sg5", "", {}, [], [None], [True], [0], [-1],
                                        [1.5], [""], [" "], [[]], [{}], ["sg5", None]]),
     *(("on_locked", value) for value in [*NOT_TEXT, "", "Wait", "SKIP", "wait ", "fail", "never"]),

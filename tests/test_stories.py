@@ -492,6 +492,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "on_locked": "skip",
         "dry_run": False,
         "prune_only": False,
+        "accept_smaller": False,
         "max_deletions": 2,
         "servers_at_a_time": 9,
         "lock_wait_minutes": 7,

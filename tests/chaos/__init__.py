@@ -8,6 +8,7 @@ They are played in local/virtual, an AWS in one process and virtual time.
     bad_children.py
     invariants.py  what must hold afterwards
     verdicts.py    that what was said is true
+    emptied.py     that a disk which was emptied is told, and leaves a snapshot from before
     counts.py      that what was counted is, in results, line, metrics and messages
     check.py       plays a night, looks at it, finds the least of one that fails
 

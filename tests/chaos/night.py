@@ -49,6 +49,9 @@ class Night(Stage):
         self.less = less or Less()
         self._fleet()
         self.event = self._event(self.stream("event"))
+        if self.event.get("prune_only") and self.stream("accept").random() < 0.5:
+            servers = [server.id for server in self.project.servers.values()]
+            self.event |= {"servers": servers, "accept_smaller": True}
         self.story = self.stream("story").choice(STORIES)
         self.mild = True
         self.troubles: list[str] = []
@@ -69,6 +72,8 @@ class Night(Stage):
             server = self.project.add_server(name, labels, ipv4=ipv4)
             for _ in range(rng.choice([0, 1, 3, 6, 9])):
                 self._old(server, rng)
+            if (emptied := self.stream(f"emptied {number}")).random() < 0.2:
+                self._empty(server, emptied)
             if number in self.less.servers and len(self.project.servers) > 1:
                 del self.project.servers[server.id]
         if self.stream("orphans").random() < 0.3:
@@ -94,6 +99,17 @@ class Night(Stage):
                 self.project.add_snapshot(server, type="backup")
             case _:
                 self.old_snapshot(server, days)
+
+    def _empty(self, server: Server, rng: random.Random) -> None:
+        """Its disk was emptied so many days ago: its snapshots since then are small."""
+        since, left = START - timedelta(days=rng.choice([0, 0, 1.5, 4, 10])), rng.uniform(0, 0.6)
+        server.used_gb *= left
+        for image in self.project.images.values():
+            if image.created > since and image.created_from == {
+                "id": server.id,
+                "name": server.name,
+            }:
+                image.image_size = image.image_size and round(image.image_size * left, 2)
 
     def _event(self, rng: random.Random) -> dict[str, Any]:
         event: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
+from tests.chaos.emptied import TOLD
 
 PRUNE_MINUTES = 60
 # What Step Functions' own retries may add to a child's time: 5 of up to 600 s, and throttling.
@@ -113,9 +114,9 @@ def _verdicts(night: Stage, execution: Execution, told: list[dict[str, Any]]) ->
 
 
 def _is_well(night: Stage, result: dict[str, Any]) -> bool:
-    """Made and pruned as asked, unless a person has to correct a label."""
+    """Made and pruned as asked, unless a person has to correct a label or look at a disk."""
     good = result["status"] != "failed" and result["pruned"]
-    return good or "its label" in result["reason"]
+    return good or "its label" in result["reason"] or TOLD in result["reason"]
 
 
 def _told_by_others(night: Stage, execution: Execution, server_id: int) -> bool:
