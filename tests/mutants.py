@@ -161,7 +161,7 @@ MUTANTS = [
         PLANNING,
         "accept = job.run.prune_only and job.run.accept_smaller",
         "accept = job.run.accept_smaller",
-        "tests/test_shrinking.py",
+        "tests/test_emptied.py",
     ),
     Mutant(
         "call a run Completed that left something unpruned",

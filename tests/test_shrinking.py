@@ -1,6 +1,7 @@
 """A server whose disk was emptied keeps a snapshot from before; growing ones are let be."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,15 +16,13 @@ from handler.decisions.retention import Decision, plan
 from handler.documents.job import Job, ServerItem, StartedSnapshot
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.documents.policy import Policy, parse_policy
-from handler.documents.request import EventRefused, parse_event
+from handler.documents.request import parse_event
 from handler.documents.resources import Server, Snapshot
-from local.simulator import Project, World
-from tests.aws import Aws
-from tests.eventful import Inbox
-from tests.snapshots import available, ours
+from local.virtual.template import ROOT
 from tests.test_creating import NOW, job
 from tests.test_retention import policies
 
+DOC = (ROOT / "docs" / "retention.md").read_text()
 POLICIES = ["last1", "daily3", "daily7-weekly4", "within3d", "last2-withindaily5d"]
 KEPT_TOO = "no rule keeps it, but those that stay are less than half as large"
 
@@ -110,6 +109,15 @@ def test_one_that_waits_for_the_limit_of_deletions_is_not_one_that_stays() -> No
     # The larger one takes no place of those that may go.
     decisions = plan(parse_policy("last1"), nights(9, 0.4, 0.4), most_deletions=1)
     assert [decision.kind for decision in decisions] == ["rule", "no rule", "larger"]
+
+
+def test_the_table_in_the_documentation_is_so() -> None:
+    [table] = re.findall(r"^\| Snapshots, oldest .*\n\|[-|]+\|\n((?:\|.*\n)+)", DOC, re.MULTILINE)
+    assert len(table.splitlines()) == 5
+    for row in table.splitlines():
+        there, left = ([float(gb) for gb in cell.split(",")] for cell in row.strip("|").split("|"))
+        decisions = plan(parse_policy("last2"), nights(*there))
+        assert [d.snapshot.size_gb for d in reversed(decisions) if d.keep] == left, row
 
 
 # Said a second time
@@ -257,8 +265,8 @@ def watched(*snapshots: Snapshot, new: int, run_id: str = "") -> str:
 
 def test_the_warning_names_both_snapshots_and_their_sizes() -> None:
     assert watched(*nights(12, 11.43, 0.8), new=2) == (
-        "snapshot 2 has 0.8 GB, 1 before it has 11.43: look whether the server's disk was "
-        "emptied; a larger one stays until that is accepted"
+        "snapshot 2 has 0.8 GB, 1 before it has 11.43 GB: look whether the server's disk was "
+        "emptied; one of the larger ones stays until you accept it"
     )
 
 
@@ -310,99 +318,3 @@ def test_a_wrong_label_and_a_smaller_disk_are_both_told() -> None:
     assert result and not result.pruned
     assert result.reason.startswith("made, not pruned: snapshot 1 has 0.4 GB, 0 before it has 9")
     assert result.reason.endswith("; its label is nonsense")
-
-
-# Whole runs
-
-
-def test_an_emptied_disk_is_told_once_and_keeps_a_snapshot_from_before_until_it_is_accepted(
-    aws: Aws, world: World, project: Project, inbox: Inbox
-) -> None:
-    server, other = project.add_server("db-1"), project.add_server("web-1")
-    server.used_gb = other.used_gb = 20.0
-    old = [ours(project, server, days).id for days in (3, 2, 1)]
-    verdicts, told = [], []
-    for used_gb in (20.0, 0.9, 0.8, 0.9, 1.1):
-        server.used_gb = used_gb
-        night = aws.run({"retention": "daily2"})
-        verdicts.append(night.verdict())
-        told.append(night.results["db-1"]["reason"])
-        world.clock.advance(86_400 - 600)
-    assert verdicts == ["Completed", "PartiallyFailed", "Completed", "Completed", "Completed"]
-    sizes = {i.id: i.image_size or 0 for i in project.images.values() if "db-1" in i.description}
-    [larger] = [id_ for id_, size_gb in sizes.items() if size_gb > 10]
-    assert larger not in old
-    assert told[0] == ""
-    assert told[1].startswith("made, not pruned: snapshot ")
-    assert f"{larger} before it has 2" in told[1] and "look whether the server's disk" in told[1]
-    assert all(reason.startswith(f"snapshot {larger} (2") for reason in told[2:])
-    assert available(project) == {"db-1": 3, "web-1": 2}
-    [message] = inbox.messages()
-    assert "db-1" in message["Message"] and "disk was emptied" in message["Message"]
-    # It goes only as the note says.
-    assert aws.run({"prune_only": True, "servers": ["db-1"]}).verdict() == "Completed"
-    assert larger in project.images
-    event = json.loads(told[-1][told[-1].index("{") :]) | {"retention": "daily2"}
-    planned = aws.run(event | {"dry_run": True})
-    assert (planned.results["db-1"]["deleted"], larger in project.images) == (1, True)
-    accepted = aws.run(event)
-    assert (accepted.results["db-1"]["deleted"], larger in project.images) == (1, False)
-    world.clock.advance(86_400)
-    assert aws.run({"retention": "daily2"}).results["db-1"]["reason"] == ""
-
-
-def test_the_night_a_disk_is_emptied_nothing_of_that_server_goes(
-    aws: Aws, world: World, project: Project
-) -> None:
-    server, other = project.add_server("db-1"), project.add_server("web-1")
-    server.used_gb = 20.0
-    old = {ours(project, server, days).id for days in range(1, 5)}
-    ours(project, other, 1)
-    server.used_gb = 0.4
-    night = aws.run({"retention": "last1"})
-    assert night.verdict() == "PartiallyFailed"
-    assert (night.results["db-1"]["deleted"], night.results["db-1"]["pruned"]) == (0, False)
-    assert old <= project.images.keys()
-    assert available(project) == {"db-1": 5, "web-1": 1}
-    # Filled again: the policy alone decides.
-    server.used_gb = 20.0
-    world.clock.advance(86_400)
-    assert aws.run({"retention": "last1"}).verdict() == "Completed"
-    assert available(project) == {"db-1": 1, "web-1": 1}
-
-
-def test_who_does_not_only_prune_accepts_nothing_whatever_is_resumed(
-    aws: Aws, world: World, project: Project
-) -> None:
-    server = project.add_server("db-1")
-    old = [ours(project, server, days, size_gb=gb).id for days, gb in ((2, 9.0), (1, 0.4))]
-    server.used_gb = 0.4
-    accepting = {"prune_only": True, "servers": ["db-1"], "accept_smaller": True}
-    dry = aws.run(accepting | {"dry_run": True, "retention": "last1"})
-    again = aws.run({"run_id": dry.run_id, "dry_run": False, "prune_only": False})
-    document = json.loads(again.executions["default"]["input"])
-    assert document["run"]["accept_smaller"] is True
-    assert again.results["db-1"]["reason"].startswith(f"snapshot {old[0]} (9 GB) is kept")
-    assert set(old) & project.images.keys() == {old[0]}
-    # The run resumed as it was: it accepts.
-    aws.run({"run_id": dry.run_id, "dry_run": False, "max_deletions": 20})
-    assert old[0] not in project.images
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        {"accept_smaller": True},
-        {"accept_smaller": True, "servers": ["db-1"]},
-        {"accept_smaller": True, "prune_only": True},
-        {"accept_smaller": True, "prune_only": False, "servers": ["db-1"]},
-        {"accept_smaller": True, "run_id": "20261121T020000Z"},
-    ],
-    ids=str,
-)
-def test_only_a_run_that_only_prunes_named_servers_may_accept_smaller_ones(
-    event: dict[str, Any],
-) -> None:
-    with pytest.raises(EventRefused, match=r"^accept_smaller needs .* prune_only and servers"):
-        parse_event(event)
-    assert parse_event({"accept_smaller": False}).accept_smaller is False

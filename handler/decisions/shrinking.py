@@ -44,11 +44,12 @@ def warning(job: Job, snapshots: Sequence[Snapshot]) -> str:
         and snapshot.labels.get(LABEL_RUN_ID) != job.run.id
     ]
     before = max(earlier, key=lambda s: (s.created, s.id), default=new)
-    if (before.size_gb or 0.0) <= max(SMALL_GB, 2 * (new.size_gb or 0.0)):
+    now_gb, then_gb = new.size_gb or 0.0, before.size_gb or 0.0
+    if then_gb <= max(SMALL_GB, 2 * now_gb):
         return ""
     return (
-        f"snapshot {new.id} has {new.size_gb:g} GB, {before.id} before it has {before.size_gb:g}: "
-        "look whether the server's disk was emptied; a larger one stays until that is accepted"
+        f"snapshot {new.id} has {now_gb:g} GB, {before.id} before it has {then_gb:g} GB: look "
+        "whether the server's disk was emptied; one of the larger ones stays until you accept it"
     )
 
 
