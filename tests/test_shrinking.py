@@ -74,6 +74,7 @@ ROWS = [
     Row("filled again", "last2", (9, 9, 0.4, 8), "..##"),
     Row("of several sizes the newest of the larger ones", "last1", (8, 10, 6, 3, 1), "..L.#"),
     Row("not one that the next night would let go", "last1", (10, 5, 3), "L.#"),
+    Row("nor one that is just twice as large", "last1", (7, 4, 2), "L.#"),
     Row("nor one that is small itself", "last1", (1.6, 0.9, 0.3), "L.#"),
     Row("but one that is just half as large as the largest", "last1", (10, 5, 2), ".L#"),
     Row("an unknown size is not large", "last1", (9, None, 0.4), "L.#"),

@@ -18,37 +18,38 @@ SMALL_GB = 1.0
 def newest_larger(stay: Iterable[Snapshot], go: Sequence[Snapshot]) -> Snapshot | None:
     """Of those that would go, newest first, the one to keep because all that stay are less than
     half as large as the largest of them. It is itself at least half as large as that."""
-    known = [snapshot.size_gb for snapshot in stay if snapshot.size_gb is not None]
-    largest = max((snapshot.size_gb or 0.0 for snapshot in go), default=0.0)
-    enough = max(SMALL_GB, 2 * max(known, default=0.0))
-    if not known or largest <= enough:
+    staying_gb, going = [gb for _, gb in _sized(stay)], _sized(go)
+    if not staying_gb or not going:
         return None
-    # More than `enough` itself, too: if not, the next run would let it go.
-    sizes = ((snapshot, snapshot.size_gb or 0.0) for snapshot in go)
-    return next(snapshot for snapshot, gb in sizes if gb > enough and 2 * gb >= largest)
+    largest_gb = max(gb for _, gb in going)
+    # One that is not larger than this the next run would let go.
+    enough_gb = max(SMALL_GB, 2 * max(staying_gb))
+    larger = (each for each, gb in going if gb > enough_gb and 2 * gb >= largest_gb)
+    return next(larger, None)
 
 
 def warning(job: Job, snapshots: Sequence[Snapshot]) -> str:
     """What people must know of this run's own snapshot if it has less than half the size of the
     newest one before it; empty if it has more. The next run compares with this one: told once."""
     mine = job.snapshot.image_id if job.snapshot else None
-    known = [s for s in snapshots if s.is_available and s.size_gb is not None]
-    new = next((snapshot for snapshot in known if snapshot.id == mine), None)
+    known = _sized(snapshot for snapshot in snapshots if snapshot.is_available)
+    new, now_gb = next((pair for pair in known if pair[0].id == mine), (None, 0.0))
     if new is None:
         return ""
     # A second snapshot of this run, which should not be, is as small.
     earlier = [
-        snapshot
-        for snapshot in known
+        (snapshot.created, snapshot.id, gb)
+        for snapshot, gb in known
         if (snapshot.created, snapshot.id) < (new.created, new.id)
         and snapshot.labels.get(LABEL_RUN_ID) != job.run.id
     ]
-    before = max(earlier, key=lambda s: (s.created, s.id), default=new)
-    now_gb, then_gb = new.size_gb or 0.0, before.size_gb or 0.0
+    if not earlier:
+        return ""
+    _, before, then_gb = max(earlier)
     if then_gb <= max(SMALL_GB, 2 * now_gb):
         return ""
     return (
-        f"snapshot {new.id} has {now_gb:g} GB, {before.id} before it has {then_gb:g} GB: look "
+        f"snapshot {new.id} has {now_gb:g} GB, {before} before it has {then_gb:g} GB: look "
         "whether the server's disk was emptied; one of the larger ones stays until you accept it"
     )
 
@@ -65,3 +66,8 @@ def note(job: Job, larger: Snapshot) -> str:
         f"snapshot {larger.id} ({larger.size_gb:g} GB) is kept, the others that stay are less than "
         f"half as large; to let it go: {json.dumps(event)}"
     )
+
+
+def _sized(snapshots: Iterable[Snapshot]) -> list[tuple[Snapshot, float]]:
+    """Those whose sizes are known, with these."""
+    return [(each, each.size_gb) for each in snapshots if each.size_gb is not None]
