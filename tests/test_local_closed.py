@@ -102,6 +102,7 @@ def refused(answer: tuple[int, dict[str, str], str]) -> bool:
     return status == 403 and not shared and not piece_of(TOKEN, text)
 
 
+# Ours, and the functions'.
 @pytest.mark.parametrize("key", [ACCESS_KEY, "000000000000"])
 def test_who_has_the_key_reads_the_token(cloud: Cloud, key: str) -> None:
     status, _, text = ask(cloud.aws, "POST", "/", signed(cloud.aws, key=key), READ)
@@ -197,9 +198,14 @@ def test_no_websocket_is_open(cloud: Cloud) -> None:
     upgrade = {
         **{"Connection": "Upgrade", "Upgrade": "websocket"},
         **{"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="},
+        # MiniStack would answer as AWS IoT.
+        **{"Sec-WebSocket-Protocol": "mqtt", "Host": "any.iot.us-east-1.localhost"},
     }
-    path = "/_aws/execute-api/any/stage"
-    assert refused(ask(cloud.aws, "GET", path, {**upgrade, **signed(cloud.aws)}))
+    with socket.create_connection(("127.0.0.1", urlsplit(cloud.aws.url).port or 0)) as client:
+        client.settimeout(30)
+        lines = ["GET /mqtt HTTP/1.1", *(f"{name}: {value}" for name, value in upgrade.items())]
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 403 ")
 
 
 def test_nobody_else_makes_a_function(cloud: Cloud) -> None:
