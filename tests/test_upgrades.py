@@ -5,6 +5,7 @@ today's functions, in the definition that the execution was started with.
 """
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import cache
@@ -14,6 +15,7 @@ import pytest
 
 from handler.documents.document import Look, Run, Stopwatch
 from handler.documents.job import Job, Result, ServerItem, StartedSnapshot
+from handler.documents.reading import FIRST_NAMES
 from handler.documents.run import Concern, RunDocument, Selection, Totals
 from local.virtual.functions import FUNCTIONS, handler_of
 from local.virtual.template import read_template
@@ -129,6 +131,23 @@ def test_a_run_of_the_first_version_goes_on_after_a_deploy_at_any_moment(night: 
     for deploy_at in moments(tape):
         # Its summary did not look up what a branch that broke off had made.
         check(tape, play(tape, deploy_at), same=night != "a_bug_in_the_pruning")
+
+
+def test_what_the_first_version_has_written_is_read_by_its_names_of_today() -> None:
+    for tape in tapes_of("cf22853").values():
+        for invocation in as_recorded("cf22853", tape.night).calls:
+            event = invocation.event
+            kind = Job if "server" in event else RunDocument
+            read = json.loads(json.dumps(kind.from_dict(event).to_dict()))
+            for old, new in FIRST_NAMES.items():
+                if old in event and old != "watch":
+                    assert read[new] == event[old], old
+            if "watch" in event:  # StartRun's has none yet
+                assert read["stopwatch"]["elapsed_s"] == event["watch"]["elapsed_s"]
+            assert read["run"]["concurrent_runs"] == event["run"]["others"]
+            assert read["run"]["server_count"] == event["run"]["fleet"]
+            # Written by the names of today alone.
+            assert not (FIRST_NAMES.keys() & (read.keys() | read["run"].keys()))
 
 
 def renamed(machine: Any) -> Any:
