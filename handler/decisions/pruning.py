@@ -73,8 +73,7 @@ def begun(job: Job) -> Job:
     job = other_versions.before_pruning(job)
     if job.status in ("due", "pruning") and job.deadline_s is not None:
         return job
-    due = job.status == "due"
-    return job.with_deadline(job.run.snapshot_minutes if due else PRUNE_MINUTES)
+    return job.with_deadline(job.run.snapshot_minutes if job.status == "due" else PRUNE_MINUTES)
 
 
 def arrival_of(job: Job, snapshots: Sequence[Snapshot]) -> Arrival:
@@ -93,8 +92,7 @@ def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
     """Whether this run's snapshot was missing for so long that it is requested by its id."""
     if job.status == "due" or job.run.dry_run or job.snapshot is None:
         return False
-    started_s = (job.deadline_s or 0) - 60 * PRUNE_MINUTES
-    listed_by_s = started_s + 60 * MISSING_MINUTES
+    listed_by_s = (job.deadline_s or 0) - 60 * (PRUNE_MINUTES - MISSING_MINUTES)
     is_missing = arrival_of(job, snapshots).kind == "missing"
     return is_missing and job.stopwatch.elapsed_s >= listed_by_s
 
