@@ -16,7 +16,7 @@ import pytest
 from handler.documents.document import Look, Run, Stopwatch
 from handler.documents.job import Job, Result, ServerItem, StartedSnapshot
 from handler.documents.reading import FIRST_NAMES
-from handler.documents.run import Concern, RunDocument, Selection, Totals
+from handler.documents.run import COUNTED, Concern, RunDocument, Selection, Totals
 from local.virtual.functions import FUNCTIONS, handler_of
 from local.virtual.template import read_template
 from tests.chaos.verdicts import untrue
@@ -33,7 +33,7 @@ NEXT = ".next"
 REQUIRED = {
     "run", "run.id", "run.project", "run.owner", "run.retention", "run.dry_run", "run.prune_only",
     "selection", "selection.servers", "selection.label_selector", "server", "server.id",
-    "totals", "totals.failed", "totals.not_pruned", "after_id",
+    "totals", *(f"totals.{name}" for name in COUNTED), "after_id",
 }  # fmt: skip
 
 

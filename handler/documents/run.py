@@ -14,6 +14,9 @@ BATCH = 500
 MOST_CONCURRENT_RUNS, MOST_PROJECTS = 20, 100
 MOST_ATTENTION = 20  # servers named in the document; the log has all
 
+# Of a run's totals: without these a verdict or a summary would be untrue.
+COUNTED = ("available", "planned", "pruned", "skipped", "failed", "not_pruned", "deleted")
+
 # Worst first.
 What = Literal["failed", "made, not pruned", "overdue", "note"]
 WORST_FIRST = get_args(What)
@@ -138,7 +141,7 @@ class RunDocument(Document):
         parts = cls.parts(document)
         demand("RunDocument", document, ("totals", "after_id"))
         demand("Selection", document["selection"], ("servers", "label_selector"))
-        demand("Totals", document["totals"], ("failed", "not_pruned"))
+        demand("Totals", document["totals"], COUNTED)
         selection, totals = document["selection"], known(Totals, document["totals"])
         concerns = [Concern.from_dict(concern) for concern in totals.get("attention") or ()]
         batch = tuple(parts.get("batch") or ())

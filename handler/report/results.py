@@ -100,8 +100,9 @@ def _input_of(item: dict[str, Any]) -> dict[str, Any]:
 def _own(item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
     """A server's result as its child gave it, perhaps one of another version of ours."""
     # What is not told may be bad.
-    least = {"server": f"server {item['id']}", "status": "?", "at_least": "deleted" not in item}
-    result = Result(**known(Result, {**least, "pruned": False, **item}))
+    least = {"server": f"server {item['id']}", "status": "?", "pruned": False}
+    result = Result(**known(Result, {**least, **item}))
+    result = replace(result, at_least=result.at_least or item.get("deleted") is None)
     if result.status in STATUSES:
         return result
     ended = f"it ended as {result.status}, which this version does not know"
