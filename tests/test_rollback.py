@@ -80,7 +80,7 @@ def test_a_result_of_another_version_is_read() -> None:
     good = asdict(Result("sg5", 1, "available", image_id=90))
     assert found(good | {"brand_new": 1})[0] == Result("sg5", 1, "available", image_id=90)
     # What it does not tell may be bad.
-    bare = Result("server 1", 1, "available", pruned=False, at_least=True)
+    bare = Result("server 1", 1, "available", "perhaps not pruned", pruned=False, at_least=True)
     assert found({"id": 1, "status": "available"})[0] == bare
     [odd, _] = found(good | {"status": "restored"})
     assert odd.status == "failed"

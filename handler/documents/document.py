@@ -136,7 +136,7 @@ class Document:
 
         Other fields (a Catch's `error`, for example) are ignored.
         """
-        found = {**known(cls, {"status": "", **document})}
+        found = known(cls, {**document, "status": document.get("status") or ""})
         run, stopwatch = renamed(found["run"]), found.get("stopwatch") or {}
         others = run.get("concurrent_runs")  # if it is lacking they are not known
         return found | {

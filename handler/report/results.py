@@ -100,8 +100,12 @@ def _input_of(item: dict[str, Any]) -> dict[str, Any]:
 def _own(item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
     """A server's result as its child gave it, perhaps one of another version of ours."""
     # What is not told may be bad.
-    least = {"server": f"server {item['id']}", "status": "?", "pruned": False}
+    least = {"server": f"server {item['id']}", "status": "?"}
     result = Result(**known(Result, {**least, **item}))
+    if item.get("pruned") is None:
+        result = replace(
+            result, pruned=False, reason=result.reason or "perhaps not pruned"
+        ).fitted()
     result = replace(result, at_least=result.at_least or item.get("deleted") is None)
     if result.status in STATUSES:
         return result
