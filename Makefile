@@ -154,6 +154,7 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
 ##                        HERTZNER_API_KEY); shows what it would do and asks (run, up)
 ##   YES=1                do not ask (deploy, destroy, and whatever has REAL=1)
+##   STOP=1               stop the runs that are going on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that same
 ##                        token; nothing is asked (run, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on the
@@ -172,7 +173,7 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 ##   REGION=NAME          its AWS region; else that of the first `make deploy`, else
 ##                        AWS_REGION, else the profile's (AWS_PROFILE=NAME chooses one)
 ##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy)
-##   SAMCONFIG=FILE       where they are kept; samconfig.toml
+##   SAMCONFIG=FILE       where they are kept, with the account; samconfig.toml
 ##   PROJECT=NAME         the Hetzner project, named as you like (token); default
 ##   TAG=v0.1.0           the version that `make release` is to be
 ##   AUDIT=required       `make audit` fails where it can ask nobody (make check, too)

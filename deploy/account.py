@@ -43,7 +43,6 @@ class Account:
 class Stack:
     name: str
     status: str
-    description: str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
 
@@ -84,7 +83,6 @@ def _stack(found: Mapping[str, Any]) -> Stack:
     return Stack(
         name=found["StackName"],
         status=found["StackStatus"],
-        description=found.get("Description", ""),
         parameters={p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", [])},
         outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])},
     )
@@ -97,7 +95,9 @@ def stacks_of_owner(account: Account, owner: str) -> list[str]:
     return [
         stack.name
         for stack in stacks
-        if stack.status not in NOTHING_THERE and is_ours(stack) and owner_of(stack) == owner
+        if stack.status not in NOTHING_THERE
+        and owner_of(stack) == owner
+        and is_ours(account, stack)
     ]
 
 
@@ -105,9 +105,12 @@ def owner_of(stack: Stack) -> str:
     return stack.parameters.get("Owner") or stack.name
 
 
-def is_ours(stack: Stack) -> bool:
-    # No output: a stack that failed has none. Others may have a parameter TokenPath, too.
-    return stack.description == DESCRIPTION and {"TokenPath", "Owner"} <= stack.parameters.keys()
+def is_ours(account: Account, stack: Stack) -> bool:
+    # Not by its outputs: a stack that failed has none.
+    if not {"TokenPath", "Owner"} <= stack.parameters.keys():
+        return False
+    template = account.client("cloudformation").get_template_summary(StackName=stack.name)
+    return bool(template.get("Description") == DESCRIPTION)
 
 
 def stack_in(account: Account, settings: Settings) -> Stack:
@@ -119,12 +122,12 @@ def stack_in(account: Account, settings: Settings) -> Stack:
             "If it is elsewhere, say REGION=, STACK= or AWS_PROFILE=; if it is nowhere yet: "
             f"{command('deploy', settings)}"
         )
-    refuse_foreign(stack)
+    refuse_foreign(account, stack)
     return stack
 
 
-def refuse_foreign(stack: Stack) -> None:
-    if not is_ours(stack):
+def refuse_foreign(account: Account, stack: Stack) -> None:
+    if not is_ours(account, stack):
         raise Unusable(
             f"The stack {stack.name} is not one of hetzner-snapshots, so it is left alone: it was "
             "made from another template. Say which one you mean with STACK=."

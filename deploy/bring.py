@@ -41,7 +41,7 @@ def bring(settings: Settings) -> int:
     account = connect(settings)
     stack = find_stack(account, settings.stack)
     if stack:
-        refuse_foreign(stack)
+        refuse_foreign(account, stack)
         refuse_unready(stack, settings)
     values = {**_values(settings, stack), **settings.parameters}
     check(values)

@@ -67,7 +67,7 @@ def stacks(shell: pytest.MonkeyPatch) -> Stacks:
     to_aws = BaseClient._make_api_call
 
     def call(client: Any, operation: str, arguments: Any) -> Any:
-        if operation != "DescribeStacks":
+        if operation not in ("DescribeStacks", "GetTemplateSummary"):
             return to_aws(client, operation, arguments)
         if not (name := arguments.get("StackName")):
             here = [
@@ -75,6 +75,8 @@ def stacks(shell: pytest.MonkeyPatch) -> Stacks:
             ]
             return {"Stacks": here}
         if found := stacks.get((client.meta.region_name, name)):
+            if operation == "GetTemplateSummary":
+                return {"Description": found["Description"]}
             return {"Stacks": [{"StackName": name, **found}]}
         missing = {"Code": "ValidationError", "Message": f"Stack with id {name} does not exist"}
         raise ClientError({"Error": missing}, operation)
