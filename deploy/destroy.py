@@ -45,8 +45,8 @@ def destroy(settings: Settings) -> int:
     )
     if runs:
         print(
-            f"{told(runs)} Unless stopped, the state machine may take an hour to go. What a run "
-            "has begun at Hetzner is ended there when it is stopped; nothing is pruned."
+            f"{told(runs)} A removal has to stop that before: snapshots that Hetzner has begun are "
+            "finished there, and nothing is pruned."
         )
     if not _agreed(settings, stack, bool(runs)):
         print("Nothing was removed.")
