@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
+from deploy.elsewhere import agree_to_account
 from deploy.give_token import stored_tokens
 from deploy.settings import ROOT, Settings
 from local.common.variables import Unusable
@@ -18,6 +19,7 @@ LONGEST_SECONDS = 900
 def smoke(settings: Settings) -> int:
     """0 if every project is Completed, else 1."""
     account = connect(settings)
+    agree_to_account(settings, account)
     stack = stack_in(account, settings)
     refuse_unready(stack, settings)
     if not stored_tokens(account, stack):
