@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("handler", "statemachine", "local", "tests", "events", "template.yaml", "pyproject.toml")
+COPIED = (
+    "handler", "statemachine", "local", "deploy", "tests", "events", "template.yaml",
+    "pyproject.toml",
+)  # fmt: skip
 NIGHTS = 250
 
 

@@ -97,24 +97,29 @@ def actions_that_name_no_image(night: "Stage", rng: random.Random) -> str:
 
 
 @TROUBLES.one
-def statuses_that_are_new(night: "Stage", rng: random.Random) -> str:
-    kind, old, new = rng.choice(
-        [
-            ("image", "creating", "finalizing"),
-            ("action", "running", "queued"),
-            ("server", "running", "hibernating"),
-        ]
-    )
+def images_whose_status_is_new(night: "Stage", rng: random.Random) -> str:
+    _renamed(night, "image", "creating", "finalizing")
+    # Only who looks for a snapshot that may have been made depends on its status.
+    times = rng.choice([1, 1, 2])
+    night.world.faults.add(Fault(drop(), "POST", PATHS["create"], times=times, when="after"))
+    return Mild(f"an image that is creating is finalizing, {times} creates are not answered")
 
-    def rename(item: dict[str, Any]) -> None:
-        item["status"] = new if item["status"] == old else item["status"]
 
-    everywhere(night, kind, rename)
-    if kind == "image":
-        # Only who looks for a snapshot that may have been made depends on its status.
-        lost = Fault(drop(), "POST", PATHS["create"], rng.choice([1, 1, 2]), when="after")
-        night.world.faults.add(lost)
-    return Mild(f"a {kind} that is {old} is {new}")
+@TROUBLES.one
+def actions_whose_status_is_new(night: "Stage", rng: random.Random) -> str:
+    """Beside somebody else's create, which only the actions show."""
+    _renamed(night, "action", "running", "queued")
+    server, at = night.any_server(rng), rng.choice([0, 0, 1])
+    night.world.create_image_locks = False
+    night.beliefs.add("create_image does not lock")
+    night.later(at, lambda: night.project.create_image(server), server)
+    return f"an action that is running is queued; somebody makes an image of {server.name}"
+
+
+@TROUBLES.one
+def servers_whose_status_is_new(night: "Stage", rng: random.Random) -> str:
+    _renamed(night, "server", "running", rng.choice(["hibernating", ""]))
+    return Mild("a server that is running has a new status")
 
 
 @TROUBLES.one
@@ -170,6 +175,13 @@ def a_look_whose_clock_is_off(night: "Stage", rng: random.Random) -> str:
     night.world.faults.add(Fault(true, "GET", PATHS["action"], nth, when="after"))
     night.wrong_clocks += 1
     return Mild(f"look {nth} at an action is answered with a clock that is off by {off}")
+
+
+def _renamed(night: "Stage", kind: str, old: str, new: str) -> None:
+    def rename(item: dict[str, Any]) -> None:
+        item["status"] = new if item["status"] == old else item["status"]
+
+    everywhere(night, kind, rename)
 
 
 def everywhere(night: "Stage", kind: str, change: Callable[[dict[str, Any]], None]) -> None:
