@@ -346,6 +346,27 @@ def test_names_and_errors_of_any_length_fit_the_states() -> None:
     assert execution.error == "Failed"
 
 
+@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 2)])
+def test_some_failed_children_fit_beside_a_full_batch_of_the_longest_results(
+    form: str, count: int
+) -> None:
+    """What Step Functions puts in their place is large, and a state that is too large ends all."""
+    stage = Stage()
+    servers = [stage.project.add_server(f"s{number}-" + "é" * 250) for number in range(BATCH)]
+    stage.world.faults.add(Fault(status(403, "forbidden", "x" * 100_000), "POST", times=None))
+    stage.cloud.lost_children.update({server.id: form for server in servers[:count]})
+    stage.play({"run_id": "tonight", "new": True})
+    assert broken(stage) == []
+    [execution] = stage.cloud.executions.values()
+    assert execution.error == "Failed"
+    told = [i for i in stage.cloud.invocations if i.function == "SummariseRun"][-1]
+    results = [
+        result for line in told.logs for result in [json.loads(line).get("result")] if result
+    ]
+    assert len(results) == BATCH
+    assert sum("ended without a result (States.Runtime" in r["reason"] for r in results) == count
+
+
 def test_a_document_too_large_for_a_state_fails_as_on_aws() -> None:
     stage = Stage()
     walk = Walk(stage.loop, stage.stream("walk"), lambda *_: {"x": "y" * 300_000})

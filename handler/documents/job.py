@@ -7,8 +7,8 @@ from typing import Any, Self
 from handler.documents.document import Document, Look, Run, Wait, known
 
 # 500 results of this size, the run and its totals fit a state's 262,144 bytes, and beside them what
-# Step Functions puts for two children that failed with the longest Cause, or for ten with a short one.
-RESULT_BYTES = 300
+# Step Functions puts for two children that failed with the longest Cause, or ten with a short one.
+RESULT_BYTES = 310
 NAME_BYTES, LOCK_BYTES = 63, 50  # of a result's other texts
 STATUSES = ("available", "planned", "pruned", "skipped", "failed")  # of a result
 
@@ -78,10 +78,11 @@ class Result:
 
     def fitted(self) -> "Result":
         """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole."""
-        name, lock = cut(self.server, NAME_BYTES), cut(self.lock, LOCK_BYTES)
-        bare = replace(self, server=name, lock=lock, reason="")
-        taken = len(json.dumps(bare.to_dict() | {"reason": ""}))
-        return replace(bare, reason=cut(self.reason, RESULT_BYTES - taken))
+        fitted = replace(self, server=cut(self.server, NAME_BYTES), lock="", reason="")
+        for name, text, most in (("lock", self.lock, LOCK_BYTES), ("reason", self.reason, 10**4)):
+            room = RESULT_BYTES - len(json.dumps(fitted.to_dict() | {name: ""}))
+            fitted = replace(fitted, **{name: cut(text, min(room, most))})  # type: ignore[arg-type]
+        return fitted
 
 
 @dataclass(frozen=True, kw_only=True)
