@@ -5,11 +5,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from handler.documents.job import Result
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.run import BATCH
 from local.simulator import Fault, Project, Simulator, World
@@ -121,7 +123,7 @@ def test_the_driver_and_moto_come_to_the_same(
     ):
         aws.store_token("default", TOKEN)
         night = aws.run(event)
-    told = {result["server"]: _essence(result) for result in execution.results.values()}
+    told = {r["server"]: _essence(asdict(Result(**r))) for r in execution.results.values()}
     assert told == {name: _essence(result) for name, result in night.results.items()}
     assert (execution.error or "Completed") == night.verdict()
     assert available(stage.project) == available(project)
