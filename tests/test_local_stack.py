@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 
+from local.access import Access
 from local.aws import STACK, LogTail, connection, deploy, outputs
 from local.board import Board
 from local.cloud import Cloud
@@ -101,12 +102,12 @@ class Up:
 class Inbox:
     """A queue that is subscribed to the stack's topic."""
 
-    def __init__(self, url: str) -> None:
-        self._sqs = boto3.client("sqs", **connection(url))
+    def __init__(self, aws: Access) -> None:
+        self._sqs = boto3.client("sqs", **connection(aws))
         self._queue = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
         named = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
-        boto3.client("sns", **connection(url)).subscribe(
-            TopicArn=outputs(url)["NotificationsTopicArn"],
+        boto3.client("sns", **connection(aws)).subscribe(
+            TopicArn=outputs(aws)["NotificationsTopicArn"],
             Protocol="sqs",
             Endpoint=named["Attributes"]["QueueArn"],
         )
@@ -317,7 +318,7 @@ def test_another_hetzner_api_is_used_as_given_and_nothing_is_asked(up: Up) -> No
 def test_starting_it_twice_says_so_and_changes_nothing(up: Up) -> None:
     again = up.make("up")
     assert again.returncode == 0
-    assert f"up already: AWS at {up.cloud.aws}" in again.stdout
+    assert f"up already: AWS at {up.cloud.aws.url}" in again.stdout
     assert Daemon(up.build).find() == up.cloud
 
 

@@ -4,11 +4,13 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from handler.documents.document import Document, Look, Run, Wait, known
+from handler.documents.document import Document, Look, Run, Wait
+from handler.documents.reading import is_whole, known
 
 # 500 results of this size, the run and its totals fit a state's 262,144 bytes, and beside them what
 # Step Functions puts for two children that failed with the longest Cause, or ten with a short one.
 RESULT_BYTES = 310
+TOLD = ("deleted", "pruned")  # where a result lacks these, the worse is assumed
 NAME_BYTES, LOCK_BYTES = 63, 50  # of a result's other texts
 STATUSES = ("available", "planned", "pruned", "skipped", "failed")  # of a result
 
@@ -71,10 +73,11 @@ class Result:
         return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Without what says nothing: that leaves the room to the reason."""
+        """Without what is as usual: that leaves the room to the reason. What a reader must be told
+        stays."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         usual = {field.name: field.default for field in fields(self)}
-        return {name: value for name, value in said.items() if value != usual[name]}
+        return {name: value for name, value in said.items() if name in TOLD or value != usual[name]}
 
     def fitted(self) -> "Result":
         """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole."""
@@ -120,16 +123,19 @@ class Job(Document):
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
         parts = cls.parts(document)
-        snapshot = parts.get("snapshot")
+        snapshot, looks = parts.get("snapshot"), parts.get("looks") or ()
+        is_known = is_whole(StartedSnapshot, snapshot)
+        server = parts["server"]
+        name = server.get("name") or f"server {server.get('id')}"
         parts |= {
-            "server": ServerItem(**known(ServerItem, parts["server"])),
-            "snapshot": StartedSnapshot(**known(StartedSnapshot, snapshot)) if snapshot else None,
+            "server": ServerItem(**known(ServerItem, {**server, "name": name})),
+            "snapshot": StartedSnapshot(**known(StartedSnapshot, snapshot)) if is_known else None,
             "earlier_s": tuple(parts.get("earlier_s") or ()),
-            "looks": tuple(Look(**known(Look, look)) for look in parts.get("looks") or ()),
+            "looks": tuple(Look(**known(Look, each)) for each in looks if is_whole(Look, each)),
             "to_delete": tuple(parts.get("to_delete") or ()),
             "before": tuple(parts.get("before") or ()),
             "went": tuple(parts.get("went") or ()),
-            "locks": tuple((name, seconds) for name, seconds in parts.get("locks") or ()),
+            "locks": tuple((lock[0], lock[1]) for lock in parts.get("locks") or ()),
             "harmless": tuple(parts.get("harmless") or ()),
             "result": None,
         }
