@@ -1,12 +1,13 @@
 """A batch's results: each server handed out has one, and it says what is known."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from handler.documents.document import Run
-from handler.documents.job import RESULT_BYTES, Result
+from handler.documents.job import RESULT_BYTES, Result, run_again
 from handler.documents.run import RunDocument, Selection
 from handler.report.results import results_of, why_unlisted
 from tests.test_hetzner import RUN
@@ -82,6 +83,23 @@ def test_a_long_result_is_cut(item: dict[str, Any]) -> None:
     [result] = results(item)
     assert result == result.fitted()
     assert len(result.reason) < RESULT_BYTES
+
+
+@pytest.mark.parametrize("lock", ["", "change_type", "l" * 90])
+@pytest.mark.parametrize("name", ["sg5", "x" * 99, "\u00e4" * 99])
+def test_what_is_cut_is_never_the_advice(name: str, lock: str) -> None:
+    run = replace(RUN, id="r" * 32, project="p" * 29)
+    limits = "ask for more on the console's Limits page"
+    advice = f"Delete snapshots or {limits}, then {run_again(run, 1)}."
+    worst = Result(
+        name, 10**12, "failed", "y\n" * 600, 10**12, 10**5, 10**5, lock_s=10**4, lock=lock,
+        at_least=True,
+    ).fitted(advice)  # fmt: skip
+    assert worst.reason.endswith(f" {advice}")
+    assert len(json.dumps(worst.to_dict())) <= RESULT_BYTES
+    # Nothing is cut that has room.
+    short = Result(name, 1, "failed", "no.").fitted(advice)
+    assert short.reason == f"no. {advice}"
 
 
 def test_why_there_are_no_servers_to_speak_of() -> None:

@@ -74,7 +74,9 @@ def test_a_result_of_another_version_is_read() -> None:
     assert found({"id": 1, "status": "available"})[0] == Result("server 1", 1, "available")
     [odd, _] = found(good | {"status": "restored"})
     assert odd.status == "failed"
-    assert "it ended as restored, which this version does not know; run again" in odd.reason
+    assert (
+        "it ended as restored, which this version does not know. To retry, run again" in odd.reason
+    )
     Totals().plus([odd])
 
 
@@ -107,5 +109,5 @@ def test_some_failed_children_fit_beside_a_full_batch_of_the_worst_results() -> 
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
     child = {"run": asdict(RUN), "server": asdict(ServerItem(10**12, "x" * 80)), "status": "new"}
     entry = FAILED | {"Input": json.dumps(child), "Cause": "c" * 300}
-    more = len(json.dumps(entry)) - len(json.dumps(asdict(worst)))
-    assert size_of_a_run(asdict(worst), totals) + 3 * more < STATE_BYTES
+    more = len(json.dumps(entry)) - len(json.dumps(worst.to_dict()))
+    assert size_of_a_run(worst.to_dict(), totals) + 3 * more < STATE_BYTES
