@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local.attention import attention, resuming
+from local.attention import advice, attention
 from local.board import Board
 from local.show import COLOURS, duration
 
@@ -45,11 +45,8 @@ def print_summary(console: Console, board: Board) -> None:
     if rows := _servers(board, record["servers"]):
         console.print()
         _print(console, rows)
-    for event in resuming(board):
-        console.print(
-            f"\nWhen the cause is gone, make what is missing with the event {event}",
-            soft_wrap=True,
-        )
+    for what, event in advice(board):
+        console.print(f"\n{what}, start StartRun with the event {event}", soft_wrap=True)
     console.print()
 
 
@@ -72,7 +69,8 @@ def _servers(board: Board, servers: list[dict[str, Any]]) -> list[Row]:
     empty = [Text("")] * 5
     for reason, unselected in _by_reason(board).items():
         many = len(unselected) > MOST_OF_A_REASON
-        for name in [f"{len(unselected)} others"] if many else unselected:
+        number = f"{len(unselected)} {'others' if servers else 'servers'}"
+        for name in [number] if many else unselected:
             rows.append([Text(name), Text("left out", "dim"), *empty, Text(reason, "dim")])
     return rows
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from local.board import Board
 from local.last_screen import print_summary
+from local.page import page
 from local.show import Show, duration, plain_console
 
 LINES = [
@@ -92,10 +93,20 @@ def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_
     board = Board("r1", ["default"])
     concerns = [{"what": "note", "server": "web", "reason": "1 protected"}]
     verdict = {"verdict": "PartiallyFailed", "line": "PartiallyFailed: 2", "attention": concerns}
+    verdict["advice"] = [{"what": "To make what is missing", "event": {"run_id": "r1"}}]
+    gone = "It has no good snapshot."
     for line in (
         {"result": {"server": "web", "status": "available", "reason": "1 protected", "kept": 3}},
         {"result": {"server": "db", "status": "available", "pruned": False, "reason": "odd"}},
-        {"result": {"server": "sg5", "status": "failed", "reason": "still locked", "waited_s": 60}},
+        {
+            "result": {
+                "server": "sg5",
+                "status": "failed",
+                "reason": "still locked",
+                "waited_s": 60,
+            },
+            "last_good": gone,
+        },
         {"summary": verdict},
     ):
         board.add({"run_id": "r1", "project": "default", **line})
@@ -106,7 +117,7 @@ def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_
         "PartiallyFailed: 2",
         "",
         "Needs attention:",
-        "  sg5  failed            still locked",
+        "  sg5  failed            still locked. It has no good snapshot.",
         "  db   made, not pruned  odd",
         "  web  note              1 protected",
         "",
@@ -115,10 +126,12 @@ def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_
         "db      available",
         "web     available                            3",
         "",
-        "When the cause is gone, make what is missing with the event "
-        '{"run_id": "r1", "project": "default"}',
+        'To make what is missing, start StartRun with the event {"run_id": "r1"}',
         "",
     ]
+    servers = {each["server"]: each for each in board.record()["servers"]}
+    assert servers["sg5"]["last_good"] == gone and "last_good" not in servers["web"]
+    assert page(board).count(f"still locked. {gone}") == 1
 
 
 def test_the_error_of_a_whole_run_is_said_once_and_servers_left_out_are_counted() -> None:
@@ -133,7 +146,7 @@ def test_the_error_of_a_whole_run_is_said_once_and_servers_left_out_are_counted(
     print_summary(plain_console(text), board)
     assert text.getvalue().count("the token is wrong") == 1
     assert "Needs attention" not in text.getvalue()
-    assert re.search("^4 others +left out +not named in the event$", text.getvalue(), re.M)
+    assert re.search("^4 servers +left out +not named in the event$", text.getvalue(), re.M)
 
 
 def test_of_a_big_fleet_the_screen_has_the_failed_and_some_of_the_others() -> None:

@@ -241,7 +241,10 @@ def test_a_run_that_does_not_complete_exits_with_an_error(up: Up) -> None:
     assert "nobody" in up.record()["projects"]["default"]["line"]
     assert "nobody" in up.page()
     resume = json.dumps({"run_id": up.record()["run_id"], "project": "default"})
-    assert f"make what is missing with the event {resume}" in done.stdout
+    assert (
+        f"make what is missing, once the reason is gone, start StartRun with the event {resume}"
+        in (done.stdout)
+    )
     assert resume in unescape(up.page())
 
 

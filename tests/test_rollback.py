@@ -92,7 +92,9 @@ def test_a_result_of_another_version_is_read() -> None:
     assert found({"id": 1, "status": "available"})[0] == bare
     [odd, _] = found(good | {"status": "restored"})
     assert odd.status == "failed"
-    assert "it ended as restored, which this version does not know; run again" in odd.reason
+    assert (
+        "it ended as restored, which this version does not know. To retry, run again" in odd.reason
+    )
     Totals().plus([odd])
 
 

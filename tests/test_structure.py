@@ -362,6 +362,7 @@ def test_five_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
     fitted = worst.fitted()
     assert fitted.image_id == worst.image_id
     assert len(json.dumps(fitted.to_dict())) <= RESULT_BYTES
+    assert Result(**fitted.to_dict()) == fitted
     concern = Concern("made, not pruned", fitted.server, "r" * RESULT_BYTES)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
     assert size_of_a_run(fitted.to_dict(), totals) < STATE_BYTES

@@ -196,7 +196,7 @@ def _missing(job: Job, seen: Seen, jitter: float) -> Job:
     image_id = job.snapshot.image_id
     reason = f"snapshot {image_id} is not among the server's labelled snapshots"
     if seen.vanished:
-        return job.done("failed", f"snapshot {image_id} vanished. To retry, {job.run_again}.")
+        return job.done("failed", f"snapshot {image_id} vanished.", f"To retry, {job.run_again}.")
     if seen.unlisted is None:
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
     if not seen.unlisted.is_available:
@@ -209,7 +209,7 @@ def _not_available(job: Job, new: Snapshot, jitter: float) -> Job:
     reason = f"snapshot {new.id} is {new.status}, though its action succeeded"
     if new.is_pending and not job.overdue:
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
-    return job.done("failed", f"{reason}. To look again, {job.run_again}.")
+    return job.done("failed", f"{reason}.", f"To look again, {job.run_again}.")
 
 
 def _counted(job: Job, gone: Collection[int]) -> Job:
@@ -227,13 +227,13 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
     decisions = _decisions(job, snapshots, now)
     made: tuple[Decision, ...] = ()
     if not job.to_delete:
-        # Decided once. Deciding again after a delete whose answer was lost could delete one more.
+        # Decided once: if the answer to a delete is lost, a second decision could choose one more.
         made = tuple(decisions)
         job = replace(job, to_delete=tuple(d.snapshot.id for d in decisions if not d.keep))
         postponed = any(decision.kind == "postponed" for decision in decisions)
         if job.to_delete and (postponed or job.run.prune_only) and not job.run.dry_run:
-            # Nor must a function that dies: the decision is kept before anything is deleted. A run
-            # that only prunes knows by it what is gone when an attempt has died.
+            # A function that dies would decide again, too, so the decision is stored in the job
+            # before anything is deleted. A run that only prunes counts by it what is gone.
             reason = f"deletes {len(job.to_delete)} for now"
             return Step(job.moved_to("pruning", reason), decisions=made)
     notes = _notes(job, snapshots, decisions)
@@ -267,7 +267,7 @@ def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
     if run_id == job.run.id:
         return replace(decision, kind="exempt", reason="this run's")
     began, others = parse_time(job.run.began), job.run.concurrent_runs
-    # What is not known may be: one of the runs that could still be running.
+    # If it is not known which runs are running, any run that is young enough may be.
     blind = began is None or others is None
     since = (began or now) - (LONGEST_RUN if blind else LISTED_WITHIN)
     if run_id in (others or ()) or snapshot.created >= since:
@@ -283,7 +283,7 @@ def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -
     postponed = sum(
         d.kind == "postponed" or not (d.keep or d.snapshot.id in job.to_delete) for d in decisions
     )
-    notes = [job.reason] if job.run.dry_run else []
+    notes = [job.reason] if job.run.dry_run and job.reason else []
     notes += [f"unavailable, of no use: snapshot {', '.join(unavailable)}"] if unavailable else []
     notes += [f"also of this run: snapshot {', '.join(also)}"] if also else []
     notes += [f"{protected} kept only by delete protection"] if protected else []

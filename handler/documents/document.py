@@ -10,9 +10,9 @@ from typing import Any, Literal, Protocol, Self
 
 from handler.documents.reading import known, renamed
 
-REASON_CHARACTERS = 600
+REASON_CHARACTERS = 1000  # room for Hetzner's words, what we say about them, and advice
 LONGEST_WAIT_SECONDS = 3600
-JUMP = timedelta(minutes=5)  # so late a look may be, or as late as the wait was long
+JUMP = timedelta(minutes=5)  # a look may be late by this much, or by as much as the wait was long
 
 OnLocked = Literal["wait", "skip"]
 
@@ -78,7 +78,7 @@ class Stopwatch:
         if agrees or (doubted and abs(answered_at - doubted) <= slack):
             passed_s = int((answered_at - self.now).total_seconds())
             return Stopwatch(answered_at, self.elapsed_s + max(passed_s, ordered_wait_s), True)
-        if not self.sure:  # nobody can tell which of the two is right
+        if not self.sure:  # either of the two clocks may be wrong
             return Stopwatch(answered_at, elapsed_s)
         return Stopwatch(assumed, elapsed_s, True, answered_at)
 
@@ -189,12 +189,19 @@ class Document:
     def overdue(self) -> bool:
         return self.left_s == 0
 
-    def moved_to(self, status: str, reason: str = "", wait_seconds: int = 0) -> Self:
-        """The document on its way to the next state, after a wait."""
+    def moved_to(
+        self, status: str, reason: str = "", wait_seconds: int = 0, advice: str = ""
+    ) -> Self:
+        """The document on its way to the next state, after a wait.
+
+        `advice` is what a person can do, and stands behind the reason. A long reason is cut before
+        it.
+        """
+        behind = f" {advice}" if advice else ""
         return replace(
             self,
             status=status,
-            reason=reason[:REASON_CHARACTERS],
+            reason=shortened(reason, REASON_CHARACTERS - len(behind)) + behind,
             wait_seconds=min(max(0, wait_seconds), LONGEST_WAIT_SECONDS),
         )
 
@@ -202,6 +209,11 @@ class Document:
         """The document before the next look, which is not at once and not after the deadline."""
         seconds = max(1, min(wait.seconds, self.left_s))
         return self.moved_to(status, wait.because(reason), seconds)
+
+
+def shortened(text: str, characters: int) -> str:
+    """The text, or its beginning and "..."."""
+    return text if len(text) <= characters else text[: max(0, characters - 3)] + "..."
 
 
 def format_time(moment: datetime | None) -> str | None:

@@ -68,7 +68,9 @@ class Result:
         facts += [f"waited {self.waited_s} s"] if self.waited_s is not None else []
         facts += [f"took {self.snapshot_s} s"] if self.snapshot_s is not None else []
         at_least = "at least " if self.at_least else ""
-        if self.kept is not None:
+        if self.kept is not None and self.status == "planned":
+            facts += [f"{self.deleted} would be deleted", f"{self.kept} kept"]
+        elif self.kept is not None:
             facts += [f"{at_least}{self.deleted} deleted", f"{self.kept} kept"]
         return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
 
@@ -79,13 +81,19 @@ class Result:
         usual = {field.name: field.default for field in fields(self)}
         return {name: value for name, value in said.items() if name in TOLD or value != usual[name]}
 
-    def fitted(self) -> "Result":
-        """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole."""
-        fitted = replace(self, server=cut(self.server, NAME_BYTES), lock="", reason="")
-        for name, text, most in (("lock", self.lock, LOCK_BYTES), ("reason", self.reason, 10**4)):
-            room = RESULT_BYTES - len(json.dumps(fitted.to_dict() | {name: ""}))
-            fitted = replace(fitted, **{name: cut(text, min(room, most))})  # type: ignore[arg-type]
-        return fitted
+    def fitted(self, advice: str = "") -> "Result":
+        """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole.
+
+        `advice` is what a person can do, and stands behind the reason. The reason is cut before it.
+        """
+        behind = f" {advice}" if advice else ""
+        server, lock = cut(self.server, NAME_BYTES), cut(self.lock, LOCK_BYTES)
+        bare = replace(self, server=server, lock=lock, reason=" ")
+        room = RESULT_BYTES - len(json.dumps(bare.to_dict())) + 1
+        if room < json_bytes(behind) and self.lock:
+            return replace(self, lock="").fitted(advice)  # the advice is worth more
+        reason = cut(self.reason, max(0, room - json_bytes(behind)))
+        return replace(bare, reason=cut(reason + behind, room))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +105,13 @@ class Job(Document):
     """
 
     server: ServerItem
-    maybe_posted: bool = False  # a create_image of ours may have taken effect
+    maybe_posted: bool = False  # a create_image was sent, and may have taken effect
     failed_actions: int = 0
     waited_s: int | None = None  # from the start until the create, once there was one
     snapshot_s: int | None = None
     earlier_s: tuple[int, ...] = ()  # how long this server's last snapshots took
     looks: tuple[Look, ...] = ()  # looks at the snapshot while it was creating
-    to_delete: tuple[int, ...] = ()  # decided once
+    to_delete: tuple[int, ...] = ()  # chosen by the first decision, which is not made again
     before: tuple[int, ...] = ()  # our available snapshots before this run's
     went: tuple[int, ...] = ()  # deleted by this run for certain
     deleted: int = 0
@@ -153,13 +161,14 @@ class Job(Document):
         self,
         status: str,
         reason: str = "",
+        advice: str = "",
         *,
         kept: int | None = None,
         pruned: bool = True,
     ) -> Self:
-        """The job at its end, with its result."""
+        """The job at its end, with its result; `advice` is what a person can do."""
         if self.maybe_posted and not self.snapshot and status in ("failed", "skipped"):
-            # First, because a long reason is cut at its end.
+            # At the front, because the end of a long reason is cut off.
             reason = f"a snapshot may have been started all the same; {reason}"
         waited_s = self.stopwatch.elapsed_s if self.waited_s is None else self.waited_s
         result = Result(
@@ -179,7 +188,7 @@ class Job(Document):
             lock=self.lock_names,
             at_least=self.at_least,
         )
-        return replace(self.moved_to(status, reason), result=result.fitted())
+        return replace(self.moved_to(status, reason, 0, advice), result=result.fitted(advice))
 
     @property
     def lock_names(self) -> str:
@@ -191,27 +200,49 @@ class Job(Document):
 
     @property
     def run_again(self) -> str:
-        return run_again(self.run)
+        return run_again(self.run, self.server.id)
 
 
-def run_again(run: Run) -> str:
-    """How to make what a run is still missing."""
-    return f'run again with {{"run_id": "{run.id}", "project": "{run.project}"}}'
+def run_again(run: Run, server_id: int) -> str:
+    """How to do for a server what its run has not done.
+
+    A run that only prunes is not resumed: its executions together may delete so many, and the first
+    one counts with all that it was allowed.
+    """
+    if run.prune_only and not run.dry_run:
+        event = prune_again(run) | {"servers": [server_id]}
+        return f"start a new run with {json.dumps(event)}"
+    return f"run again with {json.dumps(resume(run))}"
+
+
+def resume(run: Run) -> dict[str, Any]:
+    """The event that makes what a run is still missing."""
+    return {"run_id": run.id, "project": run.project}
+
+
+def prune_again(run: Run) -> dict[str, Any]:
+    """The event that prunes by the policy of a run, and makes nothing."""
+    return {"project": run.project, "prune_only": True, "retention": run.retention}
+
+
+def json_bytes(text: str) -> int:
+    """The bytes of a text in JSON, without the quotes."""
+    return len(json.dumps(text)) - 2
 
 
 def cut(text: str, size: int) -> str:
     """The text, or its beginning and "...": at most `size` bytes of JSON without the quotes."""
-    if len(json.dumps(text)) - 2 <= size:
+    if json_bytes(text) <= size:
         return text
     kept = text[: max(0, size)]
-    while kept and len(json.dumps(kept + "...")) - 2 > size:
+    while kept and json_bytes(kept + "...") > size:
         kept = kept[:-1]
     return kept + "..." if kept else ""
 
 
 def short_name(name: str, server_id: int) -> str:
     """The name in at most NAME_BYTES of JSON, another one for each server."""
-    if len(json.dumps(name)) - 2 <= NAME_BYTES:
+    if json_bytes(name) <= NAME_BYTES:
         return name
     end = f" ({server_id})"
     return cut(name, NAME_BYTES - len(end)) + end

@@ -28,7 +28,9 @@ class Selection:
 
     servers: tuple[str | int, ...] = ()
     label_selector: str = ""
-    as_before: bool = False  # named in the run that is resumed: one may have been deleted since
+    as_before: bool = (
+        False  # the servers are those of the run that is resumed; some may be deleted by now
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def _what(result: Result) -> What | None:
         return "failed"
     if not result.pruned:
         return "made, not pruned"
-    # In a dry run every server has a text; that needs no attention.
+    # In a dry run every server has a reason, the plan; that needs no attention.
     return "note" if result.reason and result.status != "planned" else None
 
 
@@ -128,13 +130,15 @@ class RunDocument(Document):
     selection: Selection
     execution: str = ""  # its ARN
     resumes: bool = False  # an earlier execution of this run
-    started: str | None = None  # before it was asked which runs are going on, by our own clock
+    started: str | None = None  # by our own clock, read before the running executions were listed
     projects: tuple[str, ...] = ()  # all there were at the start, this one among them
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id
     batch: tuple[dict[str, Any], ...] = ()  # servers; after the Map the results of its children
     totals: Totals = Totals()
+    # Whether a resume may end better. Not if the selection was wrong: a resume has the same one.
+    resumable: bool = True
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
@@ -160,6 +164,7 @@ class RunDocument(Document):
             "handed_out": handed_out,
             "batch": batch,
             "projects": tuple(parts.get("projects") or ()),
+            "resumable": parts.get("resumable") is not False,
             "totals": Totals(**totals | {"attention": tuple(concerns)}),
         }
         return cls(**parts)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-PIECE = 8  # so many characters of a token in a row are told nowhere
+PIECE = 8  # a text that holds so many characters of a token in a row is redacted
 HIDDEN = "[token]"
 # Letters and digits in a long run. What is all lower-case hex is a correlation id.
 LONG_RUN = re.compile(r"[A-Za-z0-9]{20,}", re.ASCII)

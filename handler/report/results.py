@@ -14,7 +14,7 @@ from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 
 CAUSE_CHARACTERS = 60  # of Step Functions' error: a result has little room
-# From these a function goes on to prune, and may have deleted when it broke off.
+# A function that broke off in one of these may have been pruning, and have deleted something.
 MAY_HAVE_DELETED = ("available", "due", "pruning")
 
 
@@ -26,25 +26,25 @@ def results_of(
     `made`: this run's available snapshots by server, looked up because some have no result.
     """
     run, made = document.run, made or {}
-    unheard: dict[int, dict[str, Any]] = {server_id: {} for server_id in document.handed_out}
+    missing: dict[int, dict[str, Any]] = {server_id: {} for server_id in document.handed_out}
     batch: tuple[Any, ...] = document.batch
     for position, item in enumerate(batch):
         if not isinstance(item, dict):
             continue
         if _is_failed_child(item):
             server_id = _whose(item, position, document)
-            if server_id in unheard:
-                unheard[server_id] = item
+            if server_id in missing:
+                missing[server_id] = item
             continue
-        if item.get("id") not in unheard:
+        if item.get("id") not in missing:
             continue
-        del unheard[item["id"]]
+        del missing[item["id"]]
         if _is_result(item):
             yield _own(item, run, made.get(item["id"]))
         else:
             yield _broken_off(item, error, run, made.get(item["id"]))
-    for server_id, item in unheard.items():
-        yield _unheard(server_id, item, run, made.get(server_id))
+    for server_id, item in missing.items():
+        yield _without_result(server_id, item, run, made.get(server_id))
 
 
 def made_by_run(run: Run, snapshots: Iterable[Snapshot]) -> dict[int, Snapshot]:
@@ -109,15 +109,13 @@ def _own(item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
     result = replace(result, at_least=result.at_least or item.get("deleted") is None)
     if result.status in STATUSES:
         return result
-    ended = f"it ended as {result.status}, which this version does not know"
+    ended = f"it ended as {result.status}, which this version does not know."
     if made:
         reason = f"made, not pruned: {ended}"
-        return replace(
-            result, status="available", reason=reason, image_id=made.id, pruned=False
-        ).fitted()
-    return Result(
-        result.server, result.id, "failed", f"{ended}; {run_again(run)}.", at_least=True
-    ).fitted()
+        there = replace(result, status="available", reason=reason, image_id=made.id, pruned=False)
+        return there.fitted()
+    failed = Result(result.server, result.id, "failed", ended, at_least=True)
+    return failed.fitted(_retry(run, result.id))
 
 
 def _broken_off(item: dict[str, Any], error: str, run: Run, made: Snapshot | None) -> Result:
@@ -145,11 +143,13 @@ def _broken_off(item: dict[str, Any], error: str, run: Run, made: Snapshot | Non
             name, item["id"], "available", reason, image_id, pruned=False, **facts
         ).fitted()
     started = f"; snapshot {image_id} was started" if image_id else _may(run)
-    reason = f"{broke_off}{started}. To retry, {run_again(run)}."
-    return Result(name, item["id"], "failed", reason, image_id, **facts).fitted()
+    failed = Result(name, item["id"], "failed", f"{broke_off}{started}.", image_id, **facts)
+    return failed.fitted(_retry(run, item["id"]))
 
 
-def _unheard(server_id: int, item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
+def _without_result(
+    server_id: int, item: dict[str, Any], run: Run, made: Snapshot | None
+) -> Result:
     """A child that Step Functions itself has ended; with the error it gives, if it gives one."""
     name = str(_input_of(item).get("name") or f"server {server_id}")
     said = ": ".join(str(item[part]) for part in ("Error", "Cause") if item.get(part))
@@ -161,8 +161,12 @@ def _unheard(server_id: int, item: dict[str, Any], run: Run, made: Snapshot | No
             name, server_id, "available", reason, made.id,
             pruned=False, adopted=adopted, at_least=at_least,
         ).fitted()  # fmt: skip
-    reason = f"{ended}{_may(run)}. To retry, {run_again(run)}."
-    return Result(name, server_id, "failed", reason, at_least=at_least).fitted()
+    failed = Result(name, server_id, "failed", f"{ended}{_may(run)}.", at_least=at_least)
+    return failed.fitted(_retry(run, server_id))
+
+
+def _retry(run: Run, server_id: int) -> str:
+    return f"To retry, {run_again(run, server_id)}."
 
 
 def _may(run: Run) -> str:
