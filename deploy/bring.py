@@ -15,10 +15,10 @@ from deploy.account import (
     refuse_foreign,
     refuse_unready,
 )
-from deploy.parameters import Parameter, check, template_parameters
 from deploy.samconfig import read_samconfig
 from deploy.settings import ROOT, Settings
 from deploy.terminal import agreed, ask, has_terminal
+from local.common.parameters import Parameter, check, template_parameters
 from local.common.variables import Unusable
 
 SAM = ROOT / ".venv-sam/bin/sam"

@@ -17,13 +17,13 @@ from rich.console import Console
 
 from local.aws import DeployFailed
 from local.commands import Commands
+from local.common.console import plain_console
 from local.common.variables import Unusable, flag
 from local.daemon import Daemon
 from local.environment import forget_the_rest
 from local.options import Options, event_source
 from local.run import Interrupted, Refused
 from local.service import Crashed
-from local.show import plain_console
 
 
 def main(arguments: list[str]) -> int:

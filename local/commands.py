@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 
 from local.aws import LogTail, deploy, outputs, store_token
-from local.board import Board
 from local.cloud import Cloud, running
+from local.common.board import Board
+from local.common.last_screen import print_summary
 from local.common.variables import Unusable
 from local.daemon import Daemon
-from local.last_screen import print_summary
 from local.logs import readable
 from local.options import Options
 from local.run import Interrupted, load_event, start, watch, write_record

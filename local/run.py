@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from handler.documents.request import EventRefused, parse_event
 from local.aws import LogTail, connection
-from local.board import Board, Verdict, parse
 from local.cloud import Cloud
+from local.common.board import Board, Verdict, parse
 from local.common.variables import Unusable
 from local.show import Show
 

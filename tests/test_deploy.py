@@ -18,8 +18,8 @@ from moto import mock_aws
 
 from deploy.__main__ import main
 from deploy.give_token import NO_IMAGE, may_write, seen_with
-from deploy.parameters import check, template_parameters
 from handler.hetzner.api import client_for
+from local.common.parameters import check, template_parameters
 from local.common.variables import Unusable
 from local.environment import clean
 from local.simulator import Fault, Project, Simulator, World

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.board import Board
+from local.common.board import Board
 from local.page import page
 from local.picture import ordered
 from local.simulator import Clock, Fault, Simulator, World

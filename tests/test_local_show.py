@@ -6,9 +6,10 @@ import re
 import pytest
 from rich.console import Console
 
-from local.board import Board
-from local.last_screen import print_summary
-from local.show import Show, duration, plain_console
+from local.common.board import Board
+from local.common.console import duration, plain_console
+from local.common.last_screen import print_summary
+from local.show import Show
 
 LINES = [
     {"server": "web[1]", "status": "selected", "reason": ""},

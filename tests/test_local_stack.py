@@ -19,13 +19,14 @@ import boto3
 import pytest
 
 from local.aws import STACK, LogTail, connection, deploy, outputs
-from local.board import Board
 from local.cloud import Cloud
 from local.commands import Commands
+from local.common.board import Board
+from local.common.console import plain_console
 from local.daemon import Daemon
 from local.environment import clean
 from local.run import start, watch, write_record
-from local.show import Show, plain_console
+from local.show import Show
 from local.simulator import Clock, Fault, Simulator, World
 from local.simulator.faults import status
 from tests.leaks import a_token, piece_of

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local.attention import attention, resuming
-from local.board import Board
-from local.show import COLOURS, duration
+from local.common.attention import attention, resuming
+from local.common.board import Board
+from local.common.console import COLOURS, duration
 
 # More rows would push the verdict off the screen; the page has all.
 MOST_GOOD_SERVERS = 40

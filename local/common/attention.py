@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.board import Board
+from local.common.board import Board
 
 NOT_PRUNED = "made, not pruned"
 # In the summary's order, plus what a summary cannot hold.
