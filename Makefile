@@ -25,7 +25,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke logs down plan deploy token smoke destroy build events test chaos mutants bench \
+.PHONY: help run up invoke repair logs down plan deploy token smoke destroy build events test chaos mutants bench \
 	check format-check lint types template workflows fmt clean package sbom audit release lock setup
 
 help:
@@ -45,6 +45,9 @@ up: build ## start the local cloud and leave it running
 
 invoke: setup ## start a run on the cloud of `make up` and watch it
 	@$(PY) -m local invoke
+
+repair: setup ## repair what FLEET=trouble has broken, so that its run can be resumed
+	@$(PY) -m local repair
 
 logs: setup ## what the functions on that cloud have logged; SERVER=sg5 for one server's night
 	@$(PY) -m local logs
@@ -151,6 +154,8 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 ## Settings, as in `make run EVENT=events/dry-run.json`:
 ##   EVENT=FILE           what to run (run, invoke); events/all.json, or the JSON itself
 ##   SERVER=NAME          only this server's lines, by its name or id (logs)
+##   FLEET=trouble        a night that ends red, and its resume; other fleets: default, 30
+##                        or any number of servers, random:30 (run, up)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
 ##                        HERTZNER_API_KEY); shows what it would do and asks (run, up)
 ##   YES=1                do not ask (deploy, destroy, and whatever has REAL=1)
@@ -171,7 +176,8 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 ##   STACK=NAME           the deployed stack (deploy and below, events); hetzner-snapshots
 ##   REGION=NAME          its AWS region; else that of the first `make deploy`, else
 ##                        AWS_REGION, else the profile's (AWS_PROFILE=NAME chooses one)
-##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy)
+##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy), or of
+##                        the local one (run, up)
 ##   SAMCONFIG=FILE       where they are kept; samconfig.toml
 ##   PROJECT=NAME         the Hetzner project, named as you like (token); default
 ##   TAG=v0.1.0           the version that `make release` is to be

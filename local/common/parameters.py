@@ -82,4 +82,8 @@ def parse_parameters(text: str) -> dict[str, str]:
                 f"In PARAMETERS, {name} has no value. An example: "
                 """PARAMETERS='Retention=daily7-weekly4 Schedule="cron(0 3 * * ? *)"'"""
             )
-    return {name: value for name, _, value in pairs}
+    values = {name: value for name, _, value in pairs}
+    for name in values:
+        if sum(each == name for each, _, _ in pairs) > 1:
+            raise Unusable(f"In PARAMETERS, {name} is there twice.")
+    return values

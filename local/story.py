@@ -1,0 +1,42 @@
+"""The words around a night of the fleet `trouble`, and what people do after it."""
+
+import json
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+FLEET = "trouble"
+BEFORE = """\
+A night in which three of six servers need a person:
+  sg5    is locked by a resize that does not end; the run waits for an hour
+  git-1  gets no snapshot: the project's limit of snapshots is reached
+  web-1  has a label that means nothing: hetzner-snapshots/retention=3daily
+The other three are done all the same. The hour lasts a minute here."""
+REPAIRING = "Now somebody reads that and repairs what it names. Here the simulator does it:"
+HOW_IT_ENDS = """\
+The resume made what was missing and nothing twice, so it is Completed and the exit code 0. On
+AWS the night's execution stays red, and the resume is one of its own."""
+
+
+def message(told: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a notification, as a mail shows it."""
+    yield "The mail that NotificationEmail would get:"
+    yield ""
+    links = str(told.get("Message")).partition("\n\nThe execution")
+    text = f"{links[0]}\n\n(and links: the execution, its log)" if links[1] else links[0]
+    for line in (f"Subject: {told.get('Subject', '')}", "", *text.rstrip().split("\n")):
+        yield f"  | {line}".rstrip()
+
+
+def how_to_go_on(event: Mapping[str, Any]) -> Iterator[str]:
+    """What to type on the cloud of `make up` after a night that did not complete."""
+    yield "To go on here: `make repair`, which repairs the simulated servers, then"
+    yield f"  make invoke EVENT='{json.dumps(event)}'"
+
+
+def repair(endpoint: str) -> list[str]:
+    """Has the simulator do what a person would have to; says what that was."""
+    address = endpoint.removesuffix("/v1") + "/_sim/repair"
+    request = urllib.request.Request(address, data=b"", method="POST")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return [str(what) for what in json.load(answer)["repaired"]]
