@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from local.simulator.faults import Effect, drop, html, status
 from local.virtual.template import ROOT, read_template
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.snapshots import ours
 
 REGION = "eu-central-1"
 Stacks = dict[tuple[str, str], dict[str, Any]]
@@ -81,11 +83,17 @@ def account(shell: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+LOG_GROUP = "/hetzner-snapshots/hetzner-snapshots"
+
+
 def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any]:
     return {
         "StackStatus": status,
         "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-        "Outputs": [{"OutputKey": "StartRunFunction", "OutputValue": "StartRun"}],
+        "Outputs": [
+            {"OutputKey": "StartRunFunction", "OutputValue": "StartRun"},
+            {"OutputKey": "LogGroupName", "OutputValue": LOG_GROUP},
+        ],
     }
 
 
@@ -255,18 +263,55 @@ def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
     stacks[REGION, "hetzner-snapshots"] = a_stack(
         TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
     )
-    project.add_server("web-1")
+    web = project.add_server("web-1")
+    old = [ours(project, web, days).id for days in (1, 2, 3, 4)]
     aws.store_token("second", "of-nobody")
+    logs = boto3.client("logs", region_name=REGION)
+    logs.create_log_group(logGroupName=LOG_GROUP)
+    logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName="all")
 
     def sleep(_: float) -> None:
         aws.time.pass_until(lambda: len(aws.time.ended) == 2)
+        now_ms = int(time.time() * 1000)
+        events = [{"timestamp": now_ms, "message": json.dumps(line)} for line in aws.logs]
+        logs.put_log_events(logGroupName=LOG_GROUP, logStreamName="all", logEvents=events)
 
-    shell.setattr("deploy.smoke.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
+    shell.setattr("deploy.smoke.time", clock)
     assert main("smoke", os.environ) == 1
     told = capsys.readouterr().out
+    # The plan, server by server: the new one and two stay, two go.
+    assert re.search(r"^web-1 +planned +2 +3", told, re.M)
+    assert re.search(r"^ +keep +the new one +20", told, re.M)
+    for image in old[2:]:
+        assert re.search(rf"^ +delete +{image} .*, no rule keeps it$", told, re.M)
     assert "default: Completed: 1 of 1 server; dry run" in told
     assert "second: Failed: the token in /hetzner-snapshots/tokens/second" in told
     assert "`make smoke REGION=eu-central-1`" in told
+
+
+def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
+    stacks: Stacks,
+    aws: Aws,
+    project: Project,
+    simulator: Simulator,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    project.add_server("web-1")
+
+    def sleep(_: float) -> None:
+        aws.time.pass_until(lambda: len(aws.time.ended) == 1)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
+    shell.setattr("deploy.smoke.time", clock)
+    assert main("smoke", os.environ) == 0
+    told = capsys.readouterr().out
+    assert f"The log group {LOG_GROUP} cannot be read: " in told
+    assert "default: Completed: 1 of 1 server; dry run" in told
 
 
 @pytest.fixture

@@ -28,6 +28,18 @@ def print_summary(console: Console, board: Board) -> None:
         where = f"{name}: " if several else ""
         line = Text(f"{where}{project['line']}", COLOURS.get(project["verdict"], "bold red"))
         console.print(line, soft_wrap=True)
+    print_servers(console, board)
+    for event in resuming(board):
+        console.print(
+            f"\nWhen the cause is gone, make what is missing with the event {event}",
+            soft_wrap=True,
+        )
+    console.print()
+
+
+def print_servers(console: Console, board: Board) -> None:
+    """What needs attention, and each server; of a dry run with its plan."""
+    several = len(board.projects) > 1
     if concerns := attention(board):
         console.print("\nNeeds attention:")
         colours = {"failed": "red", "no result": "red", "note": "dim"}
@@ -42,15 +54,9 @@ def print_summary(console: Console, board: Board) -> None:
                 for each in concerns
             ],
         )
-    if rows := _servers(board, record["servers"]):
+    if rows := _servers(board, board.record()["servers"]):
         console.print()
         _print(console, rows)
-    for event in resuming(board):
-        console.print(
-            f"\nWhen the cause is gone, make what is missing with the event {event}",
-            soft_wrap=True,
-        )
-    console.print()
 
 
 def _servers(board: Board, servers: list[dict[str, Any]]) -> list[Row]:
