@@ -163,9 +163,10 @@ class Commands:
         if not (again := resuming(night)):
             return code
         for told in inbox.wait_for(1):
-            self._lines("", *story.message(told))
+            self._lines("", *story.message(told, self._width()))
         self._lines(story.REPAIRING, *(f"  {what}" for what in story.repair(cloud.endpoint)))
-        self._say(f"Then StartRun is started with {again[0]}, which resumes the night:\n")
+        self._lines("Then StartRun is started with this event, which resumes the night:")
+        self._say(f"  {again[0]}\n")
         code = self.run_on(cloud, json.loads(again[0]), False, check)
         if code == 0:
             self._say(story.HOW_IT_ENDS)
@@ -225,7 +226,12 @@ class Commands:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        # What is indented is to be copied, or has its lines already.
+        whole = text.startswith("  ") or not self._console.is_terminal
+        self._console.print(text, soft_wrap=whole)
+
+    def _width(self) -> int | None:
+        return self._console.width if self._console.is_terminal else None
 
     def _say_notices(self, options: Options) -> None:
         for notice in options.notices:

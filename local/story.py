@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 FLEET = "trouble"
@@ -18,14 +19,18 @@ The resume made what was missing and nothing twice, so it is Completed and the e
 AWS the night's execution stays red, and the resume is one of its own."""
 
 
-def message(told: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of a notification, as a mail shows it."""
+def message(told: Mapping[str, Any], width: int | None = None) -> Iterator[str]:
+    """The lines of a notification, as a mail shows it; on a terminal of that width."""
     yield "The mail that NotificationEmail would get:"
     yield ""
-    links = str(told.get("Message")).partition("\n\nThe execution")
-    text = f"{links[0]}\n\n(and links: the execution, its log)" if links[1] else links[0]
-    for line in (f"Subject: {told.get('Subject', '')}", "", *text.rstrip().split("\n")):
-        yield f"  | {line}".rstrip()
+    text, links, _ = str(told.get("Message")).partition("\n\nThe execution")
+    more = ["", "(and links: to the execution, to its log)"] if links else []
+    for line in (f"Subject: {told.get('Subject', '')}", "", *text.rstrip().split("\n"), *more):
+        # What is to be copied stays whole.
+        fits = width is None or line.strip().startswith("{")
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        parts = [line] if fits else wrap(line, (width or 0) - 5, subsequent_indent=indent)
+        yield from (f"  | {part}".rstrip() for part in parts or [""])
 
 
 def how_to_go_on(event: Mapping[str, Any]) -> Iterator[str]:

@@ -82,6 +82,26 @@ def test_on_a_terminal_there_is_one_table_with_a_row_for_each_server() -> None:
     assert "left out" in text.getvalue()
 
 
+def test_on_a_narrow_terminal_a_note_is_below_its_row_and_no_word_is_cut() -> None:
+    note = "1 kept only by delete protection and its label hetzner-snapshots/retention"
+    board = Board("r1", ["default"])
+    result = {"server": "a-server-with-a-name", "status": "available", "reason": note}
+    line = "PartiallyFailed: 6 of 8 servers, " + "1 left out by label, " * 5
+    for each in ({"result": result}, {"summary": {"verdict": "PartiallyFailed", "line": line}}):
+        board.add({"run_id": "r1", "project": "default", **each})
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80, color_system=None)
+    print_summary(console, board)
+    lines = text.getvalue().splitlines()
+    assert f"    {note}" in [each.rstrip() for each in lines]
+    assert '  {"run_id": "r1", "project": "default"}' in lines
+    assert max(map(len, lines)) <= 80
+    assert not [each for each in lines if each.startswith(("ft", "bel", "abel"))]
+    wide = io.StringIO()
+    print_summary(Console(file=wide, force_terminal=True, width=150, color_system=None), board)
+    assert re.search(f"available .*{note}", wide.getvalue())
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (312, "5:12"), (3725, "1:02:05")]
 )

@@ -90,8 +90,17 @@ def test_the_mail_is_shown_without_its_long_links() -> None:
     text = "Failed: x\n\nTo make\n  {}\n\nThe execution, and more:\n  https://long\n"
     assert list(story.message({"Subject": "s", "Message": text}))[2:] == [
         *("  | Subject: s", "  |", "  | Failed: x", "  |", "  | To make", "  |   {}", "  |"),
-        "  | (and links: the execution, its log)",
+        "  | (and links: to the execution, to its log)",
     ]
+
+
+def test_on_a_terminal_the_mail_is_wrapped_between_words_and_what_is_copied_is_not() -> None:
+    row = "  failed  sg5  " + "no snapshot made after an hour " * 5
+    event = '  {"run_id": "' + "x" * 80 + '"}'
+    lines = list(story.message({"Subject": "s", "Message": f"{row}\n{event}"}, 80))
+    assert f"  | {event}" in lines
+    assert all(len(line) < 80 for line in lines if "run_id" not in line)
+    assert " ".join(" ".join(lines).replace("|", "").split()).count("after an hour") == 5
 
 
 def test_what_is_to_be_typed_is_a_command() -> None:
