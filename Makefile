@@ -26,7 +26,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 endif
 .DELETE_ON_ERROR:
 .PHONY: help run up invoke repair logs down plan deploy token smoke destroy build events test chaos mutants bench \
-	check format-check lint types template workflows fmt clean package sbom audit release lock setup
+	check format-check lint types template workflows fmt clean package sbom audit release lock setup venv
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -34,10 +34,10 @@ help:
 		/^## / { print substr($$0, 4) } \
 		/^##$$/ { print "" }' Makefile
 
-## hetzner-snapshots. On a cloud of its own, which touches neither AWS nor, unless you
-## say REAL=1, Hetzner:
+## hetzner-snapshots. Try it on a local cloud. This never touches AWS, and touches
+## Hetzner only if you say REAL=1:
 
-run: build ## one night's run, start to end: cloud up, run, watch, cloud down, page about it
+run: build ## one night: start the local cloud, run, watch, write a page, stop
 	@$(PY) -m local run
 
 up: build ## start the local cloud and leave it running
@@ -46,28 +46,28 @@ up: build ## start the local cloud and leave it running
 invoke: setup ## start a run on the cloud of `make up` and watch it
 	@$(PY) -m local invoke
 
-repair: setup ## repair what FLEET=trouble has broken, so that its run can be resumed
+repair: setup ## repair what is wrong in FLEET=trouble; then resume its run
 	@$(PY) -m local repair
 
-logs: setup ## what the functions on that cloud have logged; SERVER=sg5 for one server's night
+logs: setup ## the log of that cloud; SERVER=sg5: of one server
 	@$(PY) -m local logs
 
 down: setup ## stop that cloud
 	@$(PY) -m local down
 
-plan: .venv/complete ## what a retention policy keeps, POLICY=daily7-weekly4
+plan: venv ## show what a retention policy keeps, POLICY=daily7-weekly4
 	@$(PY) -m local.plan
 
 ##
 ## Put it into your AWS account, with the credentials of your shell:
 
-deploy: build ## make the stack, or bring it up to date; asks the first time, keeps the answers
+deploy: build ## create or update the stack; asks once, keeps the answers
 	@$(PY) -m deploy deploy
 
-token: .venv/complete ## try an API token of Hetzner and store it, PROJECT=default; typed unseen, or <file
+token: venv ## test and store a Hetzner API token, PROJECT=default; or <file
 	@$(PY) -m deploy token
 
-smoke: .venv/complete ## a dry run on the stack: what does it see, is all in order?
+smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
 
 destroy: setup ## remove the stack; the snapshots at Hetzner stay
@@ -76,23 +76,23 @@ destroy: setup ## remove the stack; the snapshots at Hetzner stay
 ##
 ## Work on it:
 
-build: setup .aws-sam/build/template.yaml ## sam build: the package that is deployed, on AWS too
+build: setup .aws-sam/build/template.yaml ## sam build: the package that is deployed, locally and on AWS
 
-events: .venv-sam/complete ## events/*.json into the Test tab of StartRun's console, with your AWS credentials
-	$(foreach file,$(sort $(wildcard events/*.json)),$(call PUT_EVENT,$(file)))
+events: setup ## put events/*.json into the Test tab of StartRun (Lambda console)
+	@$(PY) -m deploy events
 
 # A file's tests stay together: those on the local stack share one cloud.
-test: build ## all tests, the deployed local stack included
+test: build ## all tests, also on a stack that is deployed locally
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-chaos: .venv/complete ## random nights on a hostile Hetzner, RUNS=1000 of them from SEED=1
+chaos: venv ## simulate RUNS=1000 random nights full of errors, from SEED=1
 	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --jobs 2
 
-mutants: .venv/complete ## break the code on purpose, place by place: does a test, does a night notice?
+mutants: venv ## break the code on purpose in many places: do the tests notice?
 	$(PY) -m tests.operators --most $(CHANGES) --seed $(SEED) --jobs 2
 	$(PY) -m tests.mutants --jobs 2
 
-bench: build ## how long, how many requests, what it costs: beside other ways, and the promises
+bench: build ## compare time, requests, cost with other ways; check promises
 	$(PY) -m bench --seeds $(SEEDS) --deployed $(if $(filter-out 0,$(FULL)),--full --docs)
 
 check: format-check lint types template workflows sbom audit test ## format, lint, types, template, package, then all tests
@@ -118,11 +118,11 @@ workflows: setup
 	$(call SCHEMA,dependabot,dependabot.yml)
 	$(call SCHEMA,github-issue-forms,ISSUE_TEMPLATE/*.yml)
 
-fmt: setup ## put the code into its format
+fmt: setup ## format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-clean: ## remove what was built; the environments stay (rm -rf .venv*)
+clean: ## remove what was built, but not the environments (rm -rf .venv*)
 	@if [ -e .venv/complete ]; then $(PY) -m local down; fi
 	rm -rf build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find bench checks deploy handler local tests -name __pycache__ -prune -exec rm -rf {} +
@@ -130,19 +130,19 @@ clean: ## remove what was built; the environments stay (rm -rf .venv*)
 ##
 ## Release it:
 
-package: build ## build/hetzner-snapshots.zip: that package, whoever builds it the same bytes
+package: build ## build/hetzner-snapshots.zip: the package; same commit: same zip
 	@$(PY) -m local.package .aws-sam/build/StartRun build/hetzner-snapshots.zip
 
-sbom: build ## build/sbom.json: what the package holds (CycloneDX); its licences
+sbom: build ## build/sbom.json: what the package contains (CycloneDX), licences
 	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
 
-audit: setup ## known holes in what is deployed; without network it says so
+audit: setup ## known vulnerabilities in the package; says if it has no network
 	$(PY) -m checks.audit $(AUDIT)
 
-release: package sbom ## build/release: all that a release holds; TAG=v0.1.0 has to be the version
+release: package sbom ## build/release: the files of a release; TAG=v0.1.0, the version
 	@$(PY) -m checks.release "$(TAG)" build/release
 
-lock: ## resolve requirements/*.in anew into the locked *.txt
+lock: ## lock the requirements again: requirements/*.in to *.txt
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check $(UV)
 	$(call LOCK,dev)
@@ -152,48 +152,74 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 
 ##
 ## Settings, as in `make run EVENT=events/dry-run.json`:
-##   EVENT=FILE           what to run (run, invoke); events/all.json, or the JSON itself
+##   EVENT=FILE           the event (run, invoke): a file or the JSON itself;
+##                        events/all.json
 ##   SERVER=NAME          only this server's lines, by its name or id (logs)
-##   FLEET=trouble        a night that ends red, and its resume; other fleets: default, 30
-##                        or any number of servers, random:30 (run, up)
+##   FLEET=trouble        servers that make the night red; `make run` plays its
+##                        resume, too. Others: default, 30 (any number),
+##                        random:30 (run, up)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
-##                        HERTZNER_API_KEY); shows what it would do and asks (run, up)
-##   YES=1                do not ask (deploy, destroy, and whatever has REAL=1)
-##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that same
-##                        token; nothing is asked (run, up)
-##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on the
-##                        simulator, whose clock then runs 60 times as fast (run, up)
+##                        HERTZNER_API_KEY); shows what it would do, then asks;
+##                        EVENT=events/dry-run.json only reads (run, up)
+##   YES=1                do not ask (deploy, destroy, and with REAL=1)
+##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
+##                        same token; nothing is asked (run, up)
+##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
+##                        the simulator, whose clock is 60 times as fast (run, up)
 ##   AWS_PORT=N           port of the local AWS; a free one (run, up)
 ##   SIMULATOR_PORT=N     port of the simulator; a free one (run, up)
-##   CLOUD_DIR=DIR        where run.json, run.html and the state of `make up` are; build
-##   POLICY=daily3        the policy that `make plan` shows, for a year of nights or
-##   SNAPSHOTS=FILE       a JSON list of creation times; FORMAT=json for programs
-##   RUNS=1000 SEED=1     how many nights of `make chaos`, and the first one's number
-##   CHANGES=40           how many in each file `make mutants` tries on the pure modules' tests,
-##                        drawn by SEED=1
-##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; fleets of 500 and 1,000
-##                        too, and docs/benchmark.md and its pictures made anew
-##   STACK=NAME           the deployed stack (deploy and below, events); hetzner-snapshots
-##   REGION=NAME          its AWS region; else that of the first `make deploy`, else
-##                        AWS_REGION, else the profile's (AWS_PROFILE=NAME chooses one)
-##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy), or of
-##                        the local one (run, up)
+##   CLOUD_DIR=DIR        where run.json, run.html and the state of `make up` are;
+##                        build
+##   POLICY=daily3        the policy that `make plan` shows, for a year of nights
+##   SNAPSHOTS=FILE       or for a JSON list of creation times; FORMAT=json for
+##                        programs
+##   RUNS=1000 SEED=1     how many nights `make chaos` plays, and the first's seed
+##   CHANGES=40           how many changes `make mutants` tries in each pure
+##                        module, drawn by SEED=1
+##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; FULL=1: also fleets
+##                        of 500 and 1,000; writes docs/benchmark.md, its pictures
+##   STACK=NAME           the stack (deploy, token, smoke, destroy, events);
+##                        hetzner-snapshots
+##   REGION=NAME          its AWS region; if not given, that of the first deploy,
+##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
+##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy);
+##                        of the local stack (run, up)
 ##   SAMCONFIG=FILE       where they are kept; samconfig.toml
-##   PROJECT=NAME         the Hetzner project, named as you like (token); default
-##   TAG=v0.1.0           the version that `make release` is to be
-##   AUDIT=required       `make audit` fails where it can ask nobody (make check, too)
+##   PROJECT=NAME         the Hetzner project, a name you choose (token); default
+##   TAG=v0.1.0           the version that `make release` makes
+##   AUDIT=required       `make audit` fails if it gets no answer (make check, too)
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments
 
 # From here on: how things are made. Each step leaves a file behind and is done again
 # only if something it was made from is newer.
 
 setup:
-	@command -v $(PYTHON) >/dev/null || \
-		{ echo "$(PYTHON) not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or later is needed, $(PYTHON) is" \
-			"$$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.13"; exit 1; }
+	$(CHECK_PYTHON)
 	@$(MAKE) --silent --no-print-directory --jobs=2 .venv/complete .venv-sam/complete
+
+venv:
+	$(CHECK_PYTHON)
+	@$(MAKE) --silent --no-print-directory .venv/complete
+
+# An environment whose Python is gone or too old is made anew; so is one of another Python than the
+# one that is named. Without a name a good one stays, whatever python3 is by now.
+define CHECK_PYTHON
+@command -v "$(PYTHON)" >/dev/null || \
+	{ echo "$(PYTHON) not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
+@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or later is needed, $(PYTHON) is" \
+		"$$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.13"; exit 1; }
+@wanted=$$("$(PYTHON)" -c "$(MINOR)"); for each in .venv .venv-sam; do \
+	[ -e $$each/complete ] || [ -L $$each/bin/python ] || continue; \
+	had=$$($$each/bin/python -c "$(MINOR)" 2>/dev/null || echo 3.0); \
+	case "$$had:$(if $(filter file,$(origin PYTHON)),,named)" in \
+		3.0:*|3.[1-9]:*|3.10:*|2.*) ;; \
+		"$$wanted":*|*:) continue ;; \
+	esac; \
+	echo "$$each is not of Python $$wanted: it is made anew."; rm -rf $$each; \
+done
+endef
+MINOR := import sys; print('%d.%d' % sys.version_info[:2])
 
 .venv/complete: requirements/dev.txt
 	$(call ENVIRONMENT,.venv,$<)
@@ -216,12 +242,6 @@ endef
 
 define SCHEMA
 .venv/bin/check-jsonschema --builtin-schema vendor.$(1) .github/$(2)
-endef
-
-define PUT_EVENT
-.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) $(addprefix --region ,$(or $(REGION),$(AWS_REGION))) \
-	--name $(basename $(notdir $(1))) --file $(1) --force
-
 endef
 
 define LOCK

@@ -110,7 +110,7 @@ def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
 def test_without_credentials_every_command_says_how_to_get_some(
     shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -171,7 +171,7 @@ def test_every_parameters_own_default_passes() -> None:
     check({name: parameter.default for name, parameter in known.items()})
 
 
-@pytest.mark.parametrize("command", ["token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["token", "smoke", "events", "destroy"])
 def test_in_the_wrong_region_it_says_where_it_looked(
     stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -209,7 +209,7 @@ def test_answers_that_cannot_be_read_are_not_passed_over(
     assert "Repair it, or remove it to be asked again." in said("deploy", capsys)
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
 def test_a_stack_of_something_else_is_not_touched(
     stacks: Stacks,
     account: None,
@@ -230,7 +230,7 @@ def test_a_stack_of_something_else_is_not_touched(
         ("UPDATE_IN_PROGRESS", "Try again when that has ended"),
     ],
 )
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events"])
 def test_a_stack_that_cannot_be_used_is_said_with_the_remedy(
     stacks: Stacks,
     account: None,
@@ -312,6 +312,20 @@ def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
     told = capsys.readouterr().out
     assert f"The log group {LOG_GROUP} cannot be read: " in told
     assert "default: Completed: 1 of 1 server; dry run" in told
+
+
+def test_events_go_to_the_stacks_region_each_under_its_files_name(
+    stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed: list[list[str]] = []
+    shell.setattr("deploy.events.sam", lambda verb, words, seconds: passed.append([verb, *words]))
+    assert main("events", os.environ) == 0
+    names = [words[words.index("--name") + 1] for words in passed]
+    assert names == sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+    for words in passed:
+        assert words[:4] == ["remote", "test-event", "put", "StartRun"]
+        assert words[words.index("--region") + 1] == REGION
+        assert words[words.index("--stack-name") + 1] == "hetzner-snapshots"
 
 
 @pytest.fixture
