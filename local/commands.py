@@ -175,11 +175,13 @@ class Commands:
     def _finish(self, board: Board, cloud: Cloud, name: str = "run") -> int:
         """Writes the record and the page; 0 if the run is Completed."""
         verdict = write_record(board, self._build / f"{name}.json")
-        path = self._write_page(board, cloud, name)
-        self._say(f"The page about it is {path}; for programs, {path.with_suffix('.json')}.")
+        self._write_page(board, cloud, name)
+        path = self._build / name
+        self._say(f"The page about it is {path}.html; for programs, {path}.json.")
         if verdict == "Completed":
             return 0
-        self._say(f"The run ended {verdict}: exit code 1. What to do about it is above.")
+        code = "exit code 1" if name == "run" else "by itself that is exit code 1"
+        self._say(f"The run ended {verdict}: {code}. What to do about it is above.")
         if cloud.fleet == story.FLEET and name == "run" and (again := resuming(board)):
             self._lines(*story.how_to_go_on(json.loads(again[0])))
         return 1
@@ -188,13 +190,11 @@ class Commands:
         for line in lines:
             self._say(line)
 
-    def _write_page(self, board: Board, cloud: Cloud, name: str) -> Path:
+    def _write_page(self, board: Board, cloud: Cloud, name: str) -> None:
         # Imported only here: matplotlib takes longer to load than most commands take.
         from local.page import page
 
-        path = self._build / f"{name}.html"
-        path.write_text(page(board, 1 / cloud.wait_scale))
-        return path
+        (self._build / f"{name}.html").write_text(page(board, 1 / cloud.wait_scale))
 
     def _watch(self, cloud: Cloud, event: dict[str, Any], check: Check) -> Board:
         found = outputs(cloud.aws)

@@ -14,9 +14,10 @@ A night in which three of six servers need a person:
   web-1  has a label that means nothing: hetzner-snapshots/retention=3daily
 The other three are done all the same. The hour lasts a minute here."""
 REPAIRING = "Now somebody reads that and repairs what it names. Here the simulator does it:"
-HOW_IT_ENDS = """\
-The resume made what was missing and nothing twice, so it is Completed and the exit code 0. On
-AWS the night's execution stays red, and the resume is one of its own."""
+HOW_IT_ENDS = (
+    "The resume made what was missing and nothing twice: Completed, exit code 0. On AWS the "
+    "night's execution stays red, and the resume is one of its own."
+)
 
 
 def message(told: Mapping[str, Any], width: int | None = None) -> Iterator[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from deploy.parameters import check
 
 from bench.night import play
 from deploy.settings import Settings
@@ -24,6 +23,7 @@ from handler.documents.run import MOST_ATTENTION, Concern, Totals
 from handler.report import notification
 from handler.report.metrics import NAMESPACE
 from handler.report.summary import Verdict, summary_line
+from local.common.parameters import check
 from local.logs import readable
 from local.simulator import Project
 from local.virtual.template import ROOT, Stack, read_template
