@@ -6,6 +6,7 @@ cannot be done, 128 + the signal's number if it was interrupted.
 
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from local.service import Crashed
 def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    # The token is in the memory of this process and of the local AWS' functions: if one of them
+    # crashes, that must not be written to a file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     console = plain_console()
     environ = dict(os.environ)
     forget_the_rest()

@@ -260,4 +260,4 @@ def refuse_unasked(api: str, event: dict[str, Any], yes: bool) -> None:
 
 def describe(cloud: Cloud) -> str:
     scale = "" if cloud.wait_scale == 1 else f", waits last {cloud.wait_scale:.3g} of their time"
-    return f"AWS at {cloud.aws}, Hetzner API at {cloud.endpoint}{scale}"
+    return f"AWS at {cloud.aws.url}, Hetzner API at {cloud.endpoint}{scale}"

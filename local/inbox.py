@@ -6,18 +6,19 @@ from typing import Any
 
 import boto3
 
+from local.access import Access
 from local.aws import connection, outputs
 
 NAME = "inbox"
 
 
 class Inbox:
-    def __init__(self, url: str) -> None:
-        self._sqs = boto3.client("sqs", **connection(url))
+    def __init__(self, aws: Access) -> None:
+        self._sqs = boto3.client("sqs", **connection(aws))
         self._queue = self._sqs.create_queue(QueueName=NAME)["QueueUrl"]
         named = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
-        boto3.client("sns", **connection(url)).subscribe(
-            TopicArn=outputs(url)["NotificationsTopicArn"],
+        boto3.client("sns", **connection(aws)).subscribe(
+            TopicArn=outputs(aws)["NotificationsTopicArn"],
             Protocol="sqs",
             Endpoint=named["Attributes"]["QueueArn"],
         )

@@ -34,6 +34,7 @@ GATHER, CREATING = "handler/snapshot_run/create_snapshot.py", "handler/decisions
 CHECKING, PRUNING = "handler/decisions/checking.py", "handler/decisions/pruning.py"
 PACING, RETENTION = "handler/decisions/pacing.py", "handler/decisions/retention.py"
 DOCUMENT, API = "handler/documents/document.py", "handler/hetzner/api.py"
+READING = "handler/documents/reading.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
 
@@ -324,6 +325,56 @@ MUTANTS = [
         "                unheard[server_id] = item",
         "                pass",
         "tests/test_rollback.py",
+    ),
+    # Documents of other versions.
+    Mutant(
+        "take what another version has added",
+        READING,
+        "    for field in fields(kind):",
+        "    known |= found\n    for field in fields(kind):",
+        "tests/test_rollback.py",
+    ),
+    Mutant(
+        "blame no server for a child that Step Functions has ended",
+        RESULTS,
+        "        if _is_failed_child(item):",
+        "        if False:",
+        "tests/test_rollback.py",
+    ),
+    Mutant(
+        "forget what the first version had decided to delete",
+        READING,
+        '    "doomed": "to_delete",\n',
+        "",
+        "tests/test_upgrades.py::test_a_run_of_the_first_version_goes_on_after_a_deploy_at_any_moment",
+    ),
+    Mutant(
+        "begin the deadlines of the first version anew",
+        READING,
+        '    "give_up_s": "deadline_s",\n',
+        "",
+        "tests/test_upgrades.py::test_what_the_first_version_has_written_is_read_by_its_names_of_today",
+    ),
+    Mutant(
+        "prune without knowing this run's snapshot",
+        PRUNING,
+        "    if not (job.snapshot or job.run.dry_run or job.run.prune_only):",
+        "    if False:",
+        "tests/test_upgrades.py::test_a_document_that_lacks_a_field_is_read_or_refused",
+    ),
+    Mutant(
+        "call a listing that ended in an unknown way a project without servers",
+        RESULTS,
+        'if not document.handed_out and document.status != "done":',
+        "if False:",
+        "tests/test_upgrades.py::test_a_listing_that_ended_in_an_unknown_way_is_no_success",
+    ),
+    Mutant(
+        "count from nothing what another version has counted",
+        "handler/documents/run.py",
+        '        demand("Totals", document["totals"], COUNTED)\n',
+        "",
+        "tests/test_upgrades.py::test_a_document_that_lacks_a_field_is_read_or_refused",
     ),
     # Resumed and overlapping runs.
     Mutant(

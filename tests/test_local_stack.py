@@ -287,7 +287,7 @@ def test_another_hetzner_api_is_used_as_given_and_nothing_is_asked(up: Up) -> No
 def test_starting_it_twice_says_so_and_changes_nothing(up: Up) -> None:
     again = up.make("up")
     assert again.returncode == 0
-    assert f"up already: AWS at {up.cloud.aws}" in again.stdout
+    assert f"up already: AWS at {up.cloud.aws.url}" in again.stdout
     assert Daemon(up.build).find() == up.cloud
 
 

@@ -51,10 +51,18 @@ def test_what_a_version_does_not_know_is_left_aside(document: Job | RunDocument)
 @pytest.mark.parametrize("document", [JOB, DOCUMENT])
 def test_what_a_document_lacks_has_a_default(document: Job | RunDocument) -> None:
     written = json.loads(json.dumps(document.to_dict()))
-    for name in written.keys() - {"run", "status", "server"}:
+    for name in written.keys() - {"run", "server", "selection", "totals", "after_id"}:
         without = {field: value for field, value in written.items() if field != name}
-        type(document).from_dict(without)
-        type(document).from_dict(written | {name: None if name != "selection" else {}})
+        read = type(document).from_dict(without)
+        assert type(document).from_dict(written | {name: None}) == read
+        assert type(document).from_dict(read.to_dict()) == read
+
+
+def test_a_run_that_does_not_say_which_runs_went_on_beside_it_knows_of_none_for_certain() -> None:
+    written = JOB.to_dict()
+    assert Job.from_dict(written).run.concurrent_runs == ()
+    del written["run"]["concurrent_runs"]
+    assert Job.from_dict(written).run.concurrent_runs is None
 
 
 def test_a_concern_of_a_new_kind_is_a_note() -> None:
@@ -71,7 +79,9 @@ def found(*batch: Any) -> list[Result]:
 def test_a_result_of_another_version_is_read() -> None:
     good = asdict(Result("sg5", 1, "available", image_id=90))
     assert found(good | {"brand_new": 1})[0] == Result("sg5", 1, "available", image_id=90)
-    assert found({"id": 1, "status": "available"})[0] == Result("server 1", 1, "available")
+    # What it does not tell may be bad.
+    bare = Result("server 1", 1, "available", "perhaps not pruned", pruned=False, at_least=True)
+    assert found({"id": 1, "status": "available"})[0] == bare
     [odd, _] = found(good | {"status": "restored"})
     assert odd.status == "failed"
     assert "it ended as restored, which this version does not know; run again" in odd.reason

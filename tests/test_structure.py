@@ -254,7 +254,7 @@ def test_a_call_that_lambdas_api_throttles_is_tried_again_for_a_quarter_of_an_ho
 
 
 def test_a_child_that_step_functions_ended_counts_for_its_server_in_either_form() -> None:
-    run = Run("night", "p", "o", "last1", "wait", False, False, 5, 200, 60, 180)
+    run = Run("night", "p", "o", "last1", False, False, "wait", 5, 200, 60, 180)
     arn = "arn:aws:states:eu-central-1:123456789012:execution:SnapshotRun/Server:0b1c"
     # Emulators put a null in its place; AWS documents an object of the execution.
     ended = {"ExecutionArn": arn, "Status": "FAILED", "Error": "States.Runtime", "Cause": "c" * 99}

@@ -22,6 +22,11 @@ class Seen:
     error: HetznerError | None = None
 
 
+def begun(job: Job) -> Job:
+    """The job with a deadline for its snapshot, which another version may not have set."""
+    return job if job.deadline_s is not None else job.with_deadline(job.run.snapshot_minutes)
+
+
 def decide(job: Job, seen: Seen, jitter: float) -> Job:
     """The job: still creating, available, waiting for another create, or failed."""
     if isinstance(seen.error, TransientError):

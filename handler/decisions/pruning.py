@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from handler.decisions import heeding, pacing
+from handler.decisions import heeding, other_versions, pacing
 from handler.decisions.pacing import Budget
 from handler.decisions.retention import Decision, plan
 from handler.documents.document import Wait, parse_time
@@ -69,10 +69,11 @@ class Deleted:
 
 
 def begun(job: Job) -> Job:
-    """The job with the deadline of its pruning."""
-    if job.status == "due" or (job.status == "pruning" and job.deadline_s is not None):
+    """The job with the deadline of its pruning, or of its snapshot if that is still to come."""
+    job = other_versions.before_pruning(job)
+    if job.status in ("due", "pruning") and job.deadline_s is not None:
         return job
-    return job.with_deadline(PRUNE_MINUTES)
+    return job.with_deadline(job.run.snapshot_minutes if job.status == "due" else PRUNE_MINUTES)
 
 
 def arrival_of(job: Job, snapshots: Sequence[Snapshot]) -> Arrival:
@@ -91,8 +92,7 @@ def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
     """Whether this run's snapshot was missing for so long that it is requested by its id."""
     if job.status == "due" or job.run.dry_run or job.snapshot is None:
         return False
-    started_s = (job.deadline_s or 0) - 60 * PRUNE_MINUTES
-    listed_by_s = started_s + 60 * MISSING_MINUTES
+    listed_by_s = (job.deadline_s or 0) - 60 * (PRUNE_MINUTES - MISSING_MINUTES)
     is_missing = arrival_of(job, snapshots).kind == "missing"
     return is_missing and job.stopwatch.elapsed_s >= listed_by_s
 
@@ -117,6 +117,8 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
             return Step(_not_yet(job, arrival, jitter))
         snapshot_s = job.stopwatch.elapsed_s - (job.waited_s or 0)
         job = replace(job, status="pruning", snapshot_s=snapshot_s).with_deadline(PRUNE_MINUTES)
+    if not (job.snapshot or job.run.dry_run or job.run.prune_only):
+        return Step(job.moved_to("creating", other_versions.UNTOLD))
     if job.snapshot and not job.run.dry_run:
         arrival = arrival_of(job, seen.snapshots)
         new, available = arrival.snapshot, arrival.kind == "arrived"
@@ -127,8 +129,8 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
         if not available:
             return Step(_not_available(job, new, jitter))
     job = heeding.heeded(job, seen.server)
-    if job.server.problem:
-        return Step(not_pruned(job, job.server.problem))
+    if problem := job.server.problem or other_versions.policy_problem(job):
+        return Step(not_pruned(job, problem))
     if stays := heeding.why_all_stay(seen.server):
         return Step(_done(job, stays))
     if isinstance(seen.server, TransientError):
@@ -142,7 +144,8 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
 
 def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:
     """The job at its end, or waiting to delete again what could not be deleted."""
-    job = _counted(replace(job, went=(*job.went, *deleted.went)), deleted.gone)
+    went, count = (*job.went, *deleted.went), job.deleted + len(deleted.went)
+    job = _counted(replace(job, went=went, deleted=count), deleted.gone)
     if deleted.failed:
         errors = deleted.failed.items()
         reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
@@ -214,7 +217,7 @@ def _counted(job: Job, gone: Collection[int]) -> Job:
     gone may be a delete's whose answer was lost, or an attempt's that broke off, or somebody
     else's: then it is at least so many."""
     at_least = job.at_least or not set(gone) <= set(job.went)
-    return replace(job, deleted=len(job.went), at_least=at_least)
+    return replace(job, at_least=at_least)
 
 
 def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: datetime) -> Step:

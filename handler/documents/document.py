@@ -1,12 +1,14 @@
 """What the documents in the state machine have in common: the run, the stopwatch, the next wait.
 
-Times are UTC, durations whole seconds. Only our own code writes these documents, so one of the
-wrong shape is a bug: it raises KeyError, TypeError or ValueError.
+Times are UTC, durations whole seconds. Only our own code writes these documents, of this version or
+another one (`reading.py`).
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, Self
+
+from handler.documents.reading import known, renamed
 
 REASON_CHARACTERS = 600
 LONGEST_WAIT_SECONDS = 3600
@@ -26,13 +28,13 @@ class Run:
     project: str
     owner: str
     retention: str
-    on_locked: OnLocked
     dry_run: bool
     prune_only: bool
-    max_deletions: int  # of one server in one run, all its executions together
-    servers_at_a_time: int
-    lock_wait_minutes: int
-    snapshot_minutes: int
+    on_locked: OnLocked = "wait"
+    max_deletions: int = 5  # of one server in one run, all its executions together
+    servers_at_a_time: int = 200
+    lock_wait_minutes: int = 60
+    snapshot_minutes: int = 180
     rate_limit_floor: int = 20  # per cent of the requests per hour, left for the people's tools
     # The project's runs that were running at the start; None: not known, or too many.
     concurrent_runs: tuple[str, ...] | None = ()
@@ -134,14 +136,13 @@ class Document:
 
         Other fields (a Catch's `error`, for example) are ignored.
         """
-        found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
-        stopwatch = found.get("stopwatch") or {}
-        run = known(Run, found["run"])
-        others = run.get("concurrent_runs", ())
+        found = known(cls, {**document, "status": document.get("status") or ""})
+        run, stopwatch = renamed(found["run"]), found.get("stopwatch") or {}
+        others = run.get("concurrent_runs")  # if it is lacking they are not known
         return found | {
             "run": Run(
                 **{
-                    **run,
+                    **known(Run, run),
                     "concurrent_runs": None if others is None else tuple(others),
                     "witnesses": tuple(run.get("witnesses") or ()),
                 }
@@ -149,7 +150,7 @@ class Document:
             "stopwatch": Stopwatch(
                 parse_time(stopwatch.get("now")),
                 stopwatch.get("elapsed_s") or 0,
-                stopwatch.get("sure", False),
+                bool(stopwatch.get("sure")),
                 parse_time(stopwatch.get("doubted")),
             ),
         }
@@ -201,12 +202,6 @@ class Document:
         """The document before the next look, which is not at once and not after the deadline."""
         seconds = max(1, min(wait.seconds, self.left_s))
         return self.moved_to(status, wait.because(reason), seconds)
-
-
-def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Only the dataclass's fields: a run may meet functions of a newer or older version."""
-    names = {f.name for f in fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
 
 
 def format_time(moment: datetime | None) -> str | None:

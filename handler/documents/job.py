@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from handler.documents.document import Document, Look, Run, Wait, known
+from handler.documents.document import Document, Look, Run, Wait
+from handler.documents.reading import is_whole, known
 
 # 500 results of this size, the run and its totals fit a state's 262,144 bytes.
 RESULT_BYTES = 450
@@ -110,16 +111,19 @@ class Job(Document):
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
         parts = cls.parts(document)
-        snapshot = parts.get("snapshot")
+        snapshot, looks = parts.get("snapshot"), parts.get("looks") or ()
+        is_known = is_whole(StartedSnapshot, snapshot)
+        server = parts["server"]
+        name = server.get("name") or f"server {server.get('id')}"
         parts |= {
-            "server": ServerItem(**known(ServerItem, parts["server"])),
-            "snapshot": StartedSnapshot(**known(StartedSnapshot, snapshot)) if snapshot else None,
+            "server": ServerItem(**known(ServerItem, {**server, "name": name})),
+            "snapshot": StartedSnapshot(**known(StartedSnapshot, snapshot)) if is_known else None,
             "earlier_s": tuple(parts.get("earlier_s") or ()),
-            "looks": tuple(Look(**known(Look, look)) for look in parts.get("looks") or ()),
+            "looks": tuple(Look(**known(Look, each)) for each in looks if is_whole(Look, each)),
             "to_delete": tuple(parts.get("to_delete") or ()),
             "before": tuple(parts.get("before") or ()),
             "went": tuple(parts.get("went") or ()),
-            "locks": tuple((name, seconds) for name, seconds in parts.get("locks") or ()),
+            "locks": tuple((lock[0], lock[1]) for lock in parts.get("locks") or ()),
             "harmless": tuple(parts.get("harmless") or ()),
             "result": None,
         }

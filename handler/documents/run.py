@@ -5,13 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, get_args
 
-from handler.documents.document import Document, known, parse_time
+from handler.documents.document import Document, parse_time
 from handler.documents.job import Result
+from handler.documents.reading import demand, known
 
 BATCH = 500
 # How many concurrent runs and projects a document names; the last step surveys all these projects.
 MOST_CONCURRENT_RUNS, MOST_PROJECTS = 20, 100
 MOST_ATTENTION = 20  # servers named in the document; the log has all
+
+# Of a run's totals: without these a verdict or a summary would be untrue.
+COUNTED = ("available", "planned", "pruned", "skipped", "failed", "not_pruned", "deleted")
 
 # Worst first.
 What = Literal["failed", "made, not pruned", "overdue", "note"]
@@ -135,16 +139,26 @@ class RunDocument(Document):
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
         parts = cls.parts(document)
-        selection, totals = parts.get("selection") or {}, known(Totals, parts.get("totals") or {})
+        demand("RunDocument", document, ("totals", "after_id"))
+        demand("Selection", document["selection"], ("servers", "label_selector"))
+        demand("Totals", document["totals"], COUNTED)
+        selection, totals = document["selection"], known(Totals, document["totals"])
         concerns = [Concern.from_dict(concern) for concern in totals.get("attention") or ()]
+        batch = tuple(parts.get("batch") or ())
+        ids = (item.get("id") for item in batch if isinstance(item, dict))
+        handed_out = tuple(parts.get("handed_out") or (id_ for id_ in ids if id_))
+        # The servers that were selected and are not handed out are the remaining ones.
+        selected = parts["run"].server_count or 0
+        remaining = max(0, selected - len(handed_out)) if handed_out else 0
         parts |= {
             "selection": Selection(
-                tuple(selection.get("servers") or ()),
-                selection.get("label_selector") or "",
+                tuple(selection["servers"]),
+                selection["label_selector"],
                 bool(selection.get("as_before")),
             ),
-            "handed_out": tuple(parts.get("handed_out") or ()),
-            "batch": tuple(parts.get("batch") or ()),
+            "remaining": parts.get("remaining", remaining),
+            "handed_out": handed_out,
+            "batch": batch,
             "projects": tuple(parts.get("projects") or ()),
             "totals": Totals(**totals | {"attention": tuple(concerns)}),
         }

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from handler.documents.document import Run, known, parse_time
+from handler.documents.document import Run, parse_time
 from handler.documents.job import STATUSES, Result, run_again
 from handler.documents.labels import LABEL_RUN_ID
+from handler.documents.reading import known
 from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 
@@ -38,7 +40,7 @@ def results_of(
             continue
         del unheard[item["id"]]
         if _is_result(item):
-            yield _own(item, run)
+            yield _own(item, run, made.get(item["id"]))
         else:
             yield _broken_off(item, error, run, made.get(item["id"]))
     for server_id, item in unheard.items():
@@ -61,7 +63,7 @@ def some_unknown(document: RunDocument) -> bool:
     own = {
         item.get("id")
         for item in document.batch
-        if isinstance(item, dict) and not _is_failed_child(item) and _is_result(item)
+        if isinstance(item, dict) and _is_result(item) and item.get("status") in STATUSES
     }
     run = document.run
     return not (run.dry_run or run.prune_only or own.issuperset(document.handed_out))
@@ -69,7 +71,7 @@ def some_unknown(document: RunDocument) -> bool:
 
 def _is_result(item: dict[str, Any]) -> bool:
     """A server's own result; not the item that it began as, nor what ServerFailed gives."""
-    return "status" in item and "was" not in item
+    return ("status" in item or "server" in item) and "was" not in item
 
 
 def _is_failed_child(item: dict[str, Any]) -> bool:
@@ -95,13 +97,27 @@ def _input_of(item: dict[str, Any]) -> dict[str, Any]:
         return {}
 
 
-def _own(item: dict[str, Any], run: Run) -> Result:
+def _own(item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
     """A server's result as its child gave it, perhaps one of another version of ours."""
-    result = Result(**{"server": f"server {item['id']}", **known(Result, item)})
+    # What is not told may be bad.
+    least = {"server": f"server {item['id']}", "status": "?"}
+    result = Result(**known(Result, {**least, **item}))
+    if item.get("pruned") is None:
+        result = replace(
+            result, pruned=False, reason=result.reason or "perhaps not pruned"
+        ).fitted()
+    result = replace(result, at_least=result.at_least or item.get("deleted") is None)
     if result.status in STATUSES:
         return result
-    reason = f"it ended as {result.status}, which this version does not know; {run_again(run)}."
-    return Result(result.server, result.id, "failed", reason, at_least=True).fitted()
+    ended = f"it ended as {result.status}, which this version does not know"
+    if made:
+        reason = f"made, not pruned: {ended}"
+        return replace(
+            result, status="available", reason=reason, image_id=made.id, pruned=False
+        ).fitted()
+    return Result(
+        result.server, result.id, "failed", f"{ended}; {run_again(run)}.", at_least=True
+    ).fitted()
 
 
 def _broken_off(item: dict[str, Any], error: str, run: Run, made: Snapshot | None) -> Result:
@@ -162,7 +178,9 @@ def _is_older(made: Snapshot | None, run: Run) -> bool:
 def why_unlisted(document: RunDocument, error: str) -> str:
     """Why no servers could be listed; empty if they were."""
     if document.status == "failed":
-        return document.reason
+        return document.reason or "the servers could not be listed, and why is not told"
     if error and not document.handed_out:
         return f"ListServers broke off ({error}), see its log lines"
+    if not document.handed_out and document.status != "done":
+        return f"ListServers ended as {document.status or '?'}, which this version does not know"
     return ""
