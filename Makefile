@@ -162,6 +162,7 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        HERTZNER_API_KEY); shows what it would do, then asks;
 ##                        EVENT=events/dry-run.json only reads (run, up)
 ##   YES=1                do not ask (deploy, destroy, and with REAL=1)
+##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
 ##                        same token; nothing is asked (run, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
@@ -184,7 +185,7 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
 ##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy);
 ##                        of the local stack (run, up)
-##   SAMCONFIG=FILE       where they are kept; samconfig.toml
+##   SAMCONFIG=FILE       where they are kept, and the account; samconfig.toml
 ##   PROJECT=NAME         the Hetzner project, a name you choose (token); default
 ##   TAG=v0.1.0           the version that `make release` makes
 ##   AUDIT=required       `make audit` fails if it gets no answer (make check, too)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.samconfig import LastDeploy, read_samconfig
+from deploy.samconfig import LastDeploy, read_profile, read_samconfig
 from local.common.parameters import parse_parameters
 from local.common.variables import Unusable, flag
 
@@ -20,11 +20,13 @@ PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 class Settings:
     stack: str
     region: str | None  # None: the profile's
+    profile: str | None  # of samconfig.toml; None: the shell's credentials
     project: str
     parameters: Mapping[str, str]
     samconfig: Path
     last_deploy: LastDeploy | None  # from an earlier `make deploy`
     yes: bool
+    stop: bool  # runs that are going on, before a removal
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -45,11 +47,13 @@ class Settings:
         return cls(
             stack=stack,
             region=_region(environ, last_deploy, stack),
+            profile=_profile(environ, samconfig, stack),
             project=project,
             parameters=parse_parameters(environ.get("PARAMETERS", "")),
             samconfig=samconfig,
             last_deploy=last_deploy,
             yes=flag(environ, "YES"),
+            stop=flag(environ, "STOP"),
         )
 
     @property
@@ -77,3 +81,15 @@ def _region(environ: Mapping[str, str], last_deploy: LastDeploy | None, stack: s
             f"{around}. Say which one you mean: REGION={known} or REGION={around}."
         )
     return around or known
+
+
+def _profile(environ: Mapping[str, str], samconfig: Path, stack: str) -> str | None:
+    profile = read_profile(samconfig, environment_of(stack))
+    around = environ.get("AWS_PROFILE")
+    # SAM would deploy with the file's, and everything else would be done with the shell's.
+    if profile and around and around != profile:
+        raise Unusable(
+            f"{samconfig.name} says profile = {profile}, but AWS_PROFILE is {around}. Take one of "
+            "them away."
+        )
+    return profile

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
+from deploy.elsewhere import agree_to_account
 from deploy.give_token import stored_tokens
 from deploy.run_log import read_log
 from deploy.settings import ROOT, Settings
@@ -26,6 +27,7 @@ CLOCKS_SECONDS = 600
 def smoke(settings: Settings) -> int:
     """0 if every project is Completed, else 1."""
     account = connect(settings)
+    agree_to_account(settings, account)
     stack = stack_in(account, settings)
     refuse_unready(stack, settings)
     if not stored_tokens(account, stack):

@@ -9,9 +9,13 @@ from typing import Any
 
 import yaml
 
+from local.common.schedule import schedule_problem, timezone_problem
 from local.common.variables import Unusable
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+
+# More than "does not match": what exactly is wrong.
+EXPLAINED = {"Schedule": schedule_problem, "ScheduleTimezone": timezone_problem}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,21 @@ class Parameter:
     pattern: str
     choices: tuple[str, ...]
     limits: tuple[int, int] | None  # of a number
+    longest: int | None  # of a text
     wanted: str  # in words
 
     def problem(self, value: str) -> str | None:
-        """What is wrong with the value; None if CloudFormation will accept it as written."""
+        """What is wrong with the value; None if AWS will accept it as written."""
         if self.choices and value not in self.choices:
             return f"{self.name} is {value!r}; it must be one of {', '.join(self.choices)}."
+        if self.longest is not None and len(value) > self.longest:
+            return (
+                f"{self.name} is {value[:40]!r}... and has {len(value)} characters; "
+                f"at most {self.longest} are possible."
+            )
+        if explain := EXPLAINED.get(self.name):
+            problem = explain(value, self.pattern)
+            return f"{self.name} is {value!r}: {problem}." if problem else None
         # In CloudFormation the pattern has to match the whole value.
         if self.pattern and not re.fullmatch(self.pattern, value):
             return f"{self.name} is {value!r}; it must be {self.wanted}."
@@ -53,6 +66,7 @@ def template_parameters() -> dict[str, Parameter]:
             pattern=given.get("AllowedPattern", ""),
             choices=tuple(str(choice) for choice in given.get("AllowedValues", ())),
             limits=(given["MinValue"], given["MaxValue"]) if "MinValue" in given else None,
+            longest=given.get("MaxLength"),
             wanted=given.get("ConstraintDescription", given.get("Description", "")),
         )
         for name, given in document["Parameters"].items()
