@@ -8,8 +8,16 @@ import pytest
 
 from handler.documents.document import Look
 from handler.documents.job import Job, Result, ServerItem, StartedSnapshot
-from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
+from handler.documents.run import (
+    MOST_ATTENTION,
+    MOST_CONCURRENT_RUNS,
+    Concern,
+    RunDocument,
+    Selection,
+    Totals,
+)
 from handler.report.results import results_of
+from local.virtual.machine import lost_child
 from tests.test_hetzner import RUN
 from tests.test_structure import STATE_BYTES, size_of_a_run
 
@@ -110,12 +118,15 @@ def test_a_failed_child_without_input_is_known_by_its_place(entry: dict[str, Any
     assert "States.Runtime" not in found(entry)[0].reason
 
 
-def test_some_failed_children_fit_beside_a_full_batch_of_the_worst_results() -> None:
+@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 2)])
+def test_some_failed_children_fit_beside_a_full_batch_of_the_worst_results(
+    form: str, count: int
+) -> None:
     """Nothing else protects: States.DataLimitExceeded may not be catchable."""
-    worst = Result("x" * 63, 10**12, "failed", "y" * 600, 10**12, 10**9, 10**9, 10**6).fitted()
+    worst = Result("x" * 63, 10**12, "failed", "y" * 600, 10**12, 10**6, 10**6, 1000).fitted()
     concern = Concern("made, not pruned", worst.server, worst.reason)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
-    child = {"run": asdict(RUN), "server": asdict(ServerItem(10**12, "x" * 80)), "status": "new"}
-    entry = FAILED | {"Input": json.dumps(child), "Cause": "c" * 300}
-    more = len(json.dumps(entry)) - len(json.dumps(asdict(worst)))
-    assert size_of_a_run(asdict(worst), totals) + 3 * more < STATE_BYTES
+    run = asdict(RUN) | {"concurrent_runs": ["r" * 32] * MOST_CONCURRENT_RUNS}
+    child = {"run": run, "server": asdict(ServerItem(10**12, "x" * 80)), "status": "new"}
+    more = len(json.dumps(lost_child(child, form))) - len(json.dumps(worst.to_dict()))
+    assert size_of_a_run(worst.to_dict(), totals) + count * more < STATE_BYTES

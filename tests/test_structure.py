@@ -344,22 +344,27 @@ def test_a_cut_text_fits(text: str, size: int) -> None:
 def test_five_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
     worst = Result(
         server=text,
-        id=10**12,
+        id=10**10,
         status="available",
         reason=text,
-        image_id=10**12,
-        waited_s=10**9,
-        snapshot_s=10**9,
-        deleted=10**6,
-        kept=10**6,
+        image_id=10**10,
+        waited_s=604_800,  # the run's own timeout
+        snapshot_s=604_800,
+        deleted=1000,
+        kept=10**4,
         pruned=False,
+        size_gb=1234.5,
+        adopted=True,
+        lock_s=604_800,
+        lock=text,
+        at_least=True,
     )
     fitted = worst.fitted()
     assert fitted.image_id == worst.image_id
-    assert len(json.dumps(asdict(fitted))) <= RESULT_BYTES
-    concern = Concern("made, not pruned", fitted.server, fitted.reason)
+    assert len(json.dumps(fitted.to_dict())) <= RESULT_BYTES
+    concern = Concern("made, not pruned", fitted.server, "r" * RESULT_BYTES)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
-    assert size_of_a_run(asdict(fitted), totals) < STATE_BYTES
+    assert size_of_a_run(fitted.to_dict(), totals) < STATE_BYTES
 
 
 def test_five_hundred_servers_of_the_worst_kind_fit_a_state() -> None:

@@ -1,15 +1,17 @@
 """The job: one server of one run. Each state of its child execution takes it one step further."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from handler.documents.document import Document, Look, Run, Wait
 from handler.documents.reading import is_whole, known
 
-# 500 results of this size, the run and its totals fit a state's 262,144 bytes.
-RESULT_BYTES = 450
-NAME_BYTES = 63
+# 500 results of this size, the run and its totals fit a state's 262,144 bytes, and beside them what
+# Step Functions puts for two children that failed with the longest Cause, or ten with a short one.
+RESULT_BYTES = 310
+TOLD = ("deleted", "pruned")  # where a result lacks these, the worse is assumed
+NAME_BYTES, LOCK_BYTES = 63, 50  # of a result's other texts
 STATUSES = ("available", "planned", "pruned", "skipped", "failed")  # of a result
 
 
@@ -70,10 +72,20 @@ class Result:
             facts += [f"{at_least}{self.deleted} deleted", f"{self.kept} kept"]
         return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Without what is as usual: that leaves the room to the reason. What a reader must be told
+        stays."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        usual = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in said.items() if name in TOLD or value != usual[name]}
+
     def fitted(self) -> "Result":
         """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole."""
-        bare = replace(self, server=cut(self.server, NAME_BYTES), reason="")
-        return replace(bare, reason=cut(self.reason, RESULT_BYTES - len(json.dumps(asdict(bare)))))
+        fitted = replace(self, server=cut(self.server, NAME_BYTES), lock="", reason="")
+        for name, text, most in (("lock", self.lock, LOCK_BYTES), ("reason", self.reason, 10**4)):
+            room = RESULT_BYTES - len(json.dumps(fitted.to_dict() | {name: ""}))
+            fitted = replace(fitted, **{name: cut(text, min(room, most))})  # type: ignore[arg-type]
+        return fitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +140,9 @@ class Job(Document):
             "result": None,
         }
         return cls(**parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"result": self.result and self.result.to_dict()}
 
     def creating(self, reason: str, wait: Wait) -> Self:
         """The job waiting for its snapshot; due if it should be available after the wait."""
@@ -185,13 +200,13 @@ def run_again(run: Run) -> str:
 
 
 def cut(text: str, size: int) -> str:
-    """The text, or its beginning and "…": at most `size` bytes of JSON without the quotes."""
+    """The text, or its beginning and "...": at most `size` bytes of JSON without the quotes."""
     if len(json.dumps(text)) - 2 <= size:
         return text
-    kept = text[:size]
-    while len(json.dumps(kept + "...")) - 2 > size:
+    kept = text[: max(0, size)]
+    while kept and len(json.dumps(kept + "...")) - 2 > size:
         kept = kept[:-1]
-    return kept + "..."
+    return kept + "..." if kept else ""
 
 
 def short_name(name: str, server_id: int) -> str:

@@ -183,7 +183,11 @@ def first_document(
     )
     selection = Selection((), settings.label_selector)
     if resumed:
-        run = replace(resumed.run, concurrent_runs=(), earlier_deletions=0)
+        # What an execution finds out by itself is not handed on.
+        run = replace(
+            resumed.run, concurrent_runs=(), earlier_deletions=0, began=None, server_count=None,
+            witnesses=(),
+        )  # fmt: skip
         selection = replace(resumed.selection, as_before=True)
     fields = ("retention", "on_locked", "dry_run", "prune_only", "max_deletions")
     asked = {name: getattr(request, name) for name in fields}

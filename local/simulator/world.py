@@ -47,9 +47,12 @@ class World:
         self.projects: dict[str, Project] = {}
         # Requests without a valid token are limited, too.
         self.anonymous_budget = Budget(clock)
-        # Two things Hetzner does not document, and how the progress of new actions grows.
+        # What Hetzner does not document, and how the progress of new actions grows.
         self.create_image_locks = True
         self.image_visible_after_seconds: float = 0
+        self.budget_per_token = False
+        self.creates_at_once: int | None = None  # of a project; more of them fail
+        self.without_headers: set[str] = set()  # that no answer has
         self.progress: ProgressStyle = "linear"
         # What a person would repair, and how; told in this order.
         self.repairs: list[tuple[str, Callable[[], None]]] = []
