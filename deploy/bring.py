@@ -16,11 +16,11 @@ from deploy.account import (
     refuse_unready,
 )
 from deploy.elsewhere import agree_to_place
-from deploy.parameters import Parameter, check, template_parameters
 from deploy.samconfig import kept_if_it_works, read_samconfig
 from deploy.settings import ROOT, Settings
 from deploy.terminal import agreed, ask, has_terminal
 from handler.documents.labels import label_value
+from local.common.parameters import Parameter, check, template_parameters
 from local.common.variables import Unusable
 
 SAM = ROOT / ".venv-sam/bin/sam"

@@ -1,12 +1,12 @@
 """The command's settings, read from the environment that make passes on."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.samconfig import LastDeploy, read_profile, read_samconfig
+from local.common.parameters import parse_parameters
 from local.common.variables import Unusable, flag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ class Settings:
             region=_region(environ, last_deploy, stack),
             profile=_profile(environ, samconfig, stack),
             project=project,
-            parameters=_parameters(environ.get("PARAMETERS", "")),
+            parameters=parse_parameters(environ.get("PARAMETERS", "")),
             samconfig=samconfig,
             last_deploy=last_deploy,
             yes=flag(environ, "YES"),
@@ -93,18 +93,3 @@ def _profile(environ: Mapping[str, str], samconfig: Path, stack: str) -> str | N
             "them away."
         )
     return profile
-
-
-def _parameters(text: str) -> dict[str, str]:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise Unusable(f"PARAMETERS={text} cannot be read: {error}.") from None
-    pairs = [word.partition("=") for word in words]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise Unusable(
-                f"In PARAMETERS, {name} has no value. An example: "
-                """make deploy PARAMETERS='Retention=daily7-weekly4 Schedule="cron(0 3 * * ? *)"'"""
-            )
-    return {name: value for name, _, value in pairs}

@@ -12,7 +12,6 @@ from local.ministack import answers, start_aws
 from local.options import Api, Options
 from local.service import Service, remove, take_port
 
-FLEET = "default"
 SEED = 1
 
 
@@ -25,6 +24,7 @@ class Cloud:
     endpoint: str
     wait_scale: float
     folder: str
+    fleet: str = ""  # the simulator's; empty with another API
 
 
 class Servers:
@@ -51,7 +51,7 @@ class Servers:
         service.wait_until(lambda: answers(access))
         return access
 
-    def start_simulator(self, fleet: str = FLEET, seed: int = SEED) -> None:
+    def start_simulator(self, fleet: str = "", seed: int = SEED) -> None:
         """Starts its clock; does nothing if another API is used."""
         if self._options.endpoint:
             return
@@ -62,7 +62,14 @@ class Servers:
             [
                 *("--port", str(self._simulator_port)),
                 *("--scale", f"{1 / self._options.wait_scale:g}"),
-                *("--fleet", fleet, "--seed", str(seed), "--ready-file", str(ready_file)),
+                *(
+                    "--fleet",
+                    fleet or self._options.fleet,
+                    "--seed",
+                    str(seed),
+                    "--ready-file",
+                    str(ready_file),
+                ),
             ],
             self._folder / "simulator.log",
             SIMULATOR_TOKEN=self._options.token,
@@ -89,7 +96,8 @@ def running(options: Options) -> Iterator[tuple[Cloud, Servers]]:
     try:
         endpoint = servers.choose_endpoint()
         aws = servers.start_aws()
-        yield Cloud(aws, options.api, endpoint, options.wait_scale, str(folder)), servers
+        fleet = options.fleet if options.api == "simulator" else ""
+        yield Cloud(aws, options.api, endpoint, options.wait_scale, str(folder), fleet), servers
     finally:
         servers.stop()
         remove(folder)

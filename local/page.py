@@ -7,10 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from local.attention import advice, attention
-from local.board import Board
+from local.common.attention import advice, attention
+from local.common.board import Board
+from local.common.console import duration
 from local.picture import KIND_WORDS, picture, words
-from local.show import duration
 from local.timeline import Timeline, timeline
 
 TEMPLATES = Environment(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,9 +22,9 @@ import deploy.destroy
 from deploy.__main__ import main
 from deploy.account import Failed
 from deploy.give_token import NO_IMAGE, may_write, seen_with
-from deploy.parameters import check, template_parameters
 from deploy.samconfig import LastDeploy, read_samconfig
 from handler.hetzner.api import client_for
+from local.common.parameters import check, template_parameters
 from local.common.variables import Unusable
 from local.environment import clean
 from local.simulator import Fault, Project, Simulator, World
@@ -31,6 +32,7 @@ from local.simulator.faults import Effect, drop, html, status
 from local.virtual.template import ROOT, read_template
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.snapshots import ours
 
 REGION = "eu-central-1"
 Stacks = dict[tuple[str, str], dict[str, Any]]
@@ -91,6 +93,9 @@ def account(shell: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+LOG_GROUP = "/hetzner-snapshots/hetzner-snapshots"
+
+
 def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any]:
     """As the template makes it."""
     given = {"TokenPath": "/hetzner-snapshots/tokens", "Owner": "", **parameters}
@@ -99,7 +104,10 @@ def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any
         "StackStatus": status,
         "Description": read_template()["Description"],
         "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
-        "Outputs": [{"OutputKey": "StartRunFunction", "OutputValue": "StartRun"}],
+        "Outputs": [
+            {"OutputKey": "StartRunFunction", "OutputValue": "StartRun"},
+            {"OutputKey": "LogGroupName", "OutputValue": LOG_GROUP},
+        ],
     }
 
 
@@ -116,7 +124,7 @@ def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
 def test_without_credentials_every_command_says_how_to_get_some(
     shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -181,7 +189,7 @@ def test_every_parameters_own_default_passes() -> None:
     check({name: parameter.default for name, parameter in known.items()})
 
 
-@pytest.mark.parametrize("command", ["token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["token", "smoke", "events", "destroy"])
 def test_in_the_wrong_region_it_says_where_it_looked(
     stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -219,7 +227,7 @@ def test_answers_that_cannot_be_read_are_not_passed_over(
     assert "Repair it, or remove it to be asked again." in said("deploy", capsys)
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
 def test_a_stack_of_something_else_is_not_touched(
     stacks: Stacks,
     account: None,
@@ -241,7 +249,7 @@ def test_a_stack_of_something_else_is_not_touched(
         ("UPDATE_IN_PROGRESS", "Try again when that has ended"),
     ],
 )
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events"])
 def test_a_stack_that_cannot_be_used_is_said_with_the_remedy(
     stacks: Stacks,
     account: None,
@@ -274,18 +282,69 @@ def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
     stacks[REGION, "hetzner-snapshots"] = a_stack(
         TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
     )
-    project.add_server("web-1")
+    web = project.add_server("web-1")
+    old = [ours(project, web, days).id for days in (1, 2, 3, 4)]
     aws.store_token("second", "of-nobody")
+    logs = boto3.client("logs", region_name=REGION)
+    logs.create_log_group(logGroupName=LOG_GROUP)
+    logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName="all")
 
     def sleep(_: float) -> None:
         aws.time.pass_until(lambda: len(aws.time.ended) == 2)
+        now_ms = int(time.time() * 1000)
+        events = [{"timestamp": now_ms, "message": json.dumps(line)} for line in aws.logs]
+        logs.put_log_events(logGroupName=LOG_GROUP, logStreamName="all", logEvents=events)
 
-    shell.setattr("deploy.smoke.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
+    shell.setattr("deploy.smoke.time", clock)
     assert main("smoke", os.environ) == 1
     told = capsys.readouterr().out
+    # The plan, server by server: the new one and two stay, two go.
+    assert re.search(r"^web-1 +planned +2 +3", told, re.M)
+    assert re.search(r"^ +keep +the new one +20", told, re.M)
+    for image in old[2:]:
+        assert re.search(rf"^ +delete +{image} .*, no rule keeps it$", told, re.M)
     assert "default: Completed: 1 of 1 server; dry run" in told
     assert "second: Failed: the token in /hetzner-snapshots/tokens/second" in told
     assert "`make smoke REGION=eu-central-1`" in told
+
+
+def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
+    stacks: Stacks,
+    aws: Aws,
+    project: Project,
+    simulator: Simulator,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    project.add_server("web-1")
+
+    def sleep(_: float) -> None:
+        aws.time.pass_until(lambda: len(aws.time.ended) == 1)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
+    shell.setattr("deploy.smoke.time", clock)
+    assert main("smoke", os.environ) == 0
+    told = capsys.readouterr().out
+    assert f"The log group {LOG_GROUP} cannot be read: " in told
+    assert "default: Completed: 1 of 1 server; dry run" in told
+
+
+def test_events_go_to_the_stacks_region_each_under_its_files_name(
+    stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed: list[list[str]] = []
+    shell.setattr("deploy.events.sam", lambda verb, words, seconds: passed.append([verb, *words]))
+    assert main("events", os.environ) == 0
+    names = [words[words.index("--name") + 1] for words in passed]
+    assert names == sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+    for words in passed:
+        assert words[:4] == ["remote", "test-event", "put", "StartRun"]
+        assert words[words.index("--region") + 1] == REGION
+        assert words[words.index("--stack-name") + 1] == "hetzner-snapshots"
 
 
 @pytest.fixture

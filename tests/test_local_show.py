@@ -6,10 +6,11 @@ import re
 import pytest
 from rich.console import Console
 
-from local.board import Board
-from local.last_screen import print_summary
+from local.common.board import Board
+from local.common.console import duration, plain_console
+from local.common.last_screen import print_summary
 from local.page import page
-from local.show import Show, duration, plain_console
+from local.show import Show
 
 LINES = [
     {"server": "web[1]", "status": "selected", "reason": ""},
@@ -80,6 +81,28 @@ def test_on_a_terminal_there_is_one_table_with_a_row_for_each_server() -> None:
     show(Console(file=text, force_terminal=True, width=100, height=30, color_system=None))
     assert "2 of 2 servers done" in text.getvalue()
     assert "left out" in text.getvalue()
+
+
+def test_on_a_narrow_terminal_a_note_is_below_its_row_and_no_word_is_cut() -> None:
+    note = "1 kept only by delete protection and its label hetzner-snapshots/retention"
+    board = Board("r1", ["default"])
+    result = {"server": "a-server-with-a-name", "status": "available", "reason": note}
+    line = "PartiallyFailed: 6 of 8 servers, " + "1 left out by label, " * 5
+    advice = [{"what": "To go on", "event": {"run_id": "r1", "project": "default"}}]
+    summary = {"verdict": "PartiallyFailed", "line": line, "advice": advice}
+    for each in ({"result": result}, {"summary": summary}):
+        board.add({"run_id": "r1", "project": "default", **each})
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80, color_system=None)
+    print_summary(console, board)
+    lines = text.getvalue().splitlines()
+    assert f"    {note}" in [each.rstrip() for each in lines]
+    assert '  {"run_id": "r1", "project": "default"}' in lines
+    assert max(map(len, lines)) <= 80
+    assert not [each for each in lines if each.startswith(("ft", "bel", "abel"))]
+    wide = io.StringIO()
+    print_summary(Console(file=wide, force_terminal=True, width=150, color_system=None), board)
+    assert re.search(f"available .*{note}", wide.getvalue())
 
 
 @pytest.mark.parametrize(

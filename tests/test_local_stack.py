@@ -18,15 +18,16 @@ from typing import Any
 import boto3
 import pytest
 
-from local.access import Access
 from local.aws import STACK, LogTail, connection, deploy, outputs
-from local.board import Board
 from local.cloud import Cloud
 from local.commands import Commands
+from local.common.board import Board
+from local.common.console import plain_console
 from local.daemon import Daemon
 from local.environment import clean
+from local.inbox import Inbox
 from local.run import start, watch, write_record
-from local.show import Show, plain_console
+from local.show import Show
 from local.simulator import Clock, Fault, Simulator, World
 from local.simulator.faults import status
 from tests.leaks import a_token, piece_of
@@ -97,38 +98,6 @@ class Up:
     def log(self) -> str:
         group = outputs(self.cloud.aws)["LogGroupName"]
         return "\n".join(LogTail(self.cloud.aws, group, since=0).lines())
-
-
-class Inbox:
-    """A queue that is subscribed to the stack's topic."""
-
-    def __init__(self, aws: Access) -> None:
-        self._sqs = boto3.client("sqs", **connection(aws))
-        self._queue = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        named = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
-        boto3.client("sns", **connection(aws)).subscribe(
-            TopicArn=outputs(aws)["NotificationsTopicArn"],
-            Protocol="sqs",
-            Endpoint=named["Attributes"]["QueueArn"],
-        )
-
-    def empty(self) -> None:
-        self._sqs.purge_queue(QueueUrl=self._queue)
-
-    def wait_for(self, count: int, seconds: float = 20) -> list[dict[str, Any]]:
-        """The messages that came, at the latest when so many have or that time has passed."""
-        found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
-            answer = self._sqs.receive_message(
-                QueueUrl=self._queue, MaxNumberOfMessages=10, WaitTimeSeconds=1
-            )
-            for message in answer.get("Messages", []):
-                found.append(json.loads(message["Body"]))
-                self._sqs.delete_message(
-                    QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"]
-                )
-        return found
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,6 @@ from typing import Any, get_args
 import pytest
 
 from bench.night import play
-from deploy.parameters import check
 from deploy.settings import Settings
 from handler.aws.tokens import TOKEN_CACHE_SECONDS
 from handler.decisions.checking import MOST_FAILED_ACTIONS
@@ -25,6 +24,7 @@ from handler.report import notification
 from handler.report.advice import advice_for
 from handler.report.metrics import NAMESPACE
 from handler.report.summary import Verdict, summary_line
+from local.common.parameters import check
 from local.logs import readable
 from local.simulator import Project
 from local.virtual.template import ROOT, Stack, read_template

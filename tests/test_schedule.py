@@ -5,8 +5,8 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from deploy.parameters import template_parameters
-from deploy.schedule import NO_ZONES
+from local.common.parameters import template_parameters
+from local.common.schedule import NO_ZONES
 from local.virtual.template import read_template
 
 GOOD = [

@@ -153,15 +153,16 @@ def _without_result(
     """A child that Step Functions itself has ended; with the error it gives, if it gives one."""
     name = str(_input_of(item).get("name") or f"server {server_id}")
     said = ": ".join(str(item[part]) for part in ("Error", "Cause") if item.get(part))
-    ended = "its branch ended without a result" + (f" ({said[:CAUSE_CHARACTERS]})" if said else "")
+    ended = "its branch ended without a result"
+    why = f" ({said[:CAUSE_CHARACTERS]})" if said else ""
     at_least = not run.dry_run
     if made:
-        reason, adopted = f"made, not pruned: {ended}", _is_older(made, run)
+        reason, adopted = f"made, not pruned: {ended}{why}", _is_older(made, run)
         return Result(
             name, server_id, "available", reason, made.id,
             pruned=False, adopted=adopted, at_least=at_least,
         ).fitted()  # fmt: skip
-    failed = Result(name, server_id, "failed", f"{ended}{_may(run)}.", at_least=at_least)
+    failed = Result(name, server_id, "failed", f"{ended}{_may(run)}{why}.", at_least=at_least)
     return failed.fitted(_retry(run, server_id))
 
 

@@ -39,6 +39,10 @@ def create_app(world: World) -> Flask:
     def state() -> dict[str, Any]:
         return world.snapshot()
 
+    @app.post("/_sim/repair")
+    def repair() -> dict[str, Any]:
+        return {"repaired": world.repair()}
+
     @app.before_request
     def receive() -> Response | None:
         if request.path.startswith("/_sim/"):

@@ -1,15 +1,18 @@
 """The template's parameters: which there are, and whether a value fits."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deploy.schedule import schedule_problem, timezone_problem
-from deploy.settings import ROOT
+from local.common.schedule import schedule_problem, timezone_problem
 from local.common.variables import Unusable
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
 # More than "does not match": what exactly is wrong.
 EXPLAINED = {"Schedule": schedule_problem, "ScheduleTimezone": timezone_problem}
@@ -55,7 +58,7 @@ _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def template_parameters() -> dict[str, Parameter]:
-    document: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)
+    document: dict[str, Any] = yaml.load(TEMPLATE.read_text(), Loader=_Loader)
     return {
         name: Parameter(
             name=name,
@@ -78,3 +81,23 @@ def check(values: Mapping[str, str]) -> None:
             raise Unusable(f"There is no parameter {name}. There are: {', '.join(known)}.")
         if problem := known[name].problem(value):
             raise Unusable(problem)
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """The values of `PARAMETERS='A=b C="d e"'`. Raises Unusable if they cannot be read."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise Unusable(f"PARAMETERS={text} cannot be read: {error}.") from None
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise Unusable(
+                f"In PARAMETERS, {name} has no value. An example: "
+                """PARAMETERS='Retention=daily7-weekly4 Schedule="cron(0 3 * * ? *)"'"""
+            )
+    values = {name: value for name, _, value in pairs}
+    for name in values:
+        if sum(each == name for each, _, _ in pairs) > 1:
+            raise Unusable(f"In PARAMETERS, {name} is there twice.")
+    return values

@@ -7,7 +7,7 @@ from typing import Any
 
 from handler.decisions.findings import sentences
 from handler.report.advice import MAKE_MISSING
-from local.board import Board
+from local.common.board import Board
 
 NOT_PRUNED = "made, not pruned"
 # In the summary's order, plus what a summary cannot hold.
@@ -60,6 +60,11 @@ def _from_summary(project: str, item: Any) -> Attention:
         return Attention(project, "", "note", str(item))
     what, server, reason = (str(item.get(name) or "") for name in ("what", "server", "reason"))
     return Attention(project, server, what, reason.removeprefix(f"{NOT_PRUNED}: "))
+
+
+def resuming(board: Board) -> list[str]:
+    """The events that make what is missing, one for each project."""
+    return [event for what, event in advice(board) if what == MAKE_MISSING]
 
 
 def advice(board: Board) -> Iterator[tuple[str, str]]:
