@@ -25,8 +25,8 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke logs down plan deploy token smoke destroy build events test chaos mutants bench \
-	check format-check lint types template workflows fmt clean package sbom audit release lock setup
+.PHONY: help run up invoke repair logs down plan deploy token smoke destroy build events test chaos mutants bench \
+	check format-check lint types template workflows fmt clean package sbom audit release lock setup venv
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -46,13 +46,16 @@ up: build ## start the local cloud and leave it running
 invoke: setup ## start a run on the cloud of `make up` and watch it
 	@$(PY) -m local invoke
 
+repair: setup ## repair what is wrong in FLEET=trouble; then resume its run
+	@$(PY) -m local repair
+
 logs: setup ## the log of that cloud; SERVER=sg5: of one server
 	@$(PY) -m local logs
 
 down: setup ## stop that cloud
 	@$(PY) -m local down
 
-plan: .venv/complete ## show what a retention policy keeps, POLICY=daily7-weekly4
+plan: venv ## show what a retention policy keeps, POLICY=daily7-weekly4
 	@$(PY) -m local.plan
 
 ##
@@ -61,10 +64,10 @@ plan: .venv/complete ## show what a retention policy keeps, POLICY=daily7-weekly
 deploy: build ## create or update the stack; asks once, keeps the answers
 	@$(PY) -m deploy deploy
 
-token: .venv/complete ## test and store a Hetzner API token, PROJECT=default; or <file
+token: venv ## test and store a Hetzner API token, PROJECT=default; or <file
 	@$(PY) -m deploy token
 
-smoke: .venv/complete ## a dry run on the stack: what would the next night do?
+smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
 
 destroy: setup ## remove the stack; the snapshots at Hetzner stay
@@ -75,17 +78,17 @@ destroy: setup ## remove the stack; the snapshots at Hetzner stay
 
 build: setup .aws-sam/build/template.yaml ## sam build: the package that is deployed, locally and on AWS
 
-events: .venv-sam/complete ## put events/*.json into the Test tab of StartRun (Lambda console)
-	$(foreach file,$(sort $(wildcard events/*.json)),$(call PUT_EVENT,$(file)))
+events: setup ## put events/*.json into the Test tab of StartRun (Lambda console)
+	@$(PY) -m deploy events
 
 # A file's tests stay together: those on the local stack share one cloud.
 test: build ## all tests, also on a stack that is deployed locally
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-chaos: .venv/complete ## simulate RUNS=1000 random nights full of errors, from SEED=1
+chaos: venv ## simulate RUNS=1000 random nights full of errors, from SEED=1
 	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --jobs 2
 
-mutants: .venv/complete ## break the code on purpose in many places: do the tests notice?
+mutants: venv ## break the code on purpose in many places: do the tests notice?
 	$(PY) -m tests.operators --most $(CHANGES) --seed $(SEED) --jobs 2
 	$(PY) -m tests.mutants --jobs 2
 
@@ -152,10 +155,14 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##   EVENT=FILE           the event (run, invoke): a file or the JSON itself;
 ##                        events/all.json
 ##   SERVER=NAME          only this server's lines, by its name or id (logs)
+##   FLEET=trouble        servers that make the night red; `make run` plays its
+##                        resume, too. Others: default, 30 (any number),
+##                        random:30 (run, up)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
 ##                        HERTZNER_API_KEY); shows what it would do, then asks;
 ##                        EVENT=events/dry-run.json only reads (run, up)
 ##   YES=1                do not ask (deploy, destroy, and with REAL=1)
+##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
 ##                        same token; nothing is asked (run, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
@@ -176,8 +183,9 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        hetzner-snapshots
 ##   REGION=NAME          its AWS region; if not given, that of the first deploy,
 ##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
-##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy)
-##   SAMCONFIG=FILE       where they are kept; samconfig.toml
+##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy);
+##                        of the local stack (run, up)
+##   SAMCONFIG=FILE       where they are kept, and the account; samconfig.toml
 ##   PROJECT=NAME         the Hetzner project, a name you choose (token); default
 ##   TAG=v0.1.0           the version that `make release` makes
 ##   AUDIT=required       `make audit` fails if it gets no answer (make check, too)
@@ -187,12 +195,32 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 # only if something it was made from is newer.
 
 setup:
-	@command -v $(PYTHON) >/dev/null || \
-		{ echo "$(PYTHON) not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or later is needed, $(PYTHON) is" \
-			"$$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.13"; exit 1; }
+	$(CHECK_PYTHON)
 	@$(MAKE) --silent --no-print-directory --jobs=2 .venv/complete .venv-sam/complete
+
+venv:
+	$(CHECK_PYTHON)
+	@$(MAKE) --silent --no-print-directory .venv/complete
+
+# An environment whose Python is gone or too old is made anew; so is one of another Python than the
+# one that is named. Without a name a good one stays, whatever python3 is by now.
+define CHECK_PYTHON
+@command -v "$(PYTHON)" >/dev/null || \
+	{ echo "$(PYTHON) not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
+@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or later is needed, $(PYTHON) is" \
+		"$$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.13"; exit 1; }
+@wanted=$$("$(PYTHON)" -c "$(MINOR)"); for each in .venv .venv-sam; do \
+	[ -e $$each/complete ] || [ -L $$each/bin/python ] || continue; \
+	had=$$($$each/bin/python -c "$(MINOR)" 2>/dev/null || echo 3.0); \
+	case "$$had:$(if $(filter file,$(origin PYTHON)),,named)" in \
+		3.0:*|3.[1-9]:*|3.10:*|2.*) ;; \
+		"$$wanted":*|*:) continue ;; \
+	esac; \
+	echo "$$each is not of Python $$wanted: it is made anew."; rm -rf $$each; \
+done
+endef
+MINOR := import sys; print('%d.%d' % sys.version_info[:2])
 
 .venv/complete: requirements/dev.txt
 	$(call ENVIRONMENT,.venv,$<)
@@ -215,12 +243,6 @@ endef
 
 define SCHEMA
 .venv/bin/check-jsonschema --builtin-schema vendor.$(1) .github/$(2)
-endef
-
-define PUT_EVENT
-.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) $(addprefix --region ,$(or $(REGION),$(AWS_REGION))) \
-	--name $(basename $(notdir $(1))) --file $(1) --force
-
 endef
 
 define LOCK

@@ -128,7 +128,7 @@ def _made(world: MeasuredWorld) -> dict[int, int]:
 
 
 def _is_well(result: dict[str, Any]) -> bool:
-    return bool(result and result["status"] == "available" and result["pruned"])
+    return bool(result and result["status"] == "available" and result.get("pruned", True))
 
 
 def _samples(

@@ -1,4 +1,4 @@
-"""The commands that make calls: deploy, token, smoke, destroy.
+"""The commands that make calls: deploy, token, smoke, events, destroy.
 
 Exit code: 0 if all went well, 1 if AWS failed or the dry run is not Completed, 2 if the command
 cannot be carried out; the message then says what to do. 130 if interrupted.
@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from deploy.account import Failed
 from deploy.bring import bring
 from deploy.destroy import destroy
+from deploy.events import put_events
 from deploy.give_token import give_token
 from deploy.settings import Settings
 from deploy.smoke import smoke
@@ -23,6 +24,7 @@ COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "deploy": bring,
     "token": give_token,
     "smoke": smoke,
+    "events": put_events,
     "destroy": destroy,
 }
 

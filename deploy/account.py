@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError, NoRegionError
 from deploy.settings import Settings
 from local.common.variables import Unusable
 
+# The template's, in all its versions. Also a stack that failed has it.
+DESCRIPTION = "Nightly snapshots of Hetzner Cloud servers - one Step Functions branch per server"
 # Deleted, or only a change set that was never executed.
 NOTHING_THERE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 # In these states no update is possible: the first deployment or a removal has failed.
@@ -27,12 +29,14 @@ class Account:
     id: str
     region: str
 
-    def client(self, service: str, attempts: int = 3) -> Any:
+    def client(self, service: str, attempts: int = 3, region: str | None = None) -> Any:
         # An invocation of StartRun may take 60 s.
         config = Config(
             connect_timeout=5, read_timeout=90, retries={"total_max_attempts": attempts}
         )
-        return self.session.client(service, config=config)  # type: ignore[call-overload]
+        return self.session.client(  # type: ignore[call-overload]
+            service, region_name=region or self.region, config=config
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Stack:
 
 def connect(settings: Settings) -> Account:
     """The account of these credentials. Raises botocore's errors."""
-    session = boto3.Session(region_name=settings.region)
+    session = boto3.Session(profile_name=settings.profile, region_name=settings.region)
     if not session.region_name:
         raise NoRegionError
     account = Account(session, "", session.region_name)
@@ -63,22 +67,50 @@ def connect(settings: Settings) -> Account:
     return Account(session, identity["Account"], account.region)
 
 
-def find_stack(account: Account, name: str) -> Stack | None:
+def find_stack(account: Account, name: str, region: str | None = None) -> Stack | None:
+    cloudformation = account.client("cloudformation", region=region)
     try:
-        [found] = account.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        [found] = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
         # CloudFormation has no error code of its own for a missing stack.
         if error.response["Error"]["Code"] == "ValidationError":
             return None
         raise
-    if found["StackStatus"] in NOTHING_THERE:
-        return None
+    return None if found["StackStatus"] in NOTHING_THERE else _stack(found)
+
+
+def _stack(found: Mapping[str, Any]) -> Stack:
     return Stack(
-        name=name,
+        name=found["StackName"],
         status=found["StackStatus"],
         parameters={p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", [])},
         outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])},
     )
+
+
+def stacks_of_owner(account: Account, owner: str) -> list[str]:
+    """The names of our stacks in this region that have this owner."""
+    pages = account.client("cloudformation").get_paginator("describe_stacks").paginate()
+    stacks = [_stack(found) for page in pages for found in page["Stacks"]]
+    return [
+        stack.name
+        for stack in stacks
+        if stack.status not in NOTHING_THERE
+        and owner_of(stack) == owner
+        and is_ours(account, stack)
+    ]
+
+
+def owner_of(stack: Stack) -> str:
+    return stack.parameters.get("Owner") or stack.name
+
+
+def is_ours(account: Account, stack: Stack) -> bool:
+    # Not by its outputs: a stack that failed has none.
+    if not {"TokenPath", "Owner"} <= stack.parameters.keys():
+        return False
+    template = account.client("cloudformation").get_template_summary(StackName=stack.name)
+    return bool(template.get("Description") == DESCRIPTION)
 
 
 def stack_in(account: Account, settings: Settings) -> Stack:
@@ -90,16 +122,15 @@ def stack_in(account: Account, settings: Settings) -> Stack:
             "If it is elsewhere, say REGION=, STACK= or AWS_PROFILE=; if it is nowhere yet: "
             f"{command('deploy', settings)}"
         )
-    refuse_foreign(stack)
+    refuse_foreign(account, stack)
     return stack
 
 
-def refuse_foreign(stack: Stack) -> None:
-    # A parameter, since a stack that failed has no outputs.
-    if "TokenPath" not in stack.parameters:
+def refuse_foreign(account: Account, stack: Stack) -> None:
+    if not is_ours(account, stack):
         raise Unusable(
-            f"The stack {stack.name} is not one of hetzner-snapshots, so it is left alone: it has "
-            "no parameter TokenPath. Say which one you mean with STACK=."
+            f"The stack {stack.name} is not one of hetzner-snapshots, so it is left alone: it was "
+            "made from another template. Say which one you mean with STACK=."
         )
 
 

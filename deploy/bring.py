@@ -15,10 +15,12 @@ from deploy.account import (
     refuse_foreign,
     refuse_unready,
 )
-from deploy.parameters import Parameter, check, template_parameters
-from deploy.samconfig import read_samconfig
+from deploy.elsewhere import agree_to_place
+from deploy.samconfig import kept_if_it_works, read_samconfig
 from deploy.settings import ROOT, Settings
 from deploy.terminal import agreed, ask, has_terminal
+from handler.documents.labels import label_value
+from local.common.parameters import Parameter, check, template_parameters
 from local.common.variables import Unusable
 
 SAM = ROOT / ".venv-sam/bin/sam"
@@ -39,15 +41,22 @@ def bring(settings: Settings) -> int:
     account = connect(settings)
     stack = find_stack(account, settings.stack)
     if stack:
-        refuse_foreign(stack)
+        refuse_foreign(account, stack)
         refuse_unready(stack, settings)
     values = {**_values(settings, stack), **settings.parameters}
     check(values)
+    owner = _owner(settings, stack, values)
+    agree_to_place(settings, account, owner)
     if stack:
         for line in _changes(stack, values):
             print(line)
+        if not settings.yes and not has_terminal():
+            raise Unusable(
+                "Nobody is there to be asked, so nothing was changed. If you mean it: "
+                f"{command('deploy', settings, 'YES=1')}"
+            )
         question = f"Bring the stack {stack.name} to that and to what is in this folder?"
-        if has_terminal() and not settings.yes and not agreed(question):
+        if not settings.yes and not agreed(question):
             print("Nothing was changed.")
             return 1
     _run_sam(settings, account, values)
@@ -66,7 +75,7 @@ def _values(settings: Settings, stack: Stack | None) -> Mapping[str, str]:
         print(
             f"With the answers in {settings.samconfig.name}; change them there or by PARAMETERS=."
         )
-        return settings.last_deploy.parameters
+        return _asked_again(settings.last_deploy.parameters)
     if stack:
         print("This stack was deployed from elsewhere: its parameters stay but for PARAMETERS=.")
         return {}
@@ -80,6 +89,34 @@ def _values(settings: Settings, stack: Stack | None) -> Mapping[str, str]:
         for name, question in QUESTIONS.items()
         if name not in settings.parameters
     }
+
+
+def _asked_again(kept: Mapping[str, str]) -> Mapping[str, str]:
+    """Kept answers; at a terminal those that will not do are asked for anew."""
+    known = template_parameters()
+    wrong = {
+        name: problem
+        for name in QUESTIONS
+        if name in kept and (problem := known[name].problem(kept[name]))
+    }
+    if not wrong or not has_terminal():
+        return kept
+    for problem in wrong.values():
+        print(f"  {problem}")
+    return {**kept, **{name: _answer(QUESTIONS[name], known[name]) for name in wrong}}
+
+
+def _owner(settings: Settings, stack: Stack | None, values: Mapping[str, str]) -> str:
+    """Whose label the snapshots will have. Raises Unusable if that can be no label."""
+    before = stack.parameters.get("Owner", "") if stack else ""
+    owner = values.get("Owner", before) or settings.stack
+    if label_value(owner) != owner:
+        raise Unusable(
+            f"STACK={owner} would be the owner in the snapshots' labels, and Hetzner takes at most "
+            "63 characters there, of which the last is a letter or digit. Take another name, or "
+            "give an owner: PARAMETERS=Owner=name."
+        )
+    return owner
 
 
 def _answer(question: str, parameter: Parameter) -> str:
@@ -101,21 +138,27 @@ def _changes(stack: Stack, values: Mapping[str, str]) -> list[str]:
 
 
 def _run_sam(settings: Settings, account: Account, values: Mapping[str, str]) -> None:
-    if not settings.samconfig.exists():
-        # SAM needs the file to exist before it saves to it.
-        settings.samconfig.write_text("version = 0.1\n")
-    arguments = [
+    given = [
         *("--stack-name", settings.stack, "--region", account.region),
         *("--template-file", TEMPLATE, "--resolve-s3", "--s3-prefix", settings.stack),
         *("--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
-        *("--config-file", str(settings.samconfig), "--config-env", settings.environment),
+        *profile_of(settings),
         "--save-params",
     ]
     if values:
         overrides = [f'{name}="{value}"' for name, value in values.items()]
-        arguments += ["--parameter-overrides", *overrides]
-    sam("deploy", arguments, DEPLOY_SECONDS)
+        given += ["--parameter-overrides", *overrides]
+    with kept_if_it_works(settings.samconfig, settings.environment, account.id) as copy:
+        kept_in = ["--config-file", str(copy), "--config-env", settings.environment]
+        try:
+            sam("deploy", [*kept_in, *given], DEPLOY_SECONDS)
+        except Failed as failure:
+            raise Failed(f"{failure} The answers were not kept.") from None
+
+
+def profile_of(settings: Settings) -> list[str]:
+    return ["--profile", settings.profile] if settings.profile else []
 
 
 def sam(verb: str, arguments: list[str], seconds: int) -> None:

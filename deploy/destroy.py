@@ -1,13 +1,30 @@
 """`make destroy`: removes the stack, and says what remains."""
 
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from deploy.account import Account, Failed, Stack, command, connect, find_stack, stack_in
-from deploy.bring import sam
+from botocore.exceptions import ClientError
+
+from deploy.account import (
+    Account,
+    Failed,
+    Stack,
+    command,
+    connect,
+    find_stack,
+    owner_of,
+    stack_in,
+    stacks_of_owner,
+)
+from deploy.bring import profile_of, sam
+from deploy.elsewhere import agree_to_account
 from deploy.give_token import stored_tokens
+from deploy.running import runs_going_on, stop, told
 from deploy.settings import Settings
 from deploy.terminal import agreed, has_terminal
+from deploy.trouble import DENIED
 from local.common.variables import Unusable
 
 DELETE_SECONDS = 3600
@@ -19,54 +36,75 @@ SAM_STACK = "aws-sam-cli-managed-default"
 
 def destroy(settings: Settings) -> int:
     account = connect(settings)
+    agree_to_account(settings, account)
     stack = stack_in(account, settings)
-    for line in _consequences(account, stack):
-        print(line)
-    if not settings.yes:
-        if not has_terminal():
-            raise Unusable(
-                "Nobody is there to be asked, so nothing was removed. If you mean it: "
-                f"{command('destroy', settings, 'YES=1')}"
-            )
-        if not agreed(f"Remove the stack {stack.name}?"):
-            print("Nothing was removed.")
-            return 1
+    runs = runs_going_on(account, stack)
+    print(
+        f"This removes the stack {stack.name} in {account.region} with its schedule, logs, alarms "
+        "and dashboard: no snapshot is made or pruned any more. Snapshots and tokens stay."
+    )
+    if runs:
+        print(
+            f"{told(runs)} A removal has to stop that before: snapshots that Hetzner has begun are "
+            "finished there, and nothing is pruned."
+        )
+    if not _agreed(settings, stack, bool(runs)):
+        print("Nothing was removed.")
+        return 1
     # Read before the removal, so that it can be printed even if something fails.
     tokens = stored_tokens(account, stack)
+    same_owner = _others_of_owner(account, stack)
+    if (now := runs_going_on(account, stack)) and not runs:
+        raise Unusable(f"{told(now)} Begun meanwhile, so nothing was removed. Try again.")
+    stop(account, now)
     _delete(settings, account)
     print(f"\nThe stack {stack.name} is gone. What stays:")
-    for line in _what_stays(settings, account, stack, tokens):
+    for line in _what_stays(settings, account, stack, tokens, same_owner):
         print(f"  {line}")
     return 0
 
 
-def _consequences(account: Account, stack: Stack) -> Iterator[str]:
-    yield (
-        f"This removes the stack {stack.name} with its schedule, logs, alarms and dashboard: no "
-        "snapshot is made or pruned any more. Snapshots and tokens stay."
-    )
-    if machine := stack.outputs.get("SnapshotRunArn"):
-        running = account.client("stepfunctions").list_executions(
-            stateMachineArn=machine, statusFilter="RUNNING"
-        )["executions"]
-        for execution in running:
-            yield (
-                f"The run {execution['name']} is going on: it would break off. What Hetzner has "
-                "begun is ended there, and nothing is pruned."
-            )
+def _agreed(settings: Settings, stack: Stack, runs_go_on: bool) -> bool:
+    """Whether to remove it, and to stop what goes on. Raises Unusable if nobody can say."""
+    asks_removal = not settings.yes
+    asks_stop = runs_go_on and not settings.stop
+    if (asks_removal or asks_stop) and not has_terminal():
+        words, later = "YES=1", ""
+        if runs_go_on:
+            words, later = "YES=1 STOP=1", " To let the runs end, try again later."
+        raise Unusable(
+            "Nobody is there to be asked, so nothing was removed. If you mean it: "
+            f"{command('destroy', settings, words)}.{later}"
+        )
+    if asks_removal and not agreed(f"Remove the stack {stack.name}?"):
+        return False
+    return not asks_stop or agreed("Stop what is going on first?")
+
+
+def _others_of_owner(account: Account, stack: Stack) -> list[str]:
+    """Those in this region; none if the credentials may not list stacks."""
+    try:
+        names = stacks_of_owner(account, owner_of(stack))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in DENIED:
+            raise
+        return []
+    return [name for name in names if name != stack.name]
 
 
 def _delete(settings: Settings, account: Account) -> None:
     sources = find_stack(account, SAM_STACK)
     bucket = sources.outputs.get("SourceBucket") if sources else None
-    sam(
-        "delete",
-        [
-            *("--stack-name", settings.stack, "--region", account.region, "--no-prompts"),
-            *(("--s3-bucket", bucket, "--s3-prefix", settings.stack) if bucket else ()),
-        ],
-        DELETE_SECONDS,
-    )
+    arguments = [
+        *("--stack-name", settings.stack, "--region", account.region, "--no-prompts"),
+        *(("--s3-bucket", bucket, "--s3-prefix", settings.stack) if bucket else ()),
+        *profile_of(settings),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        # SAM would take what is not said here, a profile for example, from samconfig.toml.
+        nothing = Path(folder) / "samconfig.toml"
+        nothing.write_text("version = 0.1\n")
+        sam("delete", [*arguments, "--config-file", str(nothing)], DELETE_SECONDS)
     deadline = time.monotonic() + GONE_SECONDS
     while stack := find_stack(account, settings.stack):
         if stack.status == "DELETE_FAILED" or time.monotonic() > deadline:
@@ -78,14 +116,20 @@ def _delete(settings: Settings, account: Account) -> None:
 
 
 def _what_stays(
-    settings: Settings, account: Account, stack: Stack, tokens: list[str]
+    settings: Settings, account: Account, stack: Stack, tokens: list[str], same_owner: list[str]
 ) -> Iterator[str]:
-    owner = stack.parameters.get("Owner") or stack.name
+    owner = owner_of(stack)
     images = f"hcloud image list -t snapshot -l hetzner-snapshots/managed-by={owner}"
     yield "the snapshots at Hetzner, which cost what they cost. To list them, project by project:"
     yield f"    {images}"
-    yield "  and to delete them for ever:"
-    yield f"    hcloud image delete $({images} -o noheader -o columns=id)"
+    if same_owner:
+        yield (
+            f"  They are also those of {', '.join(same_owner)}, which has the same owner {owner}: "
+            "do not delete them."
+        )
+    else:
+        yield f"  and, if no other stack anywhere has the owner {owner}, to delete them for ever:"
+        yield f"    hcloud image delete $({images} -o noheader -o columns=id)"
     for name in tokens:
         yield f"the token {name} in SSM (another stack may use it). To remove it:"
         yield f"    aws ssm delete-parameter --region {account.region} --name {name}"

@@ -9,6 +9,7 @@ import requests
 from hcloud import APIException, Client
 
 from deploy.account import Account, Stack, command, connect, refuse_unready, stack_in
+from deploy.elsewhere import agree_to_account
 from deploy.settings import Settings
 from handler.hetzner.api import client_for
 from handler.hetzner.redaction import Redaction
@@ -29,6 +30,7 @@ def give_token(settings: Settings) -> int:
     # question for an MFA code.
     piped = None if sys.stdin.isatty() else sys.stdin.read(MOST_CHARACTERS + 1)
     account = connect(settings)
+    agree_to_account(settings, account)
     stack = stack_in(account, settings)
     refuse_unready(stack, settings)
     name = f"{stack.parameters['TokenPath']}/{settings.project}"

@@ -1,12 +1,12 @@
 """The command's settings, read from the environment that make passes on."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.samconfig import LastDeploy, read_samconfig
+from deploy.samconfig import LastDeploy, read_profile, read_samconfig
+from local.common.parameters import parse_parameters
 from local.common.variables import Unusable, flag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,11 +20,13 @@ PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 class Settings:
     stack: str
     region: str | None  # None: the profile's
+    profile: str | None  # of samconfig.toml; None: the shell's credentials
     project: str
     parameters: Mapping[str, str]
     samconfig: Path
     last_deploy: LastDeploy | None  # from an earlier `make deploy`
     yes: bool
+    stop: bool  # runs that are going on, before a removal
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -45,11 +47,13 @@ class Settings:
         return cls(
             stack=stack,
             region=_region(environ, last_deploy, stack),
+            profile=_profile(environ, samconfig, stack),
             project=project,
-            parameters=_parameters(environ.get("PARAMETERS", "")),
+            parameters=parse_parameters(environ.get("PARAMETERS", "")),
             samconfig=samconfig,
             last_deploy=last_deploy,
             yes=flag(environ, "YES"),
+            stop=flag(environ, "STOP"),
         )
 
     @property
@@ -79,16 +83,13 @@ def _region(environ: Mapping[str, str], last_deploy: LastDeploy | None, stack: s
     return around or known
 
 
-def _parameters(text: str) -> dict[str, str]:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise Unusable(f"PARAMETERS={text} cannot be read: {error}.") from None
-    pairs = [word.partition("=") for word in words]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise Unusable(
-                f"In PARAMETERS, {name} has no value. An example: "
-                """make deploy PARAMETERS='Retention=daily7-weekly4 Schedule="cron(0 3 * * ? *)"'"""
-            )
-    return {name: value for name, _, value in pairs}
+def _profile(environ: Mapping[str, str], samconfig: Path, stack: str) -> str | None:
+    profile = read_profile(samconfig, environment_of(stack))
+    around = environ.get("AWS_PROFILE")
+    # SAM would deploy with the file's, and everything else would be done with the shell's.
+    if profile and around and around != profile:
+        raise Unusable(
+            f"{samconfig.name} says profile = {profile}, but AWS_PROFILE is {around}. Take one of "
+            "them away."
+        )
+    return profile

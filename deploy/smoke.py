@@ -1,23 +1,33 @@
-"""`make smoke`: a dry run on the deployed stack, which reads everything and changes nothing."""
+"""`make smoke`: a dry run on the deployed stack, which reads everything and changes nothing.
+
+It prints what the first night would make and delete, server by server.
+"""
 
 import json
 import time
 from typing import Any
 
 from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
+from deploy.elsewhere import agree_to_account
 from deploy.give_token import stored_tokens
+from deploy.run_log import read_log
 from deploy.settings import ROOT, Settings
+from local.common.board import Board
+from local.common.console import plain_console
+from local.common.last_screen import print_servers
 from local.common.variables import Unusable
 
 EVENT = ROOT / "events/dry-run.json"
 POLL_SECONDS = 1.0
 # A dry run does not wait for snapshots, only for an API that is busy or down.
 LONGEST_SECONDS = 900
+CLOCKS_SECONDS = 600
 
 
 def smoke(settings: Settings) -> int:
     """0 if every project is Completed, else 1."""
     account = connect(settings)
+    agree_to_account(settings, account)
     stack = stack_in(account, settings)
     refuse_unready(stack, settings)
     if not stored_tokens(account, stack):
@@ -26,6 +36,8 @@ def smoke(settings: Settings) -> int:
             "with read and write permission in the Hetzner console and store it with "
             f"{command('token', settings, 'PROJECT=default')}."
         )
+    # Clocks differ; the run's id tells which lines are its own.
+    began_ms = int((time.time() - CLOCKS_SECONDS) * 1000)
     answer = _start(account, stack.outputs["StartRunFunction"])
     print(f"Dry run {answer['run_id']} has started: it makes and deletes nothing.")
     for warning in answer.get("warnings", []):
@@ -34,6 +46,12 @@ def smoke(settings: Settings) -> int:
     ends = [
         (item, _wait_for(account, item["execution_arn"], deadline)) for item in answer["executions"]
     ]
+    projects = [item["project"] for item in answer["executions"]]
+    board = Board(answer["run_id"], projects, dry_run=True)
+    missing = read_log(account, stack.outputs["LogGroupName"], board, began_ms)
+    print_servers(plain_console(), board)
+    if missing:
+        print(f"\n{missing}")
     for item, (_, line) in ends:
         print(f"\n{item['project']}: {line}")
         print(f"  the execution: {item['console']}\n  its log: {item['logs']}")

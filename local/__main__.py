@@ -1,4 +1,4 @@
-"""The local cloud's commands, called by make: run, up, invoke, logs, down.
+"""The local cloud's commands, called by make: run, up, invoke, repair, logs, down.
 
 Exit code: 0 if all went well (for a run: Completed), 1 if it did not, 2 if what was asked for
 cannot be done, 128 + the signal's number if it was interrupted.
@@ -6,6 +6,7 @@ cannot be done, 128 + the signal's number if it was interrupted.
 
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -17,18 +18,21 @@ from rich.console import Console
 
 from local.aws import DeployFailed
 from local.commands import Commands
+from local.common.console import plain_console
 from local.common.variables import Unusable, flag
 from local.daemon import Daemon
 from local.environment import forget_the_rest
-from local.options import Options, event_source
+from local.options import Options, event_source, refuse_for_a_cloud_that_is_up
 from local.run import Interrupted, Refused
 from local.service import Crashed
-from local.show import plain_console
 
 
 def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    # The token is in the memory of this process and of the local AWS' functions: if one of them
+    # crashes, that must not be written to a file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     console = plain_console()
     environ = dict(os.environ)
     forget_the_rest()
@@ -51,15 +55,21 @@ def _run(arguments: list[str], environ: dict[str, str], console: Console) -> int
         Daemon(Path(arguments[1])).hold(Options(**json.load(sys.stdin)))
         return 0
     commands = Commands(console, build)
-    yes, real = flag(environ, "YES"), flag(environ, "REAL")
+    yes = flag(environ, "YES")
     actions: dict[str, Callable[[], int]] = {
         "run": lambda: commands.run(event_source(environ), Options.from_env(environ), yes),
         "up": lambda: commands.up(Options.from_env(environ)),
-        "invoke": lambda: commands.invoke(event_source(environ), real, yes),
+        "invoke": lambda: _invoke(commands, environ),
+        "repair": commands.repair,
         "logs": lambda: commands.logs(environ.get("SERVER", "").strip()),
         "down": commands.down,
     }
     return actions[arguments[0]]()
+
+
+def _invoke(commands: Commands, environ: dict[str, str]) -> int:
+    refuse_for_a_cloud_that_is_up(environ)
+    return commands.invoke(event_source(environ), flag(environ, "REAL"), flag(environ, "YES"))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

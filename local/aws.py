@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from local.access import Access
 from local.environment import ACCESS_KEY, REGION, clean
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,27 +27,27 @@ class DeployFailed(Exception):
     """`sam deploy` failed; the text is its output."""
 
 
-def connection(url: str) -> dict[str, Any]:
+def connection(aws: Access) -> dict[str, Any]:
     """The arguments with which a boto3 client talks to the local AWS and to no other."""
     return {
-        "endpoint_url": url,
+        "endpoint_url": aws.url,
         "region_name": REGION,
         "aws_access_key_id": ACCESS_KEY,
-        "aws_secret_access_key": ACCESS_KEY,
+        "aws_secret_access_key": aws.secret,
         # Longer than StartRun may take; a second attempt would start a second run.
         "config": Config(connect_timeout=5, read_timeout=90, retries={"total_max_attempts": 1}),
     }
 
 
-def store_token(url: str, token: str, project: str = PROJECT) -> None:
-    boto3.client("ssm", **connection(url)).put_parameter(
+def store_token(aws: Access, token: str, project: str = PROJECT) -> None:
+    boto3.client("ssm", **connection(aws)).put_parameter(
         Name=f"{TOKEN_PATH}/{project}", Value=token, Type="SecureString", Overwrite=True
     )
 
 
-def deploy(url: str, folder: Path, parameters: Mapping[str, str]) -> dict[str, str]:
+def deploy(aws: Access, folder: Path, parameters: Mapping[str, str]) -> dict[str, str]:
     """Deploys what `sam build` built; returns the stack's outputs. Raises DeployFailed."""
-    s3 = boto3.client("s3", **connection(url))
+    s3 = boto3.client("s3", **connection(aws))
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=BUCKET)
     # An empty file: the project's samconfig.toml may name an AWS profile and a real stack.
@@ -66,8 +67,8 @@ def deploy(url: str, folder: Path, parameters: Mapping[str, str]) -> dict[str, s
     ]
     # As in the Makefile. Not the cloud's folder: SAM may still write after that is removed.
     home = str(ROOT / "build/home")
-    run_quietly(command, AWS_ENDPOINT_URL=url, HOME=home, SAM_CLI_TELEMETRY="0")
-    return outputs(url)
+    run_quietly(command, **aws.environment(), HOME=home, SAM_CLI_TELEMETRY="0")
+    return outputs(aws)
 
 
 def run_quietly(command: list[str], **environ: str) -> None:
@@ -94,10 +95,10 @@ def run_quietly(command: list[str], **environ: str) -> None:
         raise DeployFailed("\n".join(output.splitlines()[-25:]))
 
 
-def outputs(url: str) -> dict[str, str]:
+def outputs(aws: Access) -> dict[str, str]:
     """The stack's outputs; empty if it is not deployed."""
     try:
-        answer = boto3.client("cloudformation", **connection(url)).describe_stacks(StackName=STACK)
+        answer = boto3.client("cloudformation", **connection(aws)).describe_stacks(StackName=STACK)
     except ClientError:
         return {}
     return {
@@ -114,8 +115,8 @@ class LogTail:
     MOST_LINES = 10_000
     MOST_ANSWERS = 100
 
-    def __init__(self, url: str, group: str, since: float) -> None:
-        self._logs = boto3.client("logs", **connection(url))
+    def __init__(self, aws: Access, group: str, since: float) -> None:
+        self._logs = boto3.client("logs", **connection(aws))
         self._group = group
         self._from_ms = int(since * 1000)
         self._read: set[tuple[str, int, str, int]] = set()

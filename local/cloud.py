@@ -1,29 +1,30 @@
 """A cloud of our own: the local AWS and, unless told otherwise, a Hetzner simulator."""
 
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.access import Access
 from local.environment import LOOPBACK
+from local.ministack import answers, start_aws
 from local.options import Api, Options
 from local.service import Service, remove, take_port
 
-FLEET = "default"
 SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """The cloud's addresses; no secrets."""
+    """The cloud's addresses, and the key of its AWS."""
 
-    aws: str
+    aws: Access
     api: Api
     endpoint: str
     wait_scale: float
     folder: str
+    fleet: str = ""  # the simulator's; empty with another API
 
 
 class Servers:
@@ -42,21 +43,15 @@ class Servers:
         self._simulator_port = take_port(self._options.simulator_port, "SIMULATOR_PORT")
         return f"http://{LOOPBACK}:{self._simulator_port}/v1"
 
-    def start_aws(self) -> str:
+    def start_aws(self) -> Access:
         """Raises Unusable if its port is taken."""
-        port = take_port(self._options.aws_port, "AWS_PORT")
-        aws = Service(
-            "The local AWS",
-            "local.ministack",
-            [str(port), str(self._options.wait_scale), str(self._folder)],
-            self._folder / "aws.log",
-        )
-        self._started.append(aws)
-        url = f"http://{LOOPBACK}:{port}"
-        aws.wait_until(lambda: _answers(f"{url}/_ministack/health"))
-        return url
+        scale, port = self._options.wait_scale, self._options.aws_port
+        service, access = start_aws(self._folder, scale, port)
+        self._started.append(service)
+        service.wait_until(lambda: answers(access))
+        return access
 
-    def start_simulator(self, fleet: str = FLEET, seed: int = SEED) -> None:
+    def start_simulator(self, fleet: str = "", seed: int = SEED) -> None:
         """Starts its clock; does nothing if another API is used."""
         if self._options.endpoint:
             return
@@ -67,7 +62,14 @@ class Servers:
             [
                 *("--port", str(self._simulator_port)),
                 *("--scale", f"{1 / self._options.wait_scale:g}"),
-                *("--fleet", fleet, "--seed", str(seed), "--ready-file", str(ready_file)),
+                *(
+                    "--fleet",
+                    fleet or self._options.fleet,
+                    "--seed",
+                    str(seed),
+                    "--ready-file",
+                    str(ready_file),
+                ),
             ],
             self._folder / "simulator.log",
             SIMULATOR_TOKEN=self._options.token,
@@ -94,15 +96,8 @@ def running(options: Options) -> Iterator[tuple[Cloud, Servers]]:
     try:
         endpoint = servers.choose_endpoint()
         aws = servers.start_aws()
-        yield Cloud(aws, options.api, endpoint, options.wait_scale, str(folder)), servers
+        fleet = options.fleet if options.api == "simulator" else ""
+        yield Cloud(aws, options.api, endpoint, options.wait_scale, str(folder), fleet), servers
     finally:
         servers.stop()
         remove(folder)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False

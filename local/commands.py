@@ -1,5 +1,6 @@
 """What `make run`, `up`, `invoke`, `logs` and `down` do."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,12 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
+from local import story
 from local.aws import LogTail, deploy, outputs, store_token
-from local.board import Board
 from local.cloud import Cloud, running
+from local.common.attention import resuming
+from local.common.board import Board
+from local.common.last_screen import print_summary
 from local.common.variables import Unusable
 from local.daemon import Daemon
-from local.last_screen import print_summary
+from local.inbox import Inbox
 from local.logs import readable
 from local.options import Options
 from local.run import Interrupted, load_event, start, watch, write_record
@@ -27,12 +31,11 @@ NOTHING_UP = "No local cloud is up. `make up` starts one; `make run` does everyt
 class Commands:
     def __init__(self, console: Console, build: Path) -> None:
         self._console = console
-        self._record = build / "run.json"
-        self._page = build / "run.html"
+        self._build = build
         self._daemon = Daemon(build)
 
     def run(self, event: str, options: Options, yes: bool) -> int:
-        asked = self._event(event)
+        asked = load_event(event)
         self._say_notices(options)
         refuse_unasked(options.api, asked, yes)
         if self._daemon.find():
@@ -41,8 +44,10 @@ class Commands:
             with ExitStack() as stack:
                 with self._step("Starting the local AWS"):
                     cloud, servers = stack.enter_context(running(options))
-                self._deploy(cloud, options.token)
+                self._deploy(cloud, options)
                 servers.start_simulator()
+                if cloud.fleet == story.FLEET:
+                    return self._tell_story(cloud, asked, servers.check)
                 return self.run_on(cloud, asked, yes, servers.check)
         finally:
             self._say("The local cloud is down again, nothing of it is left.")
@@ -56,17 +61,21 @@ class Commands:
         with self._step("Starting the local cloud"):
             cloud = self._daemon.start(options)
         try:
-            self._deploy(cloud, options.token)
+            self._deploy(cloud, options)
         except BaseException:
             self._daemon.stop()
             self._say("The local cloud is down again, nothing of it is left.")
             raise
         self._say(f"Up: {describe(cloud)}.")
+        if cloud.fleet == story.FLEET:
+            self._say(f"\n{story.BEFORE}\n")
+            self._say("Next: make invoke, then what it says at its end.")
+            return 0
         self._say("Next: make invoke EVENT=events/dry-run.json, make logs, make down.")
         return 0
 
     def invoke(self, event: str, real: bool, yes: bool) -> int:
-        asked = self._event(event)
+        asked = load_event(event)
         cloud = self._cloud()
         if real and cloud.api != "real":
             raise Unusable(
@@ -79,6 +88,17 @@ class Commands:
         except Interrupted:
             self._say("The cloud is still up, and a run that has begun goes on in it.")
             raise
+
+    def repair(self) -> int:
+        cloud = self._cloud()
+        if not cloud.fleet:
+            raise Unusable(f"The cloud that is up uses {cloud.endpoint}, not the simulator.")
+        done = story.repair(cloud.endpoint)
+        for what in done:
+            self._say(f"  {what}")
+        if not done:
+            self._say("Nothing here is in need of repair: that is for `make up FLEET=trouble`.")
+        return 0
 
     def logs(self, server: str) -> int:
         cloud = self._cloud()
@@ -96,12 +116,6 @@ class Commands:
         self._say("Down." if self._daemon.stop() else "No local cloud is up.")
         return 0
 
-    def _event(self, event: str) -> dict[str, Any]:
-        # An earlier run's record must not be mistaken for this run's.
-        self._record.unlink(missing_ok=True)
-        self._page.unlink(missing_ok=True)
-        return load_event(event)
-
     def _cloud(self) -> Cloud:
         if cloud := self._daemon.find():
             return cloud
@@ -110,19 +124,26 @@ class Commands:
             f"{NOTHING_UP}\nThe last one ended by itself:\n{ended}" if ended else NOTHING_UP
         )
 
-    def _deploy(self, cloud: Cloud, token: str) -> None:
-        store_token(cloud.aws, token)
+    def _deploy(self, cloud: Cloud, options: Options) -> None:
+        store_token(cloud.aws, options.token)
         with self._step("Deploying template.yaml with sam deploy"):
             # No schedule: only a person starts runs here.
             deploy(
                 cloud.aws,
                 Path(cloud.folder),
-                {"HetznerEndpoint": cloud.endpoint, "ScheduleState": "DISABLED"},
+                {
+                    **options.parameters,
+                    "HetznerEndpoint": cloud.endpoint,
+                    "ScheduleState": "DISABLED",
+                },
             )
 
     def run_on(
         self, cloud: Cloud, event: dict[str, Any], yes: bool, check: Check = lambda: None
     ) -> int:
+        # An earlier run's record must not be mistaken for this run's.
+        for name in ("run.json", "run.html"):
+            (self._build / name).unlink(missing_ok=True)
         if cloud.api == "real" and not event.get("dry_run"):
             self._say(f"First what it would do on {cloud.endpoint}:")
             plan = self._watch(cloud, {**event, "dry_run": True}, check)
@@ -131,17 +152,49 @@ class Commands:
             if not yes and not self.agreed(f"Do this on {cloud.endpoint}, for real?"):
                 self._say("Nothing was done.")
                 return 1
-        board = self._watch(cloud, event, check)
-        verdict = write_record(board, self._record)
-        self._write_page(board, cloud)
-        self._say(f"The page about it is {self._page}; for programs, {self._record}.")
-        return 0 if verdict == "Completed" else 1
+        return self._finish(self._watch(cloud, event, check), cloud)
 
-    def _write_page(self, board: Board, cloud: Cloud) -> None:
+    def _tell_story(self, cloud: Cloud, event: dict[str, Any], check: Check) -> int:
+        """A night, the mail about it, its repair, its resume. The exit code is the resume's."""
+        self._say(f"\n{story.BEFORE}\n")
+        inbox = Inbox(cloud.aws)
+        night = self._watch(cloud, event, check)
+        code = self._finish(night, cloud, "night")
+        if not (again := resuming(night)):
+            return code
+        for told in inbox.wait_for(1):
+            self._lines("", *story.message(told, self._width()))
+        self._lines(story.REPAIRING, *(f"  {what}" for what in story.repair(cloud.endpoint)))
+        self._lines("Then StartRun is started with this event, which resumes the night:")
+        self._say(f"  {again[0]}\n")
+        code = self.run_on(cloud, json.loads(again[0]), False, check)
+        if code == 0:
+            self._say(story.HOW_IT_ENDS)
+        return code
+
+    def _finish(self, board: Board, cloud: Cloud, name: str = "run") -> int:
+        """Writes the record and the page; 0 if the run is Completed."""
+        verdict = write_record(board, self._build / f"{name}.json")
+        self._write_page(board, cloud, name)
+        path = self._build / name
+        self._say(f"The page about it is {path}.html; for programs, {path}.json.")
+        if verdict == "Completed":
+            return 0
+        code = "exit code 1" if name == "run" else "by itself that is exit code 1"
+        self._say(f"The run ended {verdict}: {code}. What to do about it is above.")
+        if cloud.fleet == story.FLEET and name == "run" and (again := resuming(board)):
+            self._lines(*story.how_to_go_on(json.loads(again[0])))
+        return 1
+
+    def _lines(self, *lines: str) -> None:
+        for line in lines:
+            self._say(line)
+
+    def _write_page(self, board: Board, cloud: Cloud, name: str) -> None:
         # Imported only here: matplotlib takes longer to load than most commands take.
         from local.page import page
 
-        self._page.write_text(page(board, 1 / cloud.wait_scale))
+        (self._build / f"{name}.html").write_text(page(board, 1 / cloud.wait_scale))
 
     def _watch(self, cloud: Cloud, event: dict[str, Any], check: Check) -> Board:
         found = outputs(cloud.aws)
@@ -173,7 +226,12 @@ class Commands:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        # What is indented is to be copied, or has its lines already.
+        whole = text.startswith("  ") or not self._console.is_terminal
+        self._console.print(text, soft_wrap=whole)
+
+    def _width(self) -> int | None:
+        return self._console.width if self._console.is_terminal else None
 
     def _say_notices(self, options: Options) -> None:
         for notice in options.notices:
@@ -202,4 +260,4 @@ def refuse_unasked(api: str, event: dict[str, Any], yes: bool) -> None:
 
 def describe(cloud: Cloud) -> str:
     scale = "" if cloud.wait_scale == 1 else f", waits last {cloud.wait_scale:.3g} of their time"
-    return f"AWS at {cloud.aws}, Hetzner API at {cloud.endpoint}{scale}"
+    return f"AWS at {cloud.aws.url}, Hetzner API at {cloud.endpoint}{scale}"

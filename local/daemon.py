@@ -16,11 +16,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from local.access import Access
 from local.aws import ROOT
 from local.cloud import Cloud, running
 from local.common.variables import Unusable
 from local.options import Options
-from local.service import Crashed, remove
+from local.service import Crashed, owners_only, remove
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -55,7 +56,7 @@ class Daemon:
         self.build.mkdir(parents=True, exist_ok=True)
         if self.find() is None and self._held():
             raise Unusable("Another `make up` is just starting it. `make down` stops that.")
-        with self._log.open("w") as log:
+        with open(self._log, "w", opener=owners_only) as log:
             self._holder = holder = subprocess.Popen(
                 [sys.executable, "-m", "local", "hold", str(self.build)],
                 cwd=ROOT,
@@ -98,7 +99,9 @@ class Daemon:
         with self._locked(), running(options) as (cloud, servers):
             servers.start_simulator()
             partial = self._state.with_suffix(".partial")
-            partial.write_text(json.dumps(asdict(cloud), indent=2) + "\n")
+            # It holds the key.
+            with open(partial, "w", opener=owners_only) as state:
+                state.write(json.dumps(asdict(cloud), indent=2) + "\n")
             partial.replace(self._state)
             try:
                 while True:
@@ -132,8 +135,9 @@ class Daemon:
 
     def _read(self) -> Cloud | None:
         try:
-            return Cloud(**json.loads(self._state.read_text()))
-        except (OSError, ValueError, TypeError):
+            state = json.loads(self._state.read_text())
+            return Cloud(**{**state, "aws": Access(**state["aws"])})
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def _held(self) -> int:
@@ -154,7 +158,8 @@ class Daemon:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._lock.open("a+") as lock:
+        # Whoever can open it can lock it, and `make down` would believe what stands in it.
+        with open(self._lock, "a+", opener=owners_only) as lock:
             for _ in range(20):
                 with suppress(BlockingIOError):
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

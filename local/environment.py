@@ -15,7 +15,8 @@ KEPT = {
 }
 LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
-# The local AWS accepts any credentials; these belong to no account.
+# Names the local AWS' only account. The secret that belongs to it is made for each local AWS
+# (local/access.py); the same word in its place, below, opens nothing.
 ACCESS_KEY = "test"
 
 

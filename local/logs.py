@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.text import Text
 
-from local.board import parse, until
+from local.common.board import parse, until
+from local.common.console import COLOURS
 from local.common.variables import Unusable
-from local.show import COLOURS
 
 LEVELS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 # Logged for every invocation, and shown only if it ended badly.

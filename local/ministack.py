@@ -1,31 +1,67 @@
-"""The local AWS: MiniStack on loopback, with two things it does not do by itself.
+"""The local AWS: MiniStack on loopback, with three things it does not do by itself.
 
-Started as `python -m local.ministack PORT WAIT_SCALE FOLDER`, as a session of its own and
-with a pipe as standard input. When the pipe closes, because its starter ended in any way, it ends
-with every process it started, and removes the folder.
+Started as `python -m local.ministack LISTENER WAIT_SCALE FOLDER`, as a session of its own, with a
+listening socket, its key in the environment, and a pipe as standard input. When the pipe closes,
+because its starter ended in any way, it ends with every process it started, and removes the folder.
 """
 
+import asyncio
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from local.access import Access
 from local.environment import LOOPBACK
-from local.service import remove
+from local.service import Service, listen, remove
 
 # Up to 64 branches run together in MiniStack, each in a Lambda process of its own: 263 processes
 # took 11 GB. AWS does not queue them, but a laptop has to.
 FUNCTIONS_AT_ONCE = 4
 
 
+def start_aws(
+    folder: Path, wait_scale: float, port: int | None = None, **environ: str
+) -> tuple[Service, Access]:
+    """With a new key. Raises Unusable if the port is taken; wait until it `answers`."""
+    listener = listen(port, "AWS_PORT")
+    access = Access(f"http://{LOOPBACK}:{listener.getsockname()[1]}", secrets.token_hex(32))
+    service = Service(
+        "The local AWS",
+        "local.ministack",
+        [str(listener.fileno()), str(wait_scale), str(folder)],
+        folder / "aws.log",
+        listener,
+        # Not an argument: all users see those.
+        AWS_SECRET_ACCESS_KEY=access.secret,
+        **environ,
+    )
+    return service, access
+
+
+def answers(access: Access) -> bool:
+    """Whether it is up, and refuses who has no key."""
+    try:
+        with urllib.request.urlopen(access.url, timeout=2):
+            return False
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code == 403
+    except OSError:
+        return False
+
+
 def settings(port: int, wait_scale: float, folder: str) -> dict[str, str]:
     return {
         "GATEWAY_PORT": str(port),
-        "BIND_HOST": LOOPBACK,
         # Its MQTT listener would listen on all interfaces.
         "IOT_MTLS_ENABLED": "0",
         "SFN_WAIT_SCALE": str(wait_scale),
@@ -67,15 +103,24 @@ def end(group: int, folder: Path) -> None:
     remove(folder)
 
 
-def main(port: int, wait_scale: float, folder: str) -> None:
-    # Before the import: MiniStack reads its settings while it is imported.
+def main(listener: int, wait_scale: float, folder: str) -> None:
+    with socket.socket(fileno=os.dup(listener)) as listening:
+        port = listening.getsockname()[1]
+    # Before the imports: MiniStack reads its settings while it is imported.
     os.environ.update(settings(port, wait_scale, folder))
-    from ministack.app import main as serve  # type: ignore[import-untyped]
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app  # type: ignore[import-untyped]
+
+    from local.door import Door
 
     limit_functions()
     threading.Thread(target=end_with_starter, args=(folder,), daemon=True).start()
-    sys.argv[1:] = []
-    serve()
+    config = Config()
+    config.bind = [f"fd://{listener}"]
+    # MiniStack's own: clients keep their connections between a run's looks.
+    config.keep_alive_timeout = 75
+    asyncio.run(serve(Door(app, f"{LOOPBACK}:{port}"), config))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -6,13 +6,28 @@ from fractions import Fraction
 from typing import Literal
 from urllib.parse import urlsplit
 
+from handler.documents.policy import BadPolicy, parse_policy
+from local.common.parameters import check, parse_parameters
 from local.common.variables import Unusable, flag
+from local.simulator.fleet import problem_of
 
 REAL_ENDPOINT = "https://api.hetzner.cloud/v1"
 TOKEN_VARIABLES = ("HCLOUD_TOKEN", "HERTZNER_API_KEY")
 SIMULATED_TOKEN = "simulated-token"
 # The simulator's clock runs as many times as fast, so that its hours pass in minutes.
 SIMULATOR_WAIT_SCALE = 1 / 60
+FLEET = "default"
+# Parameters that mean nothing here, and why.
+NOT_HERE = {
+    "Schedule": "only you start runs here",
+    "ScheduleTimezone": "only you start runs here",
+    "ScheduleState": "only you start runs here",
+    "HetznerEndpoint": "HCLOUD_ENDPOINT= says which API the local cloud uses",
+    "TokenPath": "the one token of the local cloud has its place",
+    "NotificationEmail": "the local AWS sends no mail",
+    "SavedQueries": "the local AWS has no Logs Insights",
+    "Architecture": "the functions run on this machine's Python",
+}
 
 Api = Literal["simulator", "given", "real"]
 
@@ -26,6 +41,8 @@ class Options:
     aws_port: int | None = None
     simulator_port: int | None = None
     notices: tuple[str, ...] = ()
+    fleet: str = FLEET
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Options":
@@ -65,12 +82,53 @@ class Options:
             aws_port=_port(environ, "AWS_PORT"),
             simulator_port=_port(environ, "SIMULATOR_PORT"),
             notices=tuple(notices),
+            fleet=_fleet(environ, api),
+            parameters=_parameters(environ),
         )
 
 
 def event_source(environ: Mapping[str, str]) -> str:
     """A file, or the JSON itself."""
-    return environ.get("EVENT") or "events/all.json"
+    # An empty one may be a shell variable that is not set: it must not mean all servers.
+    return environ.get("EVENT", "events/all.json")
+
+
+def refuse_for_a_cloud_that_is_up(environ: Mapping[str, str]) -> None:
+    """Raises Unusable for what only a cloud that is being started can heed."""
+    for name in ("FLEET", "PARAMETERS"):
+        if environ.get(name, "").strip():
+            raise Unusable(
+                f"{name}= is for the start of a cloud: `make down`, then `make up {name}=...`, "
+                f"or `make run {name}=...`, which has a cloud of its own."
+            )
+
+
+def _fleet(environ: Mapping[str, str], api: Api) -> str:
+    fleet = environ.get("FLEET", "").strip()
+    if not fleet:
+        return FLEET
+    if problem := problem_of(fleet):
+        raise Unusable(f"There is no FLEET={fleet}: {problem}.")
+    if api != "simulator":
+        raise Unusable(
+            f"FLEET={fleet} is the simulator's, and this is another Hetzner API. Leave out FLEET, "
+            "or REAL and HCLOUD_ENDPOINT."
+        )
+    return fleet
+
+
+def _parameters(environ: Mapping[str, str]) -> dict[str, str]:
+    values = parse_parameters(environ.get("PARAMETERS", ""))
+    for name in values:
+        if name in NOT_HERE:
+            raise Unusable(f"PARAMETERS: {name} can only be deployed: {NOT_HERE[name]}.")
+    check(values)
+    # The template's pattern cannot count: StartRun would refuse the rest.
+    try:
+        parse_policy(values.get("Retention", "last1"))
+    except BadPolicy as error:
+        raise Unusable(f"PARAMETERS: Retention: {error}.") from None
+    return values
 
 
 def _scale(environ: Mapping[str, str], default: float) -> float:

@@ -7,10 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from local.attention import attention, resuming
-from local.board import Board
+from local.common.attention import advice, attention
+from local.common.board import Board
+from local.common.console import duration
 from local.picture import KIND_WORDS, picture, words
-from local.show import duration
 from local.timeline import Timeline, timeline
 
 TEMPLATES = Environment(
@@ -40,7 +40,7 @@ def page(board: Board, clock_speed: float = 1) -> str:
         totals=list(_totals(board, night)),
         attention=concerns,
         concerned={(each.project, each.server) for each in concerns},
-        resuming=resuming(board),
+        advice=list(advice(board)),
         kinds=_kinds(night),
         failed_actions=any(bar.failed_actions_s for bar in night.bars),
         # A dry run has no time to show.

@@ -85,10 +85,13 @@ def picture(timeline: Timeline) -> str:
 
 
 def words(seconds: int) -> str:
+    """Never rounded: the table of servers has the same times to the second."""
     if seconds < 120:
         return f"{seconds} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60) if minutes >= 120 else (0, minutes)
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def _scale(axes: Axes, timeline: Timeline, labels: list[str]) -> None:

@@ -51,12 +51,22 @@ def planned(environ: Mapping[str, str]) -> str:
     try:
         policy = parse_policy(text)
     except BadPolicy as error:
-        raise Unplannable(f"POLICY: {error}.") from None
+        raise Unplannable(f"POLICY: {error}.{_meant(text)}") from None
     path = environ.get("SNAPSHOTS")
     snapshots = _read(Path(path)) if path else _nights()
     # A file's times may be in the future: a plan has no present time.
     decisions = plan(policy, snapshots)
     return as_json(snapshots, decisions) if form == "json" else as_text(policy, decisions)
+
+
+def _meant(text: str) -> str:
+    """The right spelling, if only what stands between the rules is wrong."""
+    spelled = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+    try:
+        parse_policy(spelled)
+    except BadPolicy:
+        return ""
+    return f" You may mean POLICY={spelled}."
 
 
 def _nights() -> list[Snapshot]:

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from handler.documents.request import EventRefused, parse_event
 from local.aws import LogTail, connection
-from local.board import Board, Verdict, parse
 from local.cloud import Cloud
+from local.common.board import Board, Verdict, parse
 from local.common.variables import Unusable
 from local.show import Show
 
@@ -23,6 +23,10 @@ LONGEST_RUN_SECONDS = 24 * 3600
 LONGEST_WORK_SECONDS = 900
 # A summary is logged before its execution ends; its line may come later.
 LATE_LINES_SECONDS = 10
+# Step Functions takes no larger input.
+MOST_BYTES = 262_144
+MOST_SHOWN = 200
+NO_JSON = object()
 
 
 class Refused(Exception):
@@ -38,23 +42,60 @@ class Interrupted(BaseException):
 
 
 def load_event(source: str) -> dict[str, Any]:
-    """The event in that file, or that JSON object itself.
+    """The event in that file, or that JSON itself.
 
     Raises Unusable if it is no JSON, Refused if StartRun would refuse it.
     """
+    if not source.strip():
+        raise Unusable("EVENT is empty. Say a file of events/, or {} for all servers.")
     try:
-        inline = source.lstrip().startswith("{")
-        event = json.loads(source if inline else Path(source).read_text())
-    except OSError as error:
-        here = " ".join(sorted(str(each) for each in Path("events").glob("*.json")))
-        raise Unusable(f"EVENT={source}: {error.strerror}. In events/: {here}") from None
+        name, text = "EVENT", source
+        event = _inline(source)
+        if event is NO_JSON:
+            name, text = f"EVENT={source[:MOST_SHOWN]}", _read(source)
+            event = json.loads(text)
     except ValueError as error:
-        raise Unusable(f"EVENT={source} is not JSON: {error}.") from None
+        raise Unusable(f"{name} is not JSON: {error}.") from None
+    except RecursionError:
+        raise Unusable(f"{name} is not JSON that anybody could mean: nested too deeply.") from None
     try:
         parse_event(event)
     except EventRefused as refusal:
         raise Refused(str(refusal)) from None
     return dict(event)
+
+
+def _inline(source: str) -> Any:
+    """What this JSON means; NO_JSON if it is the name of a file."""
+    # What begins like this is meant as JSON, and an error in it is to be told.
+    if source.lstrip().startswith(("{", "[", '"')):
+        return json.loads(source)
+    try:
+        return NO_JSON if Path(source).exists() else json.loads(source)
+    except (OSError, ValueError):
+        return NO_JSON
+
+
+def _read(source: str) -> str:
+    """A file's text. Raises Unusable if it cannot be the file of an event."""
+    name, path = f"EVENT={source[:MOST_SHOWN]}", Path(source)
+    here = " ".join(sorted(str(each) for each in Path("events").glob("*.json")))
+    try:
+        if not path.is_file() and path.exists():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise Unusable(f"{name} is {what}, and a file is needed. In events/: {here}")
+        if path.stat().st_size > MOST_BYTES:
+            raise Unusable(f"{name} is too large: an event has at most {MOST_BYTES} bytes.")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise Unusable(f"{name}: {error.strerror}. In events/: {here}") from None
+    except UnicodeDecodeError:
+        raise Unusable(f"{name} is not text in UTF-8, so it holds no event.") from None
+    except ValueError as error:
+        raise Unusable(f"{name} cannot be read: {error}.") from None
+    if not text.strip():
+        raise Unusable(f"{name} is empty. {{}} in it would mean all servers.")
+    return text
 
 
 def start(cloud: Cloud, function: str, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,10 +28,18 @@ class Service:
     """
 
     def __init__(
-        self, name: str, module: str, arguments: list[str], log: Path, **environ: str
+        self,
+        name: str,
+        module: str,
+        arguments: list[str],
+        log: Path,
+        listener: socket.socket | None = None,
+        **environ: str,
     ) -> None:
+        """A listener is handed on, and kept open here: the port stays ours until the end."""
         self.name = name
         self.log = log
+        self._listener = listener
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
@@ -39,6 +47,7 @@ class Service:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**clean(os.environ), **environ},
+                pass_fds=[listener.fileno()] if listener else [],
                 start_new_session=True,
             )
 
@@ -68,21 +77,41 @@ class Service:
         self.process.wait(timeout=10)
         if self.process.stdin:
             self.process.stdin.close()
+        if self._listener:
+            self._listener.close()
+
+
+def listen(wanted: int | None, variable: str) -> socket.socket:
+    """At that port, or any free one if none is wanted. Raises Unusable if it is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Its connections inherit this.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((LOOPBACK, wanted or 0))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise Unusable(
+            f"Port {wanted} cannot be used ({error.strerror}): choose another with "
+            f"{variable}=, or leave it out to get a free one."
+        ) from None
+    return listener
 
 
 def take_port(wanted: int | None, variable: str) -> int:
-    """The wanted port, or any free one if none is wanted. Raises Unusable if it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, wanted or 0))
-        except OSError as error:
-            raise Unusable(
-                f"Port {wanted} cannot be used ({error.strerror}): choose another with "
-                f"{variable}=, or leave it out to get a free one."
-            ) from None
-        port: int = probe.getsockname()[1]
+    """As listen(), for a process that can only be told a port. Raises Unusable."""
+    with listen(wanted, variable) as listener:
+        port: int = listener.getsockname()[1]
         return port
+
+
+def owners_only(path: str, flags: int) -> int:
+    """The opener of files that nobody else may read, or lock."""
+    descriptor = os.open(path, flags, 0o600)
+    # It may be there already.
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def remove(folder: Path) -> None:

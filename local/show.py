@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -11,28 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from local.board import Board, Row
-
-COLOURS = {
-    "creating": "cyan",
-    "due": "cyan",
-    "waiting": "yellow",
-    "available": "green",
-    "pruning": "green",
-    "pruned": "green",
-    "planned": "blue",
-    "skipped": "yellow",
-    "failed": "red",
-    "left_out": "dim",
-    "Completed": "bold green",
-    "PartiallyFailed": "bold red",
-    "Failed": "bold red",
-}
-
-
-def plain_console(file: TextIO | None = None) -> Console:
-    """Prints text as it is: names and reasons must not be read as markup."""
-    return Console(file=file, highlight=False, markup=False, emoji=False)
+from local.common.board import Board, Row
+from local.common.console import COLOURS, duration
 
 
 class Show:
@@ -96,9 +75,3 @@ class Show:
                 Text(row.reason),
             )
         return table
-
-
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

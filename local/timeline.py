@@ -5,7 +5,7 @@ Seconds are those of Hetzner's clock, counted from the run's first look at any s
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -133,9 +133,11 @@ def _bar(server: _Server, origin: float) -> Bar:
         begin = round((_base(leg) or origin) - origin)
         moments = [begin + (_number(step, "elapsed_s") or 0) for step in leg]
         starts.append(begin)
-        ends.append(moments[-1] if moments else begin)
+        own = number == len(server.legs) and not (result or {}).get("adopted")
         taken = _number(result or {}, "snapshot_s") if number == len(server.legs) else None
         found, failures = _phases(leg, moments, taken)
+        found = _stretched(found, begin, taken) if own and taken else found
+        ends.append(max([moments[-1] if moments else begin, *(each.end_s for each in found)]))
         phases += found
         failed_actions += failures
     last: Mapping[str, Any] = next((leg[-1] for leg in reversed(server.legs) if leg), {})
@@ -191,6 +193,23 @@ def _with_unseen(phases: list[Phase], taken_s: int | None) -> list[Phase]:
         else:
             parted.append(phase)
     return parted
+
+
+def _stretched(phases: list[Phase], begin_s: int, taken_s: int) -> list[Phase]:
+    """With the snapshot as long as Hetzner says, if that is longer than its server was watched.
+
+    On a slow machine the simulator's clock jumps ahead while a function works, and the functions
+    do not believe a jump at once: their times are then too short.
+    """
+    last = max((n for n, p in enumerate(phases) if p.kind == "snapshotting"), default=None)
+    if last is None or taken_s <= phases[last].end_s - begin_s:
+        return phases
+    more = phases[last].start_s + taken_s - phases[last].end_s
+    return [
+        *phases[:last],
+        replace(phases[last], end_s=phases[last].end_s + more),
+        *(replace(p, start_s=p.start_s + more, end_s=p.end_s + more) for p in phases[last + 1 :]),
+    ]
 
 
 def _number(line: Mapping[str, Any], name: str) -> int | None:

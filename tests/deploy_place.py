@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import boto3
 
+from local.access import Access
 from local.aws import ROOT, LogTail, connection
 from local.cloud import running
 from local.environment import clean
@@ -28,7 +29,7 @@ SCALE = 60
 class Place:
     world: World
     hetzner: str
-    aws: str
+    aws: Access
     folder: Path
     said: list[str] = field(default_factory=list)
 
@@ -38,7 +39,7 @@ class Place:
     def environment(self, **more: str) -> dict[str, str]:
         return {
             **clean(os.environ),
-            "AWS_ENDPOINT_URL": self.aws,
+            **self.aws.environment(),
             "SAMCONFIG": str(self.folder / "samconfig.toml"),
             **more,
         }

@@ -11,7 +11,7 @@ class Held:
     allowed: dict[str, str] = field(default_factory=dict)
 
 
-WATCHED = "CheckSnapshot refuses a job without a snapshot"
+WATCHED = "CheckSnapshot decides about no job without a snapshot"
 NEVER_EQUAL = "a whole number and a product of logarithms are not equal"
 CLIPPED = "the limits of the wait hide it"
 

@@ -2,7 +2,7 @@
 
 Each sabotage breaks one line of the product, in a copy of the repository. Then the random nights
 must fail, or, if no night can show it (because another line protects, too), the named test must
-fail. Exit 1 if a sabotage is not noticed, or no longer fits the code.
+fail; of some, both. Exit 1 if a sabotage is not noticed, or no longer fits the code.
 """
 
 import argparse
@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("handler", "statemachine", "local", "tests", "events", "template.yaml", "pyproject.toml")
+COPIED = (
+    "handler", "statemachine", "local", "deploy", "tests", "events", "template.yaml",
+    "pyproject.toml",
+)  # fmt: skip
 NIGHTS = 250
 
 
@@ -28,6 +31,7 @@ class Mutant:
     old: str
     new: str
     test: str = ""  # In place of the nights.
+    also: str = ""  # A test that must fail beside the nights.
 
 
 GATHER, CREATING = "handler/snapshot_run/create_snapshot.py", "handler/decisions/creating.py"
@@ -35,6 +39,7 @@ CHECKING, PRUNING = "handler/decisions/checking.py", "handler/decisions/pruning.
 PACING, RETENTION = "handler/decisions/pacing.py", "handler/decisions/retention.py"
 PLANNING = "handler/decisions/planning.py"
 DOCUMENT, API = "handler/documents/document.py", "handler/hetzner/api.py"
+READING = "handler/documents/reading.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
 
@@ -235,7 +240,7 @@ MUTANTS = [
         API,
         "return self._redaction.values(answer)",
         "return answer",
-        "tests/test_redaction.py",
+        also="tests/test_redaction.py",
     ),
     Mutant(
         "demand what no decision needs",
@@ -249,14 +254,14 @@ MUTANTS = [
         API,
         "if totals - {len(found)} or",
         "if totals != {len(found)} or",
-        "tests/test_answers.py",
+        also="tests/test_answers.py",
     ),
     Mutant(
         "take any answer to a delete for a yes",
         API,
         "if self._status != NO_CONTENT:",
         "if False:",
-        "tests/test_answers.py::test_only_a_204_deletes",
+        also="tests/test_answers.py::test_only_a_204_deletes",
     ),
     Mutant(
         "take any running action for the lock's",
@@ -283,7 +288,7 @@ MUTANTS = [
         DOCUMENT,
         "agrees = abs(answered_at - assumed) <= slack",
         "agrees = True",
-        "tests/test_clock.py",
+        also="tests/test_clock.py",
     ),
     Mutant(
         "let a proxy set the clock",
@@ -297,7 +302,14 @@ MUTANTS = [
         "handler/documents/resources.py",
         'return self.status not in ("available", "unavailable")',
         'return self.status == "creating"',
-        "tests/test_answers.py",
+        also="tests/test_answers.py",
+    ),
+    Mutant(
+        "judge an action whose status is new",
+        "handler/documents/resources.py",
+        'return self.status not in ("success", "error")',
+        'return self.status == "running"',
+        also="tests/test_answers.py",
     ),
     # Counts, vanished projects, other versions' documents.
     Mutant(
@@ -344,6 +356,56 @@ MUTANTS = [
         "                unheard[server_id] = item",
         "                pass",
         "tests/test_rollback.py",
+    ),
+    # Documents of other versions.
+    Mutant(
+        "take what another version has added",
+        READING,
+        "    for field in fields(kind):",
+        "    known |= found\n    for field in fields(kind):",
+        "tests/test_rollback.py",
+    ),
+    Mutant(
+        "blame no server for a child that Step Functions has ended",
+        RESULTS,
+        "        if _is_failed_child(item):",
+        "        if False:",
+        "tests/test_rollback.py",
+    ),
+    Mutant(
+        "forget what the first version had decided to delete",
+        READING,
+        '    "doomed": "to_delete",\n',
+        "",
+        "tests/test_upgrades.py::test_a_run_of_the_first_version_goes_on_after_a_deploy_at_any_moment",
+    ),
+    Mutant(
+        "begin the deadlines of the first version anew",
+        READING,
+        '    "give_up_s": "deadline_s",\n',
+        "",
+        "tests/test_upgrades.py::test_what_the_first_version_has_written_is_read_by_its_names_of_today",
+    ),
+    Mutant(
+        "prune without knowing this run's snapshot",
+        PRUNING,
+        "    if not (job.snapshot or job.run.dry_run or job.run.prune_only):",
+        "    if False:",
+        "tests/test_upgrades.py::test_a_document_that_lacks_a_field_is_read_or_refused",
+    ),
+    Mutant(
+        "call a listing that ended in an unknown way a project without servers",
+        RESULTS,
+        'if not document.handed_out and document.status != "done":',
+        "if False:",
+        "tests/test_upgrades.py::test_a_listing_that_ended_in_an_unknown_way_is_no_success",
+    ),
+    Mutant(
+        "count from nothing what another version has counted",
+        "handler/documents/run.py",
+        '        demand("Totals", document["totals"], COUNTED)\n',
+        "",
+        "tests/test_upgrades.py::test_a_document_that_lacks_a_field_is_read_or_refused",
     ),
     # Resumed and overlapping runs.
     Mutant(
@@ -409,6 +471,8 @@ def caught(mutant: Mutant, nights: int) -> tuple[str, float]:
             return "", 0.0
         file.write_text(text.replace(mutant.old, mutant.new))
         found = _by_test(mutant.test, copy) if mutant.test else _by_night(copy, nights)
+        if found and mutant.also and not _by_test(mutant.also, copy):
+            found = ""
     return found, time.monotonic() - began
 
 

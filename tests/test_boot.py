@@ -16,8 +16,9 @@ from typing import Any
 import boto3
 import pytest
 
-from local.environment import LOOPBACK
-from local.service import Service, take_port
+from local.access import Access
+from local.aws import connection
+from local.ministack import answers, start_aws
 from local.simulator import Clock, Project, Simulator, World
 from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
 from tests.boot import Report, booted, emulator, lambdas_python
@@ -25,8 +26,6 @@ from tests.built import Function, make_build
 from tests.leaks import a_token
 
 TOKEN = a_token("of the booted functions")
-# An access key that is an account's number makes that the account on the local AWS.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test"}
 INVOCATIONS = 2  # a cold one and a warm one
 
 pytestmark = [
@@ -42,7 +41,7 @@ class Lambda:
 
     functions: dict[str, Function]
     stack: Stack
-    aws: str
+    aws: Access
     folder: Path
     reports: dict[str, Report] = field(default_factory=dict)
 
@@ -54,8 +53,9 @@ class Lambda:
             **template["Resources"][name]["Properties"],
         }
         return {
-            **CREDENTIALS,
-            "AWS_ENDPOINT_URL": self.aws,
+            **self.aws.environment(),
+            # An account's number makes that the account on the local AWS.
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_LAMBDA_FUNCTION_NAME": name,
@@ -100,22 +100,19 @@ def project(world: World) -> Project:
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
     folder = tmp_path_factory.mktemp("aws")
-    port = take_port(None, "")
-    service = Service(
-        "The local AWS", "local.ministack", [str(port), "1", str(folder)], folder / "aws.log"
-    )
+    service, access = start_aws(folder, wait_scale=1)
     try:
-        service.wait_until(lambda: "Running on" in service.log.read_text(errors="replace"))
-        yield f"http://{LOOPBACK}:{port}"
+        service.wait_until(lambda: answers(access))
+        yield access
     finally:
         service.stop()
 
 
 @pytest.fixture(scope="module")
 def on_lambda(
-    world: World, project: Project, aws: str, tmp_path_factory: pytest.TempPathFactory
+    world: World, project: Project, aws: Access, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lambda]:
     functions = make_build()
     folder = tmp_path_factory.mktemp("lambda")
@@ -130,10 +127,7 @@ def on_lambda(
 def client(on_lambda: Lambda, service: str) -> Any:
     return boto3.client(
         service,  # type: ignore[call-overload]
-        endpoint_url=on_lambda.aws,
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        **connection(on_lambda.aws) | {"region_name": REGION, "aws_access_key_id": ACCOUNT},
     )
 
 

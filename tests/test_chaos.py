@@ -5,11 +5,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from handler.documents.job import Result
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.run import BATCH
 from local.simulator import Fault, Project, Simulator, World
@@ -121,7 +123,7 @@ def test_the_driver_and_moto_come_to_the_same(
     ):
         aws.store_token("default", TOKEN)
         night = aws.run(event)
-    told = {result["server"]: _essence(result) for result in execution.results.values()}
+    told = {r["server"]: _essence(asdict(Result(**r))) for r in execution.results.values()}
     assert told == {name: _essence(result) for name, result in night.results.items()}
     assert (execution.error or "Completed") == night.verdict()
     assert available(stage.project) == available(project)
@@ -136,8 +138,8 @@ def _same_seconds(*projects: Project) -> None:
 
 def _essence(result: dict[str, Any]) -> tuple[Any, ...]:
     """The part of a run that depends neither on random waits nor on the order of branches."""
-    image = bool(result["image_id"])
-    return (image, *(result[name] for name in ("status", "deleted", "kept", "pruned")))
+    whole = Result(**result)  # a child leaves out what is as usual
+    return bool(whole.image_id), whole.status, whole.deleted, whole.kept, whole.pruned
 
 
 @pytest.mark.parametrize(
@@ -344,6 +346,27 @@ def test_names_and_errors_of_any_length_fit_the_states() -> None:
     [execution] = stage.cloud.executions.values()
     assert len(execution.results) == BATCH
     assert execution.error == "Failed"
+
+
+@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 2)])
+def test_some_failed_children_fit_beside_a_full_batch_of_the_longest_results(
+    form: str, count: int
+) -> None:
+    """What Step Functions puts in their place is large, and a state that is too large ends all."""
+    stage = Stage()
+    servers = [stage.project.add_server(f"s{number}-" + "é" * 250) for number in range(BATCH)]
+    stage.world.faults.add(Fault(status(403, "forbidden", "x" * 100_000), "POST", times=None))
+    stage.cloud.lost_children.update({server.id: form for server in servers[:count]})
+    stage.play({"run_id": "tonight", "new": True})
+    assert broken(stage) == []
+    [execution] = stage.cloud.executions.values()
+    assert execution.error == "Failed"
+    told = [i for i in stage.cloud.invocations if i.function == "SummariseRun"][-1]
+    results = [
+        result for line in told.logs for result in [json.loads(line).get("result")] if result
+    ]
+    assert len(results) == BATCH
+    assert sum("ended without a result (States.Runtime" in r["reason"] for r in results) == count
 
 
 def test_a_document_too_large_for_a_state_fails_as_on_aws() -> None:

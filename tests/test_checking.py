@@ -18,7 +18,7 @@ from tests.test_creating import AGAIN, NOW, action, image, job
 
 WATCHED = job(600, snapshot=StartedSnapshot(7, 77), status="creating", waited_s=60, deadline_s=9999)
 LATE = replace(WATCHED, deadline_s=600)
-TAKE_OVER = f"snapshot 7 may still become available; to take it over, {AGAIN.rstrip('.')}: "
+TAKE_OVER = f" Snapshot 7 may still become available; to take it over, {AGAIN}"
 DOWN, BUSY, NO = TransientError("down"), RateLimited("too many"), Refused("nonsense")
 
 
@@ -62,7 +62,7 @@ LOOKS = [
         LATE,
         checking.Seen(action=made()),
         "failed",
-        TAKE_OVER + "not available after 180 min: 40 % after 600 s.",
+        "not available after 180 min: 40 % after 600 s." + TAKE_OVER,
     ),
     Row(
         "a failed action is tried again",
@@ -133,9 +133,9 @@ LOOKS = [
         LATE,
         checking.Seen(error=DOWN),
         "failed",
-        TAKE_OVER + "not available after 180 min: down.",
+        "not available after 180 min: down." + TAKE_OVER,
     ),
-    Row("a refusal ends it", WATCHED, checking.Seen(error=NO), "failed", TAKE_OVER + "nonsense."),
+    Row("a refusal ends it", WATCHED, checking.Seen(error=NO), "failed", "nonsense." + TAKE_OVER),
 ]
 
 

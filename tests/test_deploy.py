@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,10 +17,14 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+import deploy.bring
+import deploy.destroy
 from deploy.__main__ import main
+from deploy.account import Failed
 from deploy.give_token import NO_IMAGE, may_write, seen_with
-from deploy.parameters import check, template_parameters
+from deploy.samconfig import LastDeploy, read_samconfig
 from handler.hetzner.api import client_for
+from local.common.parameters import check, template_parameters
 from local.common.variables import Unusable
 from local.environment import clean
 from local.simulator import Fault, Project, Simulator, World
@@ -27,6 +32,7 @@ from local.simulator.faults import Effect, drop, html, status
 from local.virtual.template import ROOT, read_template
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.snapshots import ours
 
 REGION = "eu-central-1"
 Stacks = dict[tuple[str, str], dict[str, Any]]
@@ -63,11 +69,17 @@ def stacks(shell: pytest.MonkeyPatch) -> Stacks:
     to_aws = BaseClient._make_api_call
 
     def call(client: Any, operation: str, arguments: Any) -> Any:
-        if operation != "DescribeStacks":
+        if operation not in ("DescribeStacks", "GetTemplateSummary"):
             return to_aws(client, operation, arguments)
-        name = arguments["StackName"]
+        if not (name := arguments.get("StackName")):
+            here = [
+                found for (region, _), found in stacks.items() if region == client.meta.region_name
+            ]
+            return {"Stacks": here}
         if found := stacks.get((client.meta.region_name, name)):
-            return {"Stacks": [found]}
+            if operation == "GetTemplateSummary":
+                return {"Description": found["Description"]}
+            return {"Stacks": [{"StackName": name, **found}]}
         missing = {"Code": "ValidationError", "Message": f"Stack with id {name} does not exist"}
         raise ClientError({"Error": missing}, operation)
 
@@ -81,11 +93,21 @@ def account(shell: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+LOG_GROUP = "/hetzner-snapshots/hetzner-snapshots"
+
+
 def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any]:
+    """As the template makes it."""
+    given = {"TokenPath": "/hetzner-snapshots/tokens", "Owner": "", **parameters}
     return {
+        "StackName": "hetzner-snapshots",
         "StackStatus": status,
-        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-        "Outputs": [{"OutputKey": "StartRunFunction", "OutputValue": "StartRun"}],
+        "Description": read_template()["Description"],
+        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+        "Outputs": [
+            {"OutputKey": "StartRunFunction", "OutputValue": "StartRun"},
+            {"OutputKey": "LogGroupName", "OutputValue": LOG_GROUP},
+        ],
     }
 
 
@@ -102,7 +124,7 @@ def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
 def test_without_credentials_every_command_says_how_to_get_some(
     shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -146,6 +168,10 @@ def test_what_is_missing_or_mistyped_is_said_with_the_remedy(
         ("Retention=dayly3", "Retention is 'dayly3'; it must be rules joined by dashes"),
         ("Notify=never", "Notify is 'never'; it must be one of problems, always."),
         ("NotificationEmail=me", "NotificationEmail is 'me'; it must be one e-mail address"),
+        ("Schedule='cron(0 2 * * *)'", "cron has six fields"),
+        ("ScheduleTimezone=Berlin", "the nearest is Europe/Berlin"),
+        (f"TokenPath=/{'a' * 200}", "has 201 characters; at most 200 are possible"),
+        ("LabelSelector=env=bücher", "LabelSelector is 'env=bücher'; it must be a Hetzner label"),
         ("MaxDeletions=0", "MaxDeletions is '0'; it must be a number from 1 to 1000."),
         ("MaxDeletions=many", "MaxDeletions is 'many'; it must be a number from 1 to 1000."),
     ],
@@ -163,7 +189,7 @@ def test_every_parameters_own_default_passes() -> None:
     check({name: parameter.default for name, parameter in known.items()})
 
 
-@pytest.mark.parametrize("command", ["token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["token", "smoke", "events", "destroy"])
 def test_in_the_wrong_region_it_says_where_it_looked(
     stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -201,7 +227,7 @@ def test_answers_that_cannot_be_read_are_not_passed_over(
     assert "Repair it, or remove it to be asked again." in said("deploy", capsys)
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "destroy"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
 def test_a_stack_of_something_else_is_not_touched(
     stacks: Stacks,
     account: None,
@@ -209,7 +235,8 @@ def test_a_stack_of_something_else_is_not_touched(
     shell: pytest.MonkeyPatch,
     command: str,
 ) -> None:
-    stacks[REGION, "shop"] = a_stack()
+    # With our parameters, and of another template.
+    stacks[REGION, "shop"] = {**a_stack(), "StackName": "shop", "Description": "A shop"}
     shell.setenv("STACK", "shop")
     shell.setenv("YES", "1")
     assert "not one of hetzner-snapshots, so it is left alone" in said(command, capsys)
@@ -222,7 +249,7 @@ def test_a_stack_of_something_else_is_not_touched(
         ("UPDATE_IN_PROGRESS", "Try again when that has ended"),
     ],
 )
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events"])
 def test_a_stack_that_cannot_be_used_is_said_with_the_remedy(
     stacks: Stacks,
     account: None,
@@ -255,18 +282,69 @@ def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
     stacks[REGION, "hetzner-snapshots"] = a_stack(
         TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
     )
-    project.add_server("web-1")
+    web = project.add_server("web-1")
+    old = [ours(project, web, days).id for days in (1, 2, 3, 4)]
     aws.store_token("second", "of-nobody")
+    logs = boto3.client("logs", region_name=REGION)
+    logs.create_log_group(logGroupName=LOG_GROUP)
+    logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName="all")
 
     def sleep(_: float) -> None:
         aws.time.pass_until(lambda: len(aws.time.ended) == 2)
+        now_ms = int(time.time() * 1000)
+        events = [{"timestamp": now_ms, "message": json.dumps(line)} for line in aws.logs]
+        logs.put_log_events(logGroupName=LOG_GROUP, logStreamName="all", logEvents=events)
 
-    shell.setattr("deploy.smoke.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
+    shell.setattr("deploy.smoke.time", clock)
     assert main("smoke", os.environ) == 1
     told = capsys.readouterr().out
+    # The plan, server by server: the new one and two stay, two go.
+    assert re.search(r"^web-1 +planned +2 +3", told, re.M)
+    assert re.search(r"^ +keep +the new one +20", told, re.M)
+    for image in old[2:]:
+        assert re.search(rf"^ +delete +{image} .*, no rule keeps it$", told, re.M)
     assert "default: Completed: 1 of 1 server; dry run" in told
     assert "second: Failed: the token in /hetzner-snapshots/tokens/second" in told
     assert "`make smoke REGION=eu-central-1`" in told
+
+
+def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
+    stacks: Stacks,
+    aws: Aws,
+    project: Project,
+    simulator: Simulator,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    project.add_server("web-1")
+
+    def sleep(_: float) -> None:
+        aws.time.pass_until(lambda: len(aws.time.ended) == 1)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
+    shell.setattr("deploy.smoke.time", clock)
+    assert main("smoke", os.environ) == 0
+    told = capsys.readouterr().out
+    assert f"The log group {LOG_GROUP} cannot be read: " in told
+    assert "default: Completed: 1 of 1 server; dry run" in told
+
+
+def test_events_go_to_the_stacks_region_each_under_its_files_name(
+    stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed: list[list[str]] = []
+    shell.setattr("deploy.events.sam", lambda verb, words, seconds: passed.append([verb, *words]))
+    assert main("events", os.environ) == 0
+    names = [words[words.index("--name") + 1] for words in passed]
+    assert names == sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+    for words in passed:
+        assert words[:4] == ["remote", "test-event", "put", "StartRun"]
+        assert words[words.index("--region") + 1] == REGION
+        assert words[words.index("--stack-name") + 1] == "hetzner-snapshots"
 
 
 @pytest.fixture
@@ -292,6 +370,7 @@ def test_a_stack_deployed_from_elsewhere_keeps_its_parameters(
 ) -> None:
     stacks[REGION, "hetzner-snapshots"] = a_stack(TokenPath="/tokens", Retention="daily30")
     shell.setenv("PARAMETERS", "Notify=always")
+    shell.setenv("YES", "1")
     assert main("deploy", os.environ) == 0
     assert "deployed from elsewhere: its parameters stay" in capsys.readouterr().out
     overrides = passed_to_sam[passed_to_sam.index("--parameter-overrides") + 1 :]
@@ -320,6 +399,200 @@ def test_without_a_terminal_the_first_deployment_takes_the_defaults(
     assert "--parameter-overrides" not in passed_to_sam
 
 
+def at_a_terminal(shell: pytest.MonkeyPatch, *answers: str) -> list[str]:
+    """Somebody who types these answers; the questions they were asked."""
+    asked: list[str] = []
+    left = list(answers)
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return left.pop(0)
+
+    for module in ("bring", "destroy", "elsewhere"):
+        shell.setattr(f"deploy.{module}.has_terminal", lambda: True)
+    shell.setattr("builtins.input", answer)
+    return asked
+
+
+def test_without_a_terminal_an_existing_stack_is_not_changed_unasked(
+    passed_to_sam: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack()
+    assert "nothing was changed. If you mean it: `make deploy YES=1" in said("deploy", capsys)
+    assert passed_to_sam == []
+
+
+ACCOUNT, ANOTHER = "123456789012", "999999999999"
+KEPT_HERE = f'{SAVED}[default.account]\nid = "{ACCOUNT}"\n'
+KEPT_ELSEWHERE = f'{SAVED}[default.account]\nid = "{ANOTHER}"\n'
+
+
+@pytest.mark.parametrize(
+    ("kept", "region", "was"),
+    [
+        (KEPT_HERE, "us-east-1", f"was in {REGION} of the account {ACCOUNT}; this is us-east-1"),
+        (KEPT_ELSEWHERE, REGION, f"was in {REGION} of the account {ANOTHER}; this is {REGION}"),
+        (KEPT_ELSEWHERE, "us-east-1", f"was in {REGION} of the account {ANOTHER}"),
+        # An earlier version kept no account.
+        (SAVED, "us-east-1", f"was in {REGION}; this is us-east-1 of the account {ACCOUNT}"),
+    ],
+)
+def test_a_second_stack_elsewhere_is_made_only_if_somebody_says_so(
+    passed_to_sam: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    kept: str,
+    region: str,
+    was: str,
+) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text(kept)
+    if kept == KEPT_HERE:
+        stacks[REGION, "hetzner-snapshots"] = a_stack()
+    shell.setenv("REGION", region)
+    shell.setenv("YES", "1")
+    text = said("deploy", capsys)
+    assert was in text and "both have the owner hetzner-snapshots" in text
+    assert "`make deploy STACK=name`" in text and "SAMCONFIG=name.toml" in text
+    asked = at_a_terminal(shell, "n")
+    assert "Nothing was done." in said("deploy", capsys)
+    assert asked == ["Deploy there all the same? [y/N] "]
+    assert passed_to_sam == [] and file.read_text() == kept
+
+
+def test_a_second_stack_elsewhere_that_somebody_wants_is_made(
+    passed_to_sam: list[str], stacks: Stacks, shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "samconfig.toml").write_text(KEPT_ELSEWHERE)
+    at_a_terminal(shell, "y")
+    assert main("deploy", os.environ) == 0
+    assert passed_to_sam[0] == "deploy"
+    assert f'[default.account]\nid = "{ACCOUNT}"' in (tmp_path / "samconfig.toml").read_text()
+
+
+def test_a_stack_that_is_gone_can_be_made_in_another_region_unasked(
+    passed_to_sam: list[str],
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "samconfig.toml").write_text(KEPT_HERE)
+    shell.setenv("REGION", "eu-west-1")
+    # The SAM of these tests makes its stack in REGION, where this command does not look.
+    assert main("deploy", os.environ) == 1
+    assert "is gone. This one takes its place." in capsys.readouterr().out
+    assert "eu-west-1" in passed_to_sam
+
+
+@pytest.mark.parametrize("command", ["token", "smoke", "destroy"])
+def test_what_acts_on_a_stack_of_another_account_than_the_last_asks_first(
+    stack: None,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: str,
+) -> None:
+    (tmp_path / "samconfig.toml").write_text(KEPT_ELSEWHERE)
+    shell.setenv("YES", "1")
+    shell.setattr("sys.stdin", io.StringIO(f"{TOKEN}\n"))
+    text = said(command, capsys)
+    assert f"was in the account {ANOTHER}; these credentials are of the account {ACCOUNT}" in text
+    assert boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"] == []
+
+
+def test_a_profile_in_samconfig_is_that_of_all_commands(
+    passed_to_sam: list[str], shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(
+        "[profile there]\naws_access_key_id = OF-THERE\naws_secret_access_key = x\n"
+    )
+    shell.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    kept = KEPT_HERE.replace("stack_name =", 'profile = "there"\nstack_name =')
+    (tmp_path / "samconfig.toml").write_text(kept)
+    used = set()
+    to_aws = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, arguments: Any) -> Any:
+        used.add(client._get_credentials().access_key)
+        return to_aws(client, operation, arguments)
+
+    shell.setattr(BaseClient, "_make_api_call", call)
+    assert main("deploy", os.environ) == 0
+    assert used == {"OF-THERE"}
+    assert passed_to_sam[passed_to_sam.index("--profile") + 1] == "there"
+
+
+def test_two_profiles_are_one_too_many(
+    shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "samconfig.toml").write_text('[default.global.parameters]\nprofile = "there"\n')
+    shell.setenv("AWS_PROFILE", "here")
+    text = said("smoke", capsys)
+    assert "samconfig.toml says profile = there, but AWS_PROFILE is here." in text
+
+
+def test_answers_are_kept_only_by_a_deployment_that_succeeds(
+    passed_to_sam: list[str],
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    deployed, fails = deploy.bring.sam, True
+
+    def sam(verb: str, arguments: list[str], seconds: int) -> None:
+        # SAM saves before it deploys.
+        copy = Path(arguments[arguments.index("--config-file") + 1])
+        assert "version = 0.1" in copy.read_text()
+        copy.write_text(SAVED)
+        if fails:
+            raise Failed("`sam deploy` failed.")
+        deployed(verb, arguments, seconds)
+
+    shell.setattr("deploy.bring.sam", sam)
+    assert main("deploy", os.environ) == 1
+    assert "`sam deploy` failed. The answers were not kept." in capsys.readouterr().err
+    assert not (tmp_path / "samconfig.toml").exists()
+    fails = False
+    assert main("deploy", os.environ) == 0
+    kept = read_samconfig(tmp_path / "samconfig.toml", "default")
+    assert kept == LastDeploy(REGION, ACCOUNT, {"Notify": "always", "Retention": "daily5"})
+
+
+def test_a_kept_answer_that_will_not_do_is_asked_for_again(
+    passed_to_sam: list[str],
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text(KEPT_HERE.replace('Notify = "always"', 'Schedule = "cron(0 2 * * *)"'))
+    assert "cron has six fields" in said("deploy", capsys)
+    assert passed_to_sam == []
+    asked = at_a_terminal(shell, "rate(1 days)", "cron(0 4 * * ? *)")
+    assert main("deploy", os.environ) == 0
+    assert asked == ["When to run [cron(0 2 * * ? *)]: "] * 2
+    assert "one is written as rate(1 day)" in capsys.readouterr().out
+    overrides = passed_to_sam[passed_to_sam.index("--parameter-overrides") + 1 :]
+    assert sorted(overrides) == ['Retention="daily5"', 'Schedule="cron(0 4 * * ? *)"']
+
+
+@pytest.mark.parametrize("name", ["s" * 64, "ends-in-a-dash-"])
+def test_a_stack_whose_name_can_be_no_owner_is_not_made(
+    passed_to_sam: list[str],
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    shell.setenv("STACK", name)
+    assert "would be the owner in the snapshots' labels" in said("deploy", capsys)
+    assert passed_to_sam == []
+
+
 @pytest.mark.parametrize("ending", [EOFError, KeyboardInterrupt])
 def test_leaving_at_a_question_deploys_nothing(
     passed_to_sam: list[str],
@@ -346,6 +619,103 @@ def test_when_sam_fails_that_is_said(
     shell.setattr("deploy.bring.SAM", Path("/bin/false"))
     assert main("deploy", os.environ) == 1
     assert "`sam deploy` failed; what it says is above." in capsys.readouterr().err
+
+
+@pytest.fixture
+def removal(stack: None, stacks: Stacks, shell: pytest.MonkeyPatch) -> list[str]:
+    """What becomes of the runs, and that SAM then removes the stack; one run is going on."""
+    done: list[str] = []
+    step_functions = boto3.client("stepfunctions", region_name=REGION)
+    machine = step_functions.create_state_machine(
+        name="SnapshotRun",
+        definition='{"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}',
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/of-the-machine",
+    )["stateMachineArn"]
+    stacks[REGION, "hetzner-snapshots"]["Outputs"].append(
+        {"OutputKey": "SnapshotRunArn", "OutputValue": machine}
+    )
+    run = step_functions.start_execution(stateMachineArn=machine, name="tonight_default")
+
+    def remove(verb: str, arguments: list[str], seconds: int) -> None:
+        status = step_functions.describe_execution(executionArn=run["executionArn"])["status"]
+        done.append(f"{verb} while the run is {status}")
+        del stacks[REGION, "hetzner-snapshots"]
+
+    shell.setattr("deploy.destroy.sam", remove)
+    return done
+
+
+def still_runs() -> bool:
+    step_functions = boto3.client("stepfunctions", region_name=REGION)
+    [machine] = step_functions.list_state_machines()["stateMachines"]
+    [run] = step_functions.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    return bool(run["status"] == "RUNNING")
+
+
+def test_a_run_that_goes_on_is_not_broken_off_by_a_removal_unasked(
+    removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.setenv("YES", "1")
+    assert main("destroy", os.environ) == 2
+    told = capsys.readouterr()
+    assert "One run is going on: tonight_default." in told.out
+    assert "`make destroy YES=1 STOP=1 REGION=eu-central-1`. To let the runs end" in told.err
+    shell.delenv("YES")
+    asked = at_a_terminal(shell, "y", "n")
+    assert main("destroy", os.environ) == 1
+    assert asked[1] == "Stop what is going on first? [y/N] "
+    assert "Nothing was removed." in capsys.readouterr().out
+    assert still_runs() and removal == []
+
+
+@pytest.mark.parametrize("by", ["STOP=1", "a terminal"])
+def test_a_run_is_stopped_before_its_machine_is_removed_if_somebody_says_so(
+    removal: list[str],
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    by: str,
+) -> None:
+    if by == "STOP=1":
+        shell.setenv("YES", "1")
+        shell.setenv("STOP", "1")
+    else:
+        at_a_terminal(shell, "y", "y")
+    assert main("destroy", os.environ) == 0
+    assert removal == ["delete while the run is ABORTED"]
+    assert "The run tonight_default is stopped." in capsys.readouterr().out
+
+
+def test_a_run_that_begins_while_the_removal_is_asked_about_keeps_the_stack(
+    removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked = deploy.destroy.runs_going_on
+    answers = [lambda account, stack: [], looked]
+    shell.setattr("deploy.destroy.runs_going_on", lambda *given: answers.pop(0)(*given))
+    shell.setenv("YES", "1")
+    assert "Begun meanwhile, so nothing was removed." in said("destroy", capsys)
+    assert still_runs() and removal == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "of_another"),
+    [("", False), ("hetzner-snapshots", True), ("theirs", False)],
+)
+def test_the_command_that_deletes_snapshots_is_not_shown_if_they_are_another_stacks_too(
+    removal: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    owner: str,
+    of_another: bool,
+) -> None:
+    stacks[REGION, "staging"] = {**a_stack(Owner=owner), "StackName": "staging"}
+    shell.setenv("YES", "1")
+    shell.setenv("STOP", "1")
+    assert main("destroy", os.environ) == 0
+    told = capsys.readouterr().out
+    assert ("hcloud image delete" in told) != of_another
+    assert ("They are also those of staging, which has the same owner" in told) == of_another
+    assert "hetzner-snapshots/managed-by=hetzner-snapshots" in told
 
 
 def test_removing_is_not_done_unasked(stack: None, capsys: pytest.CaptureFixture[str]) -> None:

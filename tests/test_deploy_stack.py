@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import boto3
 import pytest
 
 from handler.documents.labels import (
@@ -13,7 +14,8 @@ from handler.documents.labels import (
     LABEL_SERVER_NAME,
 )
 from local.environment import REGION
-from local.simulator import Image
+from local.simulator import Fault, Image
+from local.simulator.faults import status
 from tests.deploy_place import Place, a_place
 from tests.leaks import a_token, piece_of
 
@@ -66,7 +68,11 @@ def night_of(place: Place, owner: str, days_ago: int) -> Image:
 
 def local_parameters(place: Place) -> str:
     """MiniStack cannot deploy the queries; and no run must start by itself."""
-    return f"SavedQueries=false ScheduleState=DISABLED HetznerEndpoint={place.hetzner}"
+    return (
+        f"SavedQueries=false ScheduleState=DISABLED HetznerEndpoint={place.hetzner} "
+        # So long goes on what waits for an API that is down.
+        "LockWaitMinutes=1440"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +92,9 @@ def deployed(place: Place, before: dict[str, set[str]], not_there: Step) -> Step
         ("E-mail", "nobody"),
         ("E-mail", "ops@example.com"),
         ("Which snapshots", "daily2"),
+        ("When to run", "cron(0 2 * * *)"),
         ("When to run", ""),
+        ("time zone", "Berlin"),
         ("time zone", "Europe/Berlin"),
     ]
     return Step(*place.at_a_terminal("deploy", *answers, PARAMETERS=local_parameters(place)))
@@ -129,6 +137,21 @@ def updated(place: Place, tokens: dict[str, Step]) -> Update:
     return Update(declined, done, ids, place.ids(STACK))
 
 
+@pytest.fixture(scope="module")
+def elsewhere(place: Place, updated: Update) -> dict[str, Step]:
+    tried = {
+        "other region": place.make("deploy", REGION="eu-west-1", YES="1"),
+        "other account": place.make("deploy", AWS_ACCESS_KEY_ID="999999999999", YES="1"),
+        "other account's token": place.make(
+            "token", given=f"{TOKEN}\n", AWS_ACCESS_KEY_ID="999999999999"
+        ),
+        "unasked": place.make("deploy", PARAMETERS="Notify=problems"),
+    }
+    steps = {name: Step(done.returncode, done.stdout) for name, done in tried.items()}
+    declined = place.at_a_terminal("deploy", ("Deploy there", "n"), REGION="eu-west-1")
+    return {**steps, "declined": Step(*declined)}
+
+
 @dataclass
 class Beside:
     """Two stacks on one project: by stack its snapshots, and those that it decided about."""
@@ -141,7 +164,7 @@ class Beside:
 
 
 @pytest.fixture(scope="module")
-def beside(place: Place, updated: Update) -> Beside:
+def beside(place: Place, elsewhere: dict[str, Step]) -> Beside:
     nights = {
         owner: [night_of(place, owner, days) for days in (1, 2, 3)] for owner in (STACK, OTHER)
     }
@@ -169,11 +192,17 @@ def beside(place: Place, updated: Update) -> Beside:
 @pytest.fixture(scope="module")
 def removed(place: Place, beside: Beside) -> dict[str, Step]:
     unasked = place.make("destroy")
+    place.world.faults.add(Fault(status(503, "unavailable"), times=None))
+    place.client("lambda").invoke(FunctionName=place.ids(STACK)["StartRun"], Payload=b"{}")
+    running = place.make("destroy", YES="1")
     refused = place.at_a_terminal("destroy", ("Remove the stack", "n"))
     steps = {"unasked": Step(unasked.returncode, unasked.stdout), "refused": Step(*refused)}
     still_there = place.ids(STACK)
-    steps["agreed"] = Step(*place.at_a_terminal("destroy", ("Remove the stack", "y")))
+    steps["running"] = Step(running.returncode, running.stdout)
+    answers = [("Remove the stack", "y"), ("Stop what", "y")]
+    steps["agreed"] = Step(*place.at_a_terminal("destroy", *answers))
     assert still_there
+    place.world.faults.clear()
     other = place.make("smoke", STACK=OTHER)
     steps["the other after that"] = Step(other.returncode, other.stdout)
     done = place.make("destroy", STACK=OTHER, YES="1")
@@ -198,7 +227,12 @@ def test_the_first_deployment_asks_in_words_and_keeps_the_answers(
     assert given["NotificationEmail"] == "ops@example.com"
     assert given["HetznerEndpoint"] == place.hetzner
     assert "AWS writes to ops@example.com once" in deployed.shown
-    assert 'Retention = "daily' in (place.folder / "samconfig.toml").read_text()
+    assert "Schedule is 'cron(0 2 * * *)': cron has six fields" in deployed.shown
+    assert "the nearest is Europe/Berlin." in deployed.shown
+    kept = (place.folder / "samconfig.toml").read_text()
+    assert 'Retention = "daily' in kept
+    account = place.client("sts").get_caller_identity()["Account"]
+    assert f'[default.account]\nid = "{account}"' in kept
     assert "Next: `make token PROJECT=default`, `make smoke`." in deployed.shown
 
 
@@ -261,6 +295,31 @@ def test_an_update_changes_what_was_asked_and_replaces_nothing_that_holds_state(
     assert group["retentionInDays"] == 30
 
 
+def test_nothing_is_deployed_elsewhere_or_changed_unasked(
+    place: Place, elsewhere: dict[str, Step]
+) -> None:
+    for name, said in {
+        "other region": "this is eu-west-1 of the account 000000000000",
+        "other account": "this is us-east-1 of the account 999999999999",
+        "other account's token": "these credentials are of the account 999999999999",
+        "unasked": "If you mean it: `make deploy YES=1`",
+        "declined": "Nothing was done.",
+    }.items():
+        assert elsewhere[name].code == 2, elsewhere[name].shown
+        assert said in elsewhere[name].shown
+    for region, account in (("eu-west-1", "test"), (REGION, "999999999999")):
+        there = boto3.client(
+            "cloudformation",
+            region_name=region,
+            endpoint_url=place.aws,
+            aws_access_key_id=account,
+            aws_secret_access_key="test",
+        )
+        assert there.describe_stacks()["Stacks"] == []
+    assert place.parameters(STACK)["Notify"] == "always"
+    assert f'region = "{REGION}"' in (place.folder / "samconfig.toml").read_text()
+
+
 def test_two_stacks_in_one_account_have_nothing_in_common(beside: Beside) -> None:
     assert min(map(len, beside.ids.values())) > len(HOLDS_STATE)
     assert beside.ids[STACK].isdisjoint(beside.ids[OTHER])
@@ -283,7 +342,11 @@ def test_removing_asks_and_says_what_stays(place: Place, removed: dict[str, Step
     assert "`make destroy YES=1`" in removed["unasked"].shown
     assert removed["refused"].code != 0
     assert "Nothing was removed." in removed["refused"].shown
+    assert removed["running"].code == 2
+    assert "One run is going on: " in removed["running"].shown
+    assert "`make destroy YES=1 STOP=1`" in removed["running"].shown
     agreed = removed["agreed"]
+    assert " is stopped." in agreed.shown
     assert agreed.code == 0, agreed.shown
     assert f"The stack {STACK} is gone." in agreed.shown
     assert f"hcloud image list -t snapshot -l hetzner-snapshots/managed-by={STACK}" in agreed.shown

@@ -1,12 +1,14 @@
 """Disks that are emptied, in whole runs: what Hetzner holds afterwards, and who is told."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from handler.documents.request import EventRefused, parse_event
 from local.simulator import Project, World
+from local.virtual.template import ROOT
 from tests.aws import Aws
 from tests.eventful import Inbox
 from tests.snapshots import available, ours
@@ -31,15 +33,21 @@ def test_an_emptied_disk_is_told_once_and_keeps_a_snapshot_from_before_until_it_
     assert larger not in old
     assert told[0] == ""
     assert told[1].startswith("made, not pruned: snapshot ")
-    assert f"{larger} before it has 2" in told[1] and "look whether the server's disk" in told[1]
+    assert (
+        f"{larger} before it 2" in told[1] and "was the disk emptied? A larger one stays" in told[1]
+    )
     assert all(reason.startswith(f"snapshot {larger} (2") for reason in told[2:])
     assert available(project) == {"db-1": 3, "web-1": 2}
     [message] = inbox.messages()
-    assert "db-1" in message["Message"] and "disk was emptied" in message["Message"]
-    # It goes only as the note says.
+    assert "db-1" in message["Message"] and "was the disk emptied?" in message["Message"]
+    # It goes only as the note and the manual say.
     assert aws.run({"prune_only": True, "servers": ["db-1"]}).verdict() == "Completed"
     assert larger in project.images
-    event = json.loads(told[-1][told[-1].index("{") :]) | {"retention": "daily2"}
+    assert all(reason.endswith("; to let it go: accept_smaller") for reason in told[2:])
+    [text] = re.findall(
+        r"--event '(\{.*accept_smaller.*\})'", (ROOT / "docs/operating.md").read_text()
+    )
+    event = json.loads(text) | {"retention": "daily2"}
     planned = aws.run(event | {"dry_run": True})
     assert (planned.results["db-1"]["deleted"], larger in project.images) == (1, True)
     accepted = aws.run(event)

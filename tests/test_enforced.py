@@ -12,7 +12,6 @@ import json
 import os
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +25,10 @@ import pytest
 
 from local.aws import STACK, LogTail, connection, deploy, outputs, store_token
 from local.cloud import Cloud
-from local.environment import LOOPBACK, clean
+from local.environment import clean
+from local.ministack import answers, start_aws
 from local.run import Refused, start
-from local.service import Service, remove, take_port
+from local.service import remove
 from local.simulator import Clock, Fault, Project, Simulator, World
 from local.simulator.faults import drop, hook
 from tests.built import make_build
@@ -123,29 +123,17 @@ class Deployed:
         return str(made["Role"]["Arn"])
 
 
-def enforces(url: str) -> bool:
-    """Whether it is up, and checks what roles allow."""
-    try:
-        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=2) as answer:
-            return bool(json.load(answer)["auth"] == "enabled")
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Deployed]:
     make_build()
     folder = Path(tempfile.mkdtemp(prefix="hetzner-snapshots-enforced-"))
-    port = take_port(None, "AWS_PORT")
-    url = f"http://{LOOPBACK}:{port}"
-    arguments = [str(port), str(1 / SPEED), str(folder)]
     world = World(Clock(datetime.now(UTC), SPEED), seed=1)
     with patch.dict(os.environ, clean(os.environ), clear=True), Simulator(world) as simulator:
-        aws = Service("AWS", "local.ministack", arguments, folder / "aws.log", AUTH="true")
+        aws, access = start_aws(folder, 1 / SPEED, AUTH="true")
         try:
-            aws.wait_until(lambda: enforces(url))
-            cloud = Cloud(url, "given", simulator.url, 1 / SPEED, str(folder))
-            made = deploy(url, folder, {"HetznerEndpoint": simulator.url})
+            aws.wait_until(lambda: answers(access))
+            cloud = Cloud(access, "given", simulator.url, 1 / SPEED, str(folder))
+            made = deploy(access, folder, {"HetznerEndpoint": simulator.url})
             deployed = Deployed(cloud, made["StartRunFunction"], world)
             grant = {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}
             deployed.client("iam").put_role_policy(

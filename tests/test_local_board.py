@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.board import Board, parse
+from local.common.board import Board, parse
 
 RUN = "20261121T020000Z"
 

@@ -133,3 +133,4 @@ def test_the_private_part_it_relies_on_belongs_to_the_pinned_version() -> None:
     pinned = re.search(r"^ministack==(\S+)", (ROOT / "requirements/dev.in").read_text(), re.M)
     assert pinned and pinned[1] == importlib.metadata.version("ministack")
     assert pinned[1] in str(limit_functions.__doc__)
+    assert f"({pinned[1]})" in (ROOT / "local/door.py").read_text()

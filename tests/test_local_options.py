@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from local.common.parameters import template_parameters
 from local.common.variables import Unusable
 from local.environment import clean
-from local.options import REAL_ENDPOINT, Options
+from local.options import NOT_HERE, REAL_ENDPOINT, Options
+from local.run import load_event
 from local.service import take_port
 
 TOKEN = "a-real-token"
@@ -71,11 +73,45 @@ def test_the_real_address_as_endpoint_is_still_the_real_api() -> None:
         ({"AWS_PORT": "0"}, "AWS_PORT"),
         ({"AWS_PORT": "http"}, "AWS_PORT"),
         ({"SIMULATOR_PORT": "65536"}, "SIMULATOR_PORT"),
+        ({"PARAMETERS": "Retention"}, "Retention has no value"),
+        ({"PARAMETERS": "Retentoin=daily7"}, "There is no parameter Retentoin. There are: Sch"),
+        ({"PARAMETERS": "Retention=7daily"}, "Retention is '7daily'"),
+        ({"PARAMETERS": "Retention=daily7-daily7"}, "PARAMETERS: Retention: "),
+        ({"PARAMETERS": "MaxDeletions=many"}, "MaxDeletions is 'many'; it must be a number"),
+        ({"PARAMETERS": 'Retention="daily7'}, "cannot be read"),
+        ({"PARAMETERS": "Retention=daily7 Retention=daily3"}, "Retention is there twice"),
     ],
 )
 def test_what_cannot_be_done_is_named(environ: dict[str, str], named: str) -> None:
     with pytest.raises(Unusable, match=named):
         Options.from_env(environ)
+
+
+def test_parameters_are_those_of_deploy() -> None:
+    options = Options.from_env({"PARAMETERS": " Retention=daily7 LockWaitMinutes='5' "})
+    assert options.parameters == {"Retention": "daily7", "LockWaitMinutes": "5"}
+
+
+@pytest.mark.parametrize("name", NOT_HERE)
+def test_parameters_that_mean_nothing_here_are_refused_with_the_reason(name: str) -> None:
+    assert name in template_parameters()
+    with pytest.raises(Unusable) as refusal:
+        Options.from_env({"PARAMETERS": f"{name}=x"})
+    assert f"{name} can only be deployed: {NOT_HERE[name]}." in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"FLEET": "troubles"}, {"PARAMETERS": "Retentoin=daily7"}, {"FLEET": "0"}]
+)
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_a_typo_is_refused_before_anything_starts(
+    tmp_path: Path, command: str, wrong: dict[str, str]
+) -> None:
+    done = cli(tmp_path, command, **wrong)
+    assert done.returncode == 2
+    assert next(iter(wrong.values())).partition("=")[0] in done.stdout
+    assert "Starting" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_personal_reaches_our_processes() -> None:
@@ -137,7 +173,7 @@ def test_an_event_that_would_be_refused_starts_nothing(
     assert done.returncode == 2
     assert said in done.stdout
     assert "Starting" not in done.stdout
-    assert not stale.exists()
+    assert stale.exists(), "of the last run that there was"
 
 
 @pytest.mark.parametrize("variable", ["AWS_PORT", "SIMULATOR_PORT"])
@@ -148,6 +184,59 @@ def test_a_busy_port_ends_a_run_before_anything_is_started(tmp_path: Path, varia
     assert done.returncode == 2
     assert f"Port {port} cannot be used" in done.stdout and f"{variable}=" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["[]", " [1]", '"all"', "17", "null", "true"])
+def test_json_that_is_no_object_is_said_to_be_so(tmp_path: Path, text: str) -> None:
+    done = cli(tmp_path, "run", EVENT=text)
+    assert done.returncode == 2
+    assert "must be a JSON object" in done.stdout
+    assert "No such file" not in done.stdout and "Starting" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ("{", "is not JSON"),
+        ("{'dry_run': true}", "is not JSON"),
+        ("events", "is a folder"),
+        ("   ", "EVENT is empty"),
+        ("x" * 5000, "File name too long"),
+        ("[" * 100_000, "is not JSON that"),
+        ('{"servers":' * 100_000, "is not JSON"),
+        ("/dev/zero", "is no regular file"),
+    ],
+)
+def test_nonsense_as_event_is_said_to_be_so(event: str, said: str) -> None:
+    with pytest.raises(Unusable) as refusal:
+        load_event(event)
+    assert said in str(refusal.value)
+    assert len(str(refusal.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\x7fELF\x00\xff\xfe", "is not text"),
+        (b"{}" + b" " * 300_000, "at most 262144 bytes"),
+        ("{}".encode("utf-16"), "is not text"),
+    ],
+)
+def test_a_file_that_holds_no_event_is_said_to_be_so(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "event.json"
+    path.write_bytes(content)
+    with pytest.raises(Unusable) as refusal:
+        load_event(str(path))
+    assert str(refusal.value).startswith(f"EVENT={path} ") and said in str(refusal.value)
+
+
+def test_an_event_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "event.json"
+    path.write_text('{"dry_run": true}', encoding="utf-8-sig")
+    assert load_event(str(path)) == {"dry_run": True}
 
 
 def test_a_missing_event_is_named_with_those_there_are(tmp_path: Path) -> None:

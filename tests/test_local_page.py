@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.board import Board
+from local.common.board import Board
 from local.page import page
-from local.picture import ordered
+from local.picture import ordered, words
 from local.simulator import Clock, Fault, Simulator, World
 from local.simulator.faults import status
 from local.timeline import Timeline, timeline
@@ -253,6 +253,51 @@ def test_the_time_until_the_next_look_is_not_the_snapshots_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("snapshot_s", "adopted", "kinds"),
+    [
+        (100, False, [("locked", 30), ("snapshotting", 100), ("pruning", 1)]),
+        (39, False, [("locked", 30), ("snapshotting", 39), ("unseen", 1), ("pruning", 1)]),
+        (65, False, [("locked", 30), ("snapshotting", 40), ("pruning", 1)]),  # began meanwhile
+        (100, True, [("locked", 30), ("snapshotting", 40), ("pruning", 1)]),
+    ],
+)
+def test_a_snapshot_is_drawn_as_long_as_hetzner_says_though_the_clock_was_not_believed(
+    snapshot_s: int, adopted: bool, kinds: list[tuple[str, int]]
+) -> None:
+    result = {"server": "web", "id": 1, "status": "available", "snapshot_s": snapshot_s}
+    about = {"run_id": "r1", "project": "default", "server": "web", "server_id": 1}
+    [bar] = timeline(
+        [
+            line("web", 0, "waiting", "locked by change_type"),
+            line("web", 30, "creating"),
+            line("web", 70, "available"),
+            line("web", 71, "available"),
+            {**about, "result": {**result, "adopted": adopted}},
+        ]
+    ).bars
+    assert [(phase.kind, phase.seconds) for phase in bar.phases] == kinds
+    assert bar.end_s == sum(seconds for _, seconds in kinds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (162, "2 min 42 s"), (3604, "60 min 4 s"),
+     (7200, "2 h"), (7325, "2 h 2 min 5 s")],
+)  # fmt: skip
+def test_times_in_the_picture_are_those_of_the_table(seconds: int, said: str) -> None:
+    assert words(seconds) == said
+
+
+def test_the_page_says_that_the_simulators_clock_counts_the_work_too(
+    night: list[dict[str, Any]],
+) -> None:
+    told = " ".join(" ".join(Elements(page(board_of(night), 60)).texts).split())
+    assert "that clock runs 60 times as fast" in told
+    assert "looked at from 2026-11-21 02:00:00 to" in told
+    assert "times as fast" not in page(board_of(night))
+
+
 def test_a_run_that_saw_no_server_has_a_page_too() -> None:
     board = Board("r1", ["default"])
     verdict = {"verdict": "Failed", "line": "Failed: the token is wrong", "attention": []}
@@ -261,7 +306,8 @@ def test_a_run_that_saw_no_server_has_a_page_too() -> None:
     elements = Elements(html)
     assert "the token is wrong" in " ".join(elements.texts)
     assert "<svg" not in html
-    assert '{"run_id": "r1", "project": "default"}' in elements.texts
+    # The summary says what would help: here nothing would.
+    assert '{"run_id": "r1", "project": "default"}' not in elements.texts
 
 
 def test_a_server_without_a_result_is_shown_with_what_was_last_known_of_it() -> None:

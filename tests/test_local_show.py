@@ -6,9 +6,11 @@ import re
 import pytest
 from rich.console import Console
 
-from local.board import Board
-from local.last_screen import print_summary
-from local.show import Show, duration, plain_console
+from local.common.board import Board
+from local.common.console import duration, plain_console
+from local.common.last_screen import print_summary
+from local.page import page
+from local.show import Show
 
 LINES = [
     {"server": "web[1]", "status": "selected", "reason": ""},
@@ -81,6 +83,28 @@ def test_on_a_terminal_there_is_one_table_with_a_row_for_each_server() -> None:
     assert "left out" in text.getvalue()
 
 
+def test_on_a_narrow_terminal_a_note_is_below_its_row_and_no_word_is_cut() -> None:
+    note = "1 kept only by delete protection and its label hetzner-snapshots/retention"
+    board = Board("r1", ["default"])
+    result = {"server": "a-server-with-a-name", "status": "available", "reason": note}
+    line = "PartiallyFailed: 6 of 8 servers, " + "1 left out by label, " * 5
+    advice = [{"what": "To go on", "event": {"run_id": "r1", "project": "default"}}]
+    summary = {"verdict": "PartiallyFailed", "line": line, "advice": advice}
+    for each in ({"result": result}, {"summary": summary}):
+        board.add({"run_id": "r1", "project": "default", **each})
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80, color_system=None)
+    print_summary(console, board)
+    lines = text.getvalue().splitlines()
+    assert f"    {note}" in [each.rstrip() for each in lines]
+    assert '  {"run_id": "r1", "project": "default"}' in lines
+    assert max(map(len, lines)) <= 80
+    assert not [each for each in lines if each.startswith(("ft", "bel", "abel"))]
+    wide = io.StringIO()
+    print_summary(Console(file=wide, force_terminal=True, width=150, color_system=None), board)
+    assert re.search(f"available .*{note}", wide.getvalue())
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (312, "5:12"), (3725, "1:02:05")]
 )
@@ -92,10 +116,20 @@ def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_
     board = Board("r1", ["default"])
     concerns = [{"what": "note", "server": "web", "reason": "1 protected"}]
     verdict = {"verdict": "PartiallyFailed", "line": "PartiallyFailed: 2", "attention": concerns}
+    verdict["advice"] = [{"what": "To make what is missing", "event": {"run_id": "r1"}}]
+    gone = "It has no good snapshot."
     for line in (
         {"result": {"server": "web", "status": "available", "reason": "1 protected", "kept": 3}},
         {"result": {"server": "db", "status": "available", "pruned": False, "reason": "odd"}},
-        {"result": {"server": "sg5", "status": "failed", "reason": "still locked", "waited_s": 60}},
+        {
+            "result": {
+                "server": "sg5",
+                "status": "failed",
+                "reason": "still locked",
+                "waited_s": 60,
+            },
+            "last_good": gone,
+        },
         {"summary": verdict},
     ):
         board.add({"run_id": "r1", "project": "default", **line})
@@ -106,7 +140,7 @@ def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_
         "PartiallyFailed: 2",
         "",
         "Needs attention:",
-        "  sg5  failed            still locked",
+        "  sg5  failed            still locked. It has no good snapshot.",
         "  db   made, not pruned  odd",
         "  web  note              1 protected",
         "",
@@ -115,10 +149,12 @@ def test_when_something_failed_the_worst_comes_first_and_the_end_says_how_to_go_
         "db      available",
         "web     available                            3",
         "",
-        "When the cause is gone, make what is missing with the event "
-        '{"run_id": "r1", "project": "default"}',
+        'To make what is missing, start StartRun with the event {"run_id": "r1"}',
         "",
     ]
+    servers = {each["server"]: each for each in board.record()["servers"]}
+    assert servers["sg5"]["last_good"] == gone and "last_good" not in servers["web"]
+    assert page(board).count(f"still locked. {gone}") == 1
 
 
 def test_the_error_of_a_whole_run_is_said_once_and_servers_left_out_are_counted() -> None:
@@ -133,7 +169,7 @@ def test_the_error_of_a_whole_run_is_said_once_and_servers_left_out_are_counted(
     print_summary(plain_console(text), board)
     assert text.getvalue().count("the token is wrong") == 1
     assert "Needs attention" not in text.getvalue()
-    assert re.search("^4 others +left out +not named in the event$", text.getvalue(), re.M)
+    assert re.search("^4 servers +left out +not named in the event$", text.getvalue(), re.M)
 
 
 def test_of_a_big_fleet_the_screen_has_the_failed_and_some_of_the_others() -> None:

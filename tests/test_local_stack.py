@@ -19,13 +19,15 @@ import boto3
 import pytest
 
 from local.aws import STACK, LogTail, connection, deploy, outputs
-from local.board import Board
 from local.cloud import Cloud
 from local.commands import Commands
+from local.common.board import Board
+from local.common.console import plain_console
 from local.daemon import Daemon
 from local.environment import clean
+from local.inbox import Inbox
 from local.run import start, watch, write_record
-from local.show import Show, plain_console
+from local.show import Show
 from local.simulator import Clock, Fault, Simulator, World
 from local.simulator.faults import status
 from tests.leaks import a_token, piece_of
@@ -96,38 +98,6 @@ class Up:
     def log(self) -> str:
         group = outputs(self.cloud.aws)["LogGroupName"]
         return "\n".join(LogTail(self.cloud.aws, group, since=0).lines())
-
-
-class Inbox:
-    """A queue that is subscribed to the stack's topic."""
-
-    def __init__(self, url: str) -> None:
-        self._sqs = boto3.client("sqs", **connection(url))
-        self._queue = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        named = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
-        boto3.client("sns", **connection(url)).subscribe(
-            TopicArn=outputs(url)["NotificationsTopicArn"],
-            Protocol="sqs",
-            Endpoint=named["Attributes"]["QueueArn"],
-        )
-
-    def empty(self) -> None:
-        self._sqs.purge_queue(QueueUrl=self._queue)
-
-    def wait_for(self, count: int, seconds: float = 20) -> list[dict[str, Any]]:
-        """The messages that came, at the latest when so many have or that time has passed."""
-        found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
-            answer = self._sqs.receive_message(
-                QueueUrl=self._queue, MaxNumberOfMessages=10, WaitTimeSeconds=1
-            )
-            for message in answer.get("Messages", []):
-                found.append(json.loads(message["Body"]))
-                self._sqs.delete_message(
-                    QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"]
-                )
-        return found
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -240,7 +210,10 @@ def test_a_run_that_does_not_complete_exits_with_an_error(up: Up) -> None:
     assert "nobody" in up.record()["projects"]["default"]["line"]
     assert "nobody" in up.page()
     resume = json.dumps({"run_id": up.record()["run_id"], "project": "default"})
-    assert f"make what is missing with the event {resume}" in done.stdout
+    assert (
+        f"make what is missing, once the reason is gone, start StartRun with the event {resume}"
+        in (done.stdout)
+    )
     assert resume in unescape(up.page())
 
 
@@ -317,7 +290,7 @@ def test_another_hetzner_api_is_used_as_given_and_nothing_is_asked(up: Up) -> No
 def test_starting_it_twice_says_so_and_changes_nothing(up: Up) -> None:
     again = up.make("up")
     assert again.returncode == 0
-    assert f"up already: AWS at {up.cloud.aws}" in again.stdout
+    assert f"up already: AWS at {up.cloud.aws.url}" in again.stdout
     assert Daemon(up.build).find() == up.cloud
 
 

@@ -12,7 +12,6 @@ from typing import Any, get_args
 import pytest
 
 from bench.night import play
-from deploy.parameters import check
 from deploy.settings import Settings
 from handler.aws.tokens import TOKEN_CACHE_SECONDS
 from handler.decisions.checking import MOST_FAILED_ACTIONS
@@ -20,10 +19,12 @@ from handler.decisions.inventory import Inventory, Stock
 from handler.documents.job import run_again
 from handler.documents.labels import LABEL_ENABLED
 from handler.documents.request import parse_event
-from handler.documents.run import MOST_ATTENTION, Concern, Totals
+from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
 from handler.report import notification
+from handler.report.advice import advice_for
 from handler.report.metrics import NAMESPACE
 from handler.report.summary import Verdict, summary_line
+from local.common.parameters import check
 from local.logs import readable
 from local.simulator import Project
 from local.virtual.template import ROOT, Stack, read_template
@@ -162,7 +163,9 @@ def test_the_message_is_the_one_that_is_sent() -> None:
         available=6, failed=1, left_out=1, deleted=2, longest="web-1", longest_s=431
     ).noting(
         Concern(
-            "failed", "sg5", f"no snapshot made after 60 min: {locked}. To retry, {run_again(run)}."
+            "failed",
+            "sg5",
+            f"no snapshot made after 60 min: {locked}. To retry, {run_again(run, 1)}.",
         ),
         Concern("note", "db-1", "1 kept only by delete protection"),
     )
@@ -177,9 +180,9 @@ def test_the_message_is_the_one_that_is_sent() -> None:
         "https://…",
     )
     subject = notification.subject("PartiallyFailed", totals, run, "hetzner-snapshots")
-    text = notification.text(
-        "PartiallyFailed", f"{line}; {inventory}", totals.attention, run, links
-    )
+    night = RunDocument(run=run, selection=Selection(), status="ready")
+    advice = advice_for(night, totals, "")
+    text = notification.text(f"{line}; {inventory}", totals.attention, advice, links)
     assert f"```\n{subject}\n\n{text}```" in section("Reading a run")
 
 

@@ -208,3 +208,16 @@ def test_the_module_prints_the_plan_and_nothing_else() -> None:
         command, env={**environ, "POLICY": "x"}, cwd=ROOT, capture_output=True, timeout=30
     )
     assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["daily7 weekly4", " daily7-weekly4", "daily7,weekly4", "Daily7 + Weekly4", "daily7_weekly4"],
+)
+def test_a_policy_that_is_only_joined_wrongly_is_shown_spelled_right(text: str) -> None:
+    with pytest.raises(Unplannable) as refusal:
+        planned({"POLICY": text})
+    assert str(refusal.value).endswith(". You may mean POLICY=daily7-weekly4.")
+    with pytest.raises(Unplannable) as refusal:
+        planned({"POLICY": "daly7 weekly4"})
+    assert "You may mean" not in str(refusal.value)

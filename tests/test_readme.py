@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from handler.documents.request import FIELDS
-from local.board import Board
 from local.cloud import Cloud
 from local.commands import Commands
+from local.common.board import Board
+from local.common.console import plain_console
 from local.options import REAL_ENDPOINT, Options
-from local.show import plain_console
 from local.virtual.template import ROOT, read_template
 
 README = (ROOT / "README.md").read_text()

@@ -145,6 +145,17 @@ def test_the_tokens_before_and_after_a_change_are_both_known(
         ("F21b9dc9d1535310f21b9dc9d1535310", "[token]"),
         ("snapshot 90001 of 20261121T020000Z", "snapshot 90001 of 20261121T020000Z"),
         ("internationalization-of-everything", "internationalization-of-everything"),
+        # Of a token that nobody knows any more too little is quoted to be known by its looks.
+        ("for token 'Zz9Zz9Zz...' reached", "for token '[token]...' reached"),
+        ('the token "Zz9Zz9Zz9Zz9Zz9" is', 'the token "[token]" is'),
+        ("Token: `abcdefgh`", "Token: `[token]`"),
+        ("token='Zz9Zz9Zz'", "token='[token]'"),
+        ("Authorization: Bearer abcdefgh12 no", "Authorization: Bearer [token] no"),
+        ("token 'Zz9Zz9Z' is short", "token 'Zz9Zz9Z' is short"),
+        ("the token provided is not valid", "the token provided is not valid"),
+        ("the token's permission is 'readonly'", "the token's permission is 'readonly'"),
+        ("server 'webserver01' and 'database2'", "server 'webserver01' and 'database2'"),
+        ("server 'token-broker1' is locked", "server 'token-broker1' is locked"),
         ("", ""),
     ],
 )

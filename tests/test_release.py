@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from checks.release import NotReady, fill, main, notes, packaged
+from local.access import Access
 from local.aws import connection
 from local.cloud import running
 from local.environment import clean
@@ -107,7 +108,7 @@ def test_a_release_is_deployed_from_its_folder_alone(release: Path) -> None:
     assert not project.images
 
 
-def sam_deploy(folder: Path, aws: str, endpoint: str) -> None:
+def sam_deploy(folder: Path, aws: Access, endpoint: str) -> None:
     done = subprocess.run(
         [
             *(ROOT / ".venv-sam" / "bin" / "sam", "deploy", "--template-file", "template.yaml"),
@@ -119,7 +120,7 @@ def sam_deploy(folder: Path, aws: str, endpoint: str) -> None:
         cwd=folder,
         env={
             **clean(os.environ),
-            "AWS_ENDPOINT_URL": aws,
+            **aws.environment(),
             "HOME": str(folder.parent),
             "SAM_CLI_TELEMETRY": "0",
         },
@@ -130,7 +131,7 @@ def sam_deploy(folder: Path, aws: str, endpoint: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def dry_run(aws: str) -> str:
+def dry_run(aws: Access) -> str:
     """How it ended."""
     answer = boto3.client("lambda", **connection(aws)).invoke(
         FunctionName=outputs(aws)["StartRunFunction"], Payload=b'{"dry_run": true}'
@@ -146,6 +147,6 @@ def dry_run(aws: str) -> str:
     raise AssertionError("the dry run has not ended")
 
 
-def outputs(aws: str) -> dict[str, str]:
+def outputs(aws: Access) -> dict[str, str]:
     answer = boto3.client("cloudformation", **connection(aws)).describe_stacks(StackName="released")
     return {item["OutputKey"]: item["OutputValue"] for item in answer["Stacks"][0]["Outputs"]}

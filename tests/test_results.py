@@ -1,19 +1,21 @@
 """A batch's results: each server handed out has one, and it says what is known."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from handler.documents.document import Run
-from handler.documents.job import RESULT_BYTES, Result
+from handler.documents.job import RESULT_BYTES, Result, run_again
 from handler.documents.run import RunDocument, Selection
 from handler.report.results import results_of, why_unlisted
 from tests.test_hetzner import RUN
 
 AGAIN = 'run again with {"run_id": "night", "project": "default"}'
 MAYBE = "; a snapshot may have been started"
-GOOD = {"server": "web-1", "id": 1, "status": "available", "image_id": 90, "deleted": 2}
+GOOD = {"server": "web-1", "id": 1, "status": "available", "image_id": 90, "deleted": 2,
+        "pruned": True}  # fmt: skip
 BROKEN = {"server": "web-1", "id": 1, "error": "KeyError", "was": "creating", "snapshot": None}
 DRY_RUN, PRUNE_ONLY = replace(RUN, dry_run=True), replace(RUN, prune_only=True)
 
@@ -84,6 +86,34 @@ def test_a_long_result_is_cut(item: dict[str, Any]) -> None:
     assert len(result.reason) < RESULT_BYTES
 
 
+LIMITS = "Ask for more on the console's Limits page, then"
+
+
+def worst_of(name: str, lock: str, advice: str) -> Result:
+    return Result(
+        name, 10**8, "failed", "y\n" * 600, None, 9999, None, lock_s=9999, lock=lock
+    ).fitted(advice)  # fmt: skip
+
+
+@pytest.mark.parametrize("lock", ["", "change_type", "l" * 90])
+def test_what_is_cut_is_not_the_advice(lock: str) -> None:
+    run = replace(RUN, id="20261121T020000Z", project="default")
+    advice = f"{LIMITS} {run_again(run, 1)}."
+    worst = worst_of("database-1.example.com", lock, advice)
+    assert worst.reason.endswith(f" {advice}")
+    # Nothing is cut that has room.
+    assert Result("sg5", 1, "failed", "no.").fitted(advice).reason == f"no. {advice}"
+
+
+@pytest.mark.parametrize("name", ["x" * 99, "\u00e4" * 99])
+def test_where_names_leave_no_room_the_advice_loses_only_its_event(name: str) -> None:
+    """The message gives that event once for all servers."""
+    run = replace(RUN, id="r" * 32, project="p" * 29)
+    worst = worst_of(name, "l" * 90, f"{LIMITS} {run_again(run, 1)}.")
+    assert worst.reason.strip().startswith(LIMITS) and worst.reason.endswith("...")
+    assert len(json.dumps(worst.to_dict())) <= RESULT_BYTES
+
+
 def test_why_there_are_no_servers_to_speak_of() -> None:
     failed = replace(batch(), status="failed", reason="the API stays down")
     assert why_unlisted(failed, "") == why_unlisted(failed, "KeyError") == "the API stays down"
@@ -91,5 +121,6 @@ def test_why_there_are_no_servers_to_speak_of() -> None:
     assert (
         why_unlisted(unlisted, "KeyError") == "ListServers broke off (KeyError), see its log lines"
     )
-    assert why_unlisted(unlisted, "") == ""
+    assert why_unlisted(replace(unlisted, status="done"), "") == ""
+    assert "which this version does not know" in why_unlisted(unlisted, "")
     assert why_unlisted(batch(GOOD), "States.Timeout") == ""

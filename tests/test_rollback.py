@@ -8,8 +8,16 @@ import pytest
 
 from handler.documents.document import Look
 from handler.documents.job import Job, Result, ServerItem, StartedSnapshot
-from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
+from handler.documents.run import (
+    MOST_ATTENTION,
+    MOST_CONCURRENT_RUNS,
+    Concern,
+    RunDocument,
+    Selection,
+    Totals,
+)
 from handler.report.results import results_of
+from local.virtual.machine import lost_child
 from tests.test_hetzner import RUN
 from tests.test_structure import STATE_BYTES, size_of_a_run
 
@@ -51,10 +59,18 @@ def test_what_a_version_does_not_know_is_left_aside(document: Job | RunDocument)
 @pytest.mark.parametrize("document", [JOB, DOCUMENT])
 def test_what_a_document_lacks_has_a_default(document: Job | RunDocument) -> None:
     written = json.loads(json.dumps(document.to_dict()))
-    for name in written.keys() - {"run", "status", "server"}:
+    for name in written.keys() - {"run", "server", "selection", "totals", "after_id"}:
         without = {field: value for field, value in written.items() if field != name}
-        type(document).from_dict(without)
-        type(document).from_dict(written | {name: None if name != "selection" else {}})
+        read = type(document).from_dict(without)
+        assert type(document).from_dict(written | {name: None}) == read
+        assert type(document).from_dict(read.to_dict()) == read
+
+
+def test_a_run_that_does_not_say_which_runs_went_on_beside_it_knows_of_none_for_certain() -> None:
+    written = JOB.to_dict()
+    assert Job.from_dict(written).run.concurrent_runs == ()
+    del written["run"]["concurrent_runs"]
+    assert Job.from_dict(written).run.concurrent_runs is None
 
 
 def test_a_concern_of_a_new_kind_is_a_note() -> None:
@@ -71,10 +87,14 @@ def found(*batch: Any) -> list[Result]:
 def test_a_result_of_another_version_is_read() -> None:
     good = asdict(Result("sg5", 1, "available", image_id=90))
     assert found(good | {"brand_new": 1})[0] == Result("sg5", 1, "available", image_id=90)
-    assert found({"id": 1, "status": "available"})[0] == Result("server 1", 1, "available")
+    # What it does not tell may be bad.
+    bare = Result("server 1", 1, "available", "perhaps not pruned", pruned=False, at_least=True)
+    assert found({"id": 1, "status": "available"})[0] == bare
     [odd, _] = found(good | {"status": "restored"})
     assert odd.status == "failed"
-    assert "it ended as restored, which this version does not know; run again" in odd.reason
+    assert (
+        "it ended as restored, which this version does not know. To retry, run again" in odd.reason
+    )
     Totals().plus([odd])
 
 
@@ -84,7 +104,8 @@ def test_a_failed_child_counts_for_the_server_in_its_input(form: Any) -> None:
     entry = FAILED | {"Input": json.dumps(child) if form is str else child}
     [result] = [r for r in found(entry) if r.id == 2]
     assert (result.server, result.status) == ("web-2", "failed")
-    assert "its branch ended without a result (States.Runtime: xxx" in result.reason
+    assert "its branch ended without a result" in result.reason
+    assert "(States.Runtime: xxx" in result.reason
     assert "; a snapshot may have been started" in result.reason
     assert result == result.fitted()
 
@@ -100,12 +121,15 @@ def test_a_failed_child_without_input_is_known_by_its_place(entry: dict[str, Any
     assert "States.Runtime" not in found(entry)[0].reason
 
 
-def test_some_failed_children_fit_beside_a_full_batch_of_the_worst_results() -> None:
+@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 2)])
+def test_some_failed_children_fit_beside_a_full_batch_of_the_worst_results(
+    form: str, count: int
+) -> None:
     """Nothing else protects: States.DataLimitExceeded may not be catchable."""
-    worst = Result("x" * 63, 10**12, "failed", "y" * 600, 10**12, 10**9, 10**9, 10**6).fitted()
+    worst = Result("x" * 63, 10**12, "failed", "y" * 600, 10**12, 10**6, 10**6, 1000).fitted()
     concern = Concern("made, not pruned", worst.server, worst.reason)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
-    child = {"run": asdict(RUN), "server": asdict(ServerItem(10**12, "x" * 80)), "status": "new"}
-    entry = FAILED | {"Input": json.dumps(child), "Cause": "c" * 300}
-    more = len(json.dumps(entry)) - len(json.dumps(asdict(worst)))
-    assert size_of_a_run(asdict(worst), totals) + 3 * more < STATE_BYTES
+    run = asdict(RUN) | {"concurrent_runs": ["r" * 32] * MOST_CONCURRENT_RUNS}
+    child = {"run": run, "server": asdict(ServerItem(10**12, "x" * 80)), "status": "new"}
+    more = len(json.dumps(lost_child(child, form))) - len(json.dumps(worst.to_dict()))
+    assert size_of_a_run(worst.to_dict(), totals) + count * more < STATE_BYTES

@@ -1,6 +1,5 @@
 """A server whose disk was emptied keeps a snapshot from before; growing ones are let be."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from handler.decisions.retention import Decision, plan
 from handler.documents.job import Job, ServerItem, StartedSnapshot
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.documents.policy import Policy, parse_policy
-from handler.documents.request import parse_event
+from handler.documents.request import FIELDS
 from handler.documents.resources import Server, Snapshot
 from local.virtual.template import ROOT
 from tests.test_creating import NOW, job
@@ -266,8 +265,7 @@ def watched(*snapshots: Snapshot, new: int, run_id: str = "") -> str:
 
 def test_the_warning_names_both_snapshots_and_their_sizes() -> None:
     assert watched(*nights(12, 11.43, 0.8), new=2) == (
-        "snapshot 2 has 0.8 GB, 1 before it has 11.43 GB: look whether the server's disk was "
-        "emptied; one of the larger ones stays until you accept it"
+        "snapshot 2 has 0.8 GB, 1 before it 11.43 GB: was the disk emptied? A larger one stays"
     )
 
 
@@ -301,15 +299,27 @@ def test_sizes_that_are_not_known_are_passed_over() -> None:
     assert watched(*nights(9, 0.0), new=1)
 
 
-def test_the_note_is_the_event_that_accepts_it_and_fits_a_result() -> None:
-    start = job(600, snapshot=StartedSnapshot(7))
-    note = shrinking.note(start, night(90025, 11.43))
-    assert note.startswith("snapshot 90025 (11.43 GB) is kept, the others that stay are less than ")
-    request = parse_event(json.loads(note[note.index("{") :]))
-    assert (request.prune_only, request.accept_smaller) == (True, True)
-    assert (request.servers, request.project) == ((start.server.id,), start.run.project)
-    done = replace(start, size_gb=0.41, waited_s=12).done("available", note, kept=4)
-    assert done.result and done.result.reason == note
+def test_the_note_names_what_is_kept_and_what_lets_it_go() -> None:
+    small = tuple(nights(11.43, 0.4, 0.3))
+    start = job(
+        600, snapshot=StartedSnapshot(2), status="pruning", waited_s=60,
+        run={"id": "night-2", "retention": "last2"},
+    )  # fmt: skip
+    step = pruning.decide(start.with_deadline(60), pruning.Seen(small), 0.0, NOW)
+    assert step.notes == (
+        "snapshot 0 (11.43 GB) is kept, the rest is less than half as large; to let it go: "
+        "accept_smaller"
+    )
+    said = pruning.after_deleting(step.job, step, pruning.Deleted(), 0.0).result
+    assert said and said.reason == step.notes
+    assert "accept_smaller" in FIELDS
+    # The same in a dry run; and nothing where nothing is kept so.
+    dry = replace(start, snapshot=None, run=replace(start.run, dry_run=True, prune_only=True))
+    planned = pruning.decide(dry, pruning.Seen(small), 0.0, NOW).job.result
+    assert planned and planned.reason == said.reason
+    accepted = replace(dry.run, accept_smaller=True)
+    planned = pruning.decide(replace(dry, run=accepted), pruning.Seen(small), 0.0, NOW).job.result
+    assert planned and (planned.reason, planned.deleted) == ("", 1)
 
 
 def test_a_wrong_label_and_a_smaller_disk_are_both_told() -> None:
@@ -317,5 +327,5 @@ def test_a_wrong_label_and_a_smaller_disk_are_both_told() -> None:
     start = replace(start, server=ServerItem(42, "sg5", problem="its label is nonsense"))
     result = pruning.decide(start, pruning.Seen(tuple(nights(9, 0.4))), 0.0, NOW).job.result
     assert result and not result.pruned
-    assert result.reason.startswith("made, not pruned: snapshot 1 has 0.4 GB, 0 before it has 9")
+    assert result.reason.startswith("made, not pruned: snapshot 1 has 0.4 GB, 0 before it 9")
     assert result.reason.endswith("; its label is nonsense")

@@ -367,6 +367,38 @@ def test_the_budget_is_one_per_project_whatever_the_token(
     assert Api(simulator, "other-token")("GET", "/servers").ok
 
 
+def test_the_budget_may_be_one_per_token(
+    api: Api, simulator: Simulator, world: World, project: Project
+) -> None:
+    world.budget_per_token = True
+    project.rate_limit = 1
+    project.actions_limit = 1
+    project.spend_budget(1)
+    server = project.add_server("sg5")
+    assert api("GET", "/servers").ok
+    assert api("GET", f"/servers/{server.id}/actions").ok
+    assert api("GET", "/servers").status_code == 429
+    assert api("GET", f"/servers/{server.id}/actions").status_code == 429
+    assert Api(simulator, "ro-token")("GET", "/servers").ok
+
+
+def test_headers_may_be_missing(api: Api, world: World) -> None:
+    assert "RateLimit-Remaining" in api("GET", "/servers").headers
+    world.without_headers = {"RateLimit-Remaining"}
+    headers = api("GET", "/servers").headers
+    assert "RateLimit-Remaining" not in headers and "RateLimit-Limit" in headers
+
+
+def test_of_too_many_creates_at_once_the_last_one_fails(world: World, project: Project) -> None:
+    world.creates_at_once = 1
+    first, second = (project.create_image(project.add_server(name))[0] for name in ("a", "b"))
+    world.clock.advance(5)
+    assert (project.actions[first.id].status, project.actions[second.id].status) == (
+        "running",
+        "error",
+    )
+
+
 def test_requests_are_kept_without_the_token(api: Api, world: World) -> None:
     api("GET", "/servers?status=off&status=running")
     api("GET", "/servers", headers={"Authorization": "Bearer stolen"})

@@ -1,19 +1,23 @@
 """StartRun: what it takes, and what it refuses before anything has happened."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from handler.aws.settings import RunSettings
 from handler.documents.request import FIELDS, EventRefused, parse_event
+from handler.documents.run import RunDocument, Selection
 from handler.triggers.projects import NoProjects
-from handler.triggers.start_run import NotAllStarted
+from handler.triggers.start_run import NotAllStarted, first_document
 from local.simulator import Project, World
 from local.virtual.template import REGION, ROOT
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.test_hetzner import RUN
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 ENVELOPE = {
@@ -300,3 +304,17 @@ def test_every_execution_name_is_legal(aws: Aws) -> None:
     name = answer["executions"][0]["execution_arn"].rsplit(":", 1)[1]
     assert len(name) == 80
     aws.finish(answer)
+
+
+def test_a_resume_finds_out_anew_what_an_execution_finds_out_by_itself() -> None:
+    """When it began and by which servers it knows its project is of one execution only."""
+    found_out = {"began": "2026-11-20T02:00:00Z", "server_count": 9, "witnesses": (1, 2)}
+    around = {"concurrent_runs": ("other",), "earlier_deletions": 3}
+    earlier = RunDocument(
+        run=replace(RUN, **found_out, **around), selection=Selection(), status="new"
+    )
+    settings = RunSettings("/t", "arn", "logs", "you", "", "last9", "skip", 1, 2, 3, 4, 5)
+    again = parse_event({"run_id": "night"})
+    resumed = first_document(again, "night", "default", settings, earlier)
+    assert resumed.run == RUN
+    assert resumed.resumes

@@ -254,7 +254,7 @@ def test_a_call_that_lambdas_api_throttles_is_tried_again_for_a_quarter_of_an_ho
 
 
 def test_a_child_that_step_functions_ended_counts_for_its_server_in_either_form() -> None:
-    run = Run("night", "p", "o", "last1", "wait", False, False, 5, 200, 60, 180)
+    run = Run("night", "p", "o", "last1", False, False, "wait", 5, 200, 60, 180)
     arn = "arn:aws:states:eu-central-1:123456789012:execution:SnapshotRun/Server:0b1c"
     # Emulators put a null in its place; AWS documents an object of the execution.
     ended = {"ExecutionArn": arn, "Status": "FAILED", "Error": "States.Runtime", "Cause": "c" * 99}
@@ -344,22 +344,28 @@ def test_a_cut_text_fits(text: str, size: int) -> None:
 def test_five_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
     worst = Result(
         server=text,
-        id=10**12,
+        id=10**10,
         status="available",
         reason=text,
-        image_id=10**12,
-        waited_s=10**9,
-        snapshot_s=10**9,
-        deleted=10**6,
-        kept=10**6,
+        image_id=10**10,
+        waited_s=604_800,  # the run's own timeout
+        snapshot_s=604_800,
+        deleted=1000,
+        kept=10**4,
         pruned=False,
+        size_gb=1234.5,
+        adopted=True,
+        lock_s=604_800,
+        lock=text,
+        at_least=True,
     )
     fitted = worst.fitted()
     assert fitted.image_id == worst.image_id
-    assert len(json.dumps(asdict(fitted))) <= RESULT_BYTES
-    concern = Concern("made, not pruned", fitted.server, fitted.reason)
+    assert len(json.dumps(fitted.to_dict())) <= RESULT_BYTES
+    assert Result(**fitted.to_dict()) == fitted
+    concern = Concern("made, not pruned", fitted.server, "r" * RESULT_BYTES)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
-    assert size_of_a_run(asdict(fitted), totals) < STATE_BYTES
+    assert size_of_a_run(fitted.to_dict(), totals) < STATE_BYTES
 
 
 def test_five_hundred_servers_of_the_worst_kind_fit_a_state() -> None:

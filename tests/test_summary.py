@@ -7,6 +7,7 @@ import pytest
 from handler.documents.document import Run
 from handler.documents.run import MOST_ATTENTION, Concern, Totals
 from handler.report import notification
+from handler.report.advice import Advice
 from handler.report.summary import cause, rows, summary_line, verdict_of
 from tests.test_hetzner import RUN
 
@@ -79,6 +80,13 @@ def test_a_dry_runs_line_says_that_nothing_was_done() -> None:
     )
 
 
+def test_a_dry_run_of_pruning_speaks_of_deletions_only() -> None:
+    run = replace(RUN, dry_run=True, prune_only=True)
+    assert summary_line("Completed", Totals(planned=2, deleted=3), run) == (
+        "Completed: 2 of 2 servers; dry run: nothing deleted, 3 would be deleted"
+    )
+
+
 def test_what_needs_attention_is_a_table_worst_first() -> None:
     totals = Totals().noting(*reversed(CONCERNS))
     assert rows(totals.attention) == [
@@ -92,7 +100,15 @@ def test_what_needs_attention_is_a_table_worst_first() -> None:
 def test_the_cause_of_a_red_execution_is_as_long_as_one_may_be() -> None:
     whole = f"Failed: 0 of 1 server\n{CONCERNS[0]}"
     assert cause("Failed: 0 of 1 server", CONCERNS[:1], 1000) == whole
-    assert cause("Failed: 0 of 1 server", CONCERNS[:1], 30) == whole[:30]
+    # Whole rows, so that none loses the advice at its end.
+    most = len(whole) + len("and more: the log has all") + 1
+    assert cause("Failed: 0 of 1 server", CONCERNS[:2], most) == (
+        f"{whole}\nand more: the log has all"
+    )
+    assert cause("Failed: 0 of 1 server", CONCERNS[:1], 50) == (
+        "Failed: 0 of 1 server\nand more: the log has all"
+    )
+    assert cause("Failed: 0 of 1 server", CONCERNS[:1], 8) == "Failed: "
 
 
 def test_a_failure_is_named_however_many_notes_there_are() -> None:
@@ -104,8 +120,9 @@ def test_a_failure_is_named_however_many_notes_there_are() -> None:
 
 def test_a_notification_says_what_to_do_and_where_to_look() -> None:
     line = "PartiallyFailed: 7 of 8 servers, 1 failed; 7 made in 12 min; 3 deleted"
+    advice = [Advice("To make only what is missing", {"run_id": NIGHT.id, "project": "default"})]
     text = notification.text(
-        "PartiallyFailed", line, CONCERNS[:2], NIGHT, {"The execution": "https://console.example/1"}
+        line, CONCERNS[:2], advice, {"The execution": "https://console.example/1"}
     )
     assert text == (
         "PartiallyFailed: 7 of 8 servers, 1 failed; 7 made in 12 min; 3 deleted\n"
@@ -114,9 +131,8 @@ def test_a_notification_says_what_to_do_and_where_to_look() -> None:
         "  failed            db-1    no snapshot made after 60 min: locked by rebuild_server\n"
         "  made, not pruned  web-12  its label hetzner-snapshots/x\n"
         "\n"
-        "To make what is missing, once the reason is gone, start StartRun with\n"
+        "To make only what is missing, start StartRun with\n"
         '  {"run_id": "20261121T020000Z", "project": "default"}\n'
-        "What is there already is not made again.\n"
         "\n"
         "The execution:\n"
         "  https://console.example/1\n"
@@ -125,7 +141,7 @@ def test_a_notification_says_what_to_do_and_where_to_look() -> None:
 
 def test_a_notification_of_a_good_run_asks_for_nothing() -> None:
     line = "Completed: 8 of 8 servers"
-    text = notification.text("Completed", line, (), NIGHT, {"The execution": "https://x"})
+    text = notification.text(line, (), (), {"The execution": "https://x"})
     assert text == "Completed: 8 of 8 servers\n\nThe execution:\n  https://x\n"
 
 

@@ -114,6 +114,26 @@ def test_how_long_a_lock_is_waited_for(elapsed_s: int, holder: Look | None, wait
     assert pacing.while_locked(elapsed_s, FULL, 0, holder) == wait
 
 
+@pytest.mark.parametrize(
+    ("left_s", "why"),
+    [
+        (3600, "for 60 min more"),
+        (3599, "for about 60 min more, which is too long: it is given up in 60 min"),
+        (90, "for about 60 min more, which is too long: it is given up in 90 s"),
+    ],
+)
+def test_a_lock_that_outlasts_its_deadline_is_said_at_once(left_s: int, why: str) -> None:
+    wait = pacing.while_locked(10, FULL, 0, Look(3600, 50), left_s)
+    assert wait == Wait(120, f"if that goes on so, {why}")
+
+
+def test_two_ends_of_an_estimate_are_named_in_their_order() -> None:
+    """Two looks may differ by 5 per cent."""
+    looks = [Look(50, 47), Look(60, 60)]
+    wait = pacing.while_creating(60, looks, (), FULL, 0)
+    assert wait.why == "if it goes on so, done after 100 to 104 s"
+
+
 def test_a_fleet_that_waits_for_locks_does_not_ask_in_step() -> None:
     waits = [pacing.while_locked(1000, FULL, jitter).seconds for jitter in (0, 0.5, 1)]
     assert waits == [120, 132, 144]
@@ -193,7 +213,7 @@ def believed(seconds: int, at_least: int, at_most: int, due: bool = True) -> Wai
         ([Look(60, 40)], believed(91, 146, 150)),
         ([Look(60, 41)], believed(88, 143, 146)),
         ([Look(60, 99)], believed(10, 60, 61)),
-        ([Look(60, 100)], believed(10, 60, 60)),
+        ([Look(60, 100)], Wait(10, "if it goes on so, done after about 60 s", True)),
         ([Look(1, 0), Look(60, 40)], believed(91, 146, 150)),
         # Believed for three times the time so far; just enough for the second one.
         ([Look(60, 10)], believed(180, 545, 600, due=False)),

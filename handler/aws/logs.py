@@ -1,6 +1,7 @@
 """The log: one JSON line for each thing that happened, and for each state's input and output."""
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -37,8 +38,10 @@ def output_of(job: Job) -> dict[str, Any]:
     colon = f": {job.reason}" if job.reason else ""
     # An error also writes the buffered lines at DEBUG.
     log = logger.error if job.status == "failed" else logger.info
+    # The result's own reason may be cut.
+    ended = job.result and replace(job.result, reason=job.reason)
     log(
-        str(job.result) if job.result else f"{job.server.name}: {job.status}{then}{colon}",
+        str(ended) if ended else f"{job.server.name}: {job.status}{then}{colon}",
         extra={
             "status": job.status,
             "reason": job.reason,

@@ -22,6 +22,11 @@ class Seen:
     error: HetznerError | None = None
 
 
+def begun(job: Job) -> Job:
+    """The job with a deadline for its snapshot, which another version may not have set."""
+    return job if job.deadline_s is not None else job.with_deadline(job.run.snapshot_minutes)
+
+
 def decide(job: Job, seen: Seen, jitter: float) -> Job:
     """The job: still creating, available, waiting for another create, or failed."""
     if isinstance(seen.error, TransientError):
@@ -72,9 +77,9 @@ def _try_again(job: Job, reason: str, jitter: float) -> Job:
     job = replace(job, failed_actions=job.failed_actions + 1)
     if job.overdue or job.failed_actions >= MOST_FAILED_ACTIONS:
         times = f"failed {job.failed_actions} times"
-        # An image left by a failed action is not a snapshot.
+        # The image that a failed action has left is of no use.
         job = replace(job, snapshot=None, maybe_posted=False)
-        return job.done("failed", f"{reason} ({times}). To retry, {job.run_again}.")
+        return job.done("failed", f"{reason} ({times}).", f"To retry, {job.run_again}.")
     wait = pacing.in_trouble(job.failed_actions, jitter)
     return replace(job, snapshot=None).moved_to("waiting", reason, wait.seconds)
 
@@ -88,6 +93,5 @@ def _wait(job: Job, reason: str, wait: Wait) -> Job:
 
 def _give_up(job: Job, reason: str) -> Job:
     image_id = job.snapshot.image_id if job.snapshot else 0
-    may = f"snapshot {image_id} may still become available; to take it over, {job.run_again}"
-    # First, because a long reason is cut at its end.
-    return job.done("failed", f"{may}: {reason}")
+    may = f"Snapshot {image_id} may still become available; to take it over, {job.run_again}."
+    return job.done("failed", reason, may)

@@ -32,7 +32,8 @@ from handler.documents.job import Job, StartedSnapshot
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID
 from handler.documents.resources import Action, Snapshot
 
-# A run that is resumed later waits for the lock first, and finds its snapshot then.
+# While a server is locked, an older create_image is not taken for this run's. If the run is resumed
+# so late, its snapshot is found when the lock is over.
 NOT_THIS_RUN = timedelta(hours=12)
 EARLIER = 5  # snapshots whose time tells what the next one takes
 
@@ -143,7 +144,7 @@ def unlisted_images(job: Job, seen: Seen) -> Iterator[int]:
 def decide(job: Job, seen: Seen, jitter: float) -> Step:
     """The next step of a job that has observed what was seen."""
     if isinstance(seen.created, StartedSnapshot):
-        # A snapshot that was adopted earlier has failed since.
+        # Not adopted: if it was adopted once, that snapshot has failed since.
         return _watch(replace(job, adopted=False), seen.created, "", jitter)
     if seen.created:
         return _not_created(job, seen, seen.created, jitter)
@@ -170,7 +171,7 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
     if job.maybe_posted and (action := unlisted_action(job, seen.actions, seen.snapshots or ())):
         reason = f"the snapshot of {action} is not listed yet"
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
-    # A free server gets its snapshot late rather than not at all, unless one may be there already.
+    # After the deadline a server that is not locked still gets its snapshot, unless one may exist.
     if job.overdue and job.maybe_posted:
         return _give_up(job, job.reason or "no time left to create a snapshot")
     assert seen.snapshots is not None, "no create without a look before it"
@@ -233,7 +234,7 @@ def _locked(job: Job, seen: Seen, jitter: float, refused: str = "") -> Step:
         return Step("skip", job.done("skipped", reason))
     elapsed_s = job.stopwatch.elapsed_s
     look = _look_at(found[0], job) if len(found) == 1 else None
-    wait = pacing.while_locked(elapsed_s, Budget.of_both(job), jitter, look)
+    wait = pacing.while_locked(elapsed_s, Budget.of_both(job), jitter, look, job.left_s)
     job = replace(job, lock_from_s=elapsed_s, lock=locking.commands(found))
     return _wait(job, reason, wait)
 
@@ -272,17 +273,18 @@ def _after_error(job: Job, error: HetznerError, jitter: float) -> Step:
         case NotFound():
             return Step("skip", job.done("skipped", "the server was deleted during the run."))
         case Unauthorized():
-            reason = f"{error}. Check or replace that token, then {job.run_again}."
+            reason, advice = f"{error}.", f"Check or replace that token, then {job.run_again}."
         case QuotaReached():
-            reason = (
-                f"the account's limit of snapshots is reached: {error}. Delete snapshots that are "
-                "no longer needed (perhaps of servers that no longer exist) or ask for more on the "
-                f"console's Limits page, then {job.run_again}."
+            reason = f"the account's limit of snapshots is reached: {error}."
+            advice = (
+                "Delete snapshots that nobody needs or ask for more on the console's Limits page, "
+                f"then {job.run_again}."
             )
         case _:
-            said = f"{error}. Ask Hetzner's support" if error.code == "resource_locked" else error
-            reason = f"Hetzner refused: {said}. To retry, {job.run_again}."
-    return Step("fail", job.done("failed", reason))
+            reason, advice = f"Hetzner refused: {error}.", f"To retry, {job.run_again}."
+            if error.code == "resource_locked":
+                advice = f"Ask Hetzner's support. {advice}"
+    return Step("fail", job.done("failed", reason, advice))
 
 
 def _wait(job: Job, reason: str, wait: Wait) -> Step:
@@ -294,5 +296,5 @@ def _wait(job: Job, reason: str, wait: Wait) -> Step:
 def _give_up(job: Job, reason: str, made: str = "no snapshot made") -> Step:
     made = "no snapshot confirmed" if job.maybe_posted else made
     minutes = job.stopwatch.elapsed_s // 60
-    reason = f"{made} after {minutes} min: {reason}. To retry, {job.run_again}."
-    return Step("fail", job.done("failed", reason))
+    reason = f"{made} after {minutes} min: {reason}."
+    return Step("fail", job.done("failed", reason, f"To retry, {job.run_again}."))

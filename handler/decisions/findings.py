@@ -75,10 +75,19 @@ def overdue(
 
 def with_last_good(concerns: list[Concern], findings: Findings | None) -> list[Concern]:
     """What failed, with the server's last good snapshot: its age tells how urgent it is."""
-    said = {last.server: last.said for last in findings.last_good} if findings else {}
+    said = fallbacks(findings)
     return [
-        replace(concern, reason=f"{concern.reason} {said[concern.server]}")
+        replace(concern, reason=sentences(concern.reason, said[concern.server]))
         if concern.what == "failed" and concern.server in said
         else concern
         for concern in concerns
     ]
+
+
+def fallbacks(findings: Findings | None) -> dict[str, str]:
+    """What each server has to fall back on: its newest good snapshot, in words."""
+    return {last.server: last.said for last in findings.last_good} if findings else {}
+
+
+def sentences(first: str, second: str) -> str:
+    return f"{first}{'' if first.endswith('.') else '.'} {second}" if first else second

@@ -23,8 +23,8 @@ def heeded(job: Job, server: Server | HetznerError | None) -> Job:
 def why_all_stay(server: Server | HetznerError | None) -> str:
     """Empty if older snapshots may go."""
     if isinstance(server, NotFound):
-        # Of a server that is gone nothing is ever deleted. Its snapshots were just listed, so the
-        # token sees the project.
+        # Snapshots of a deleted server are never deleted. That it is deleted is certain: its
+        # snapshots were just listed, so the token is still the project's.
         return "the server was deleted during the run: its older snapshots stay"
     if isinstance(server, Server) and server.labels.get(LABEL_ENABLED) == "false":
         return f"its label {LABEL_ENABLED} is false now: its older snapshots stay"

@@ -43,7 +43,7 @@ def timed(job: Job, looked: Job, found: Sequence[Action], *, ours: bool) -> Job:
     looked = replace(looked, lock_from_s=None)
     if ours and job.lock == CREATE_IMAGE:
         return looked
-    # Who is there since before it was refused had it then.
+    # An action that was running at the last look, too, held it then.
     since = [action for action in found if now and action.age_s(now) >= seconds]
     name = job.lock or commands(since)
     times = dict(job.locks)

@@ -33,7 +33,7 @@ TROUBLE_SECONDS = (30, 180)
 SNAPSHOT_SECONDS = (10, 900)
 
 FIRST_LOOK_SECONDS = (38, 46)  # hardly any snapshot takes less
-SOON_SECONDS = 22  # a delay this short does not matter
+SOON_SECONDS = 22  # without an estimate, the shortest wait between two looks
 LATE = 1.17  # the next look is at most so much later than an estimate's lower end
 GROWTH = 0.2  # without an estimate, a snapshot is noticed late by at most this share of its time
 TRUST = 4  # an estimate from one look's progress is used up to three times the time so far
@@ -139,16 +139,30 @@ def before_deleting(requests: int, budget: Budget, jitter: float) -> Wait | None
     return Wait(math.ceil(max(TROUBLE_SECONDS[0], seconds)), _little_left(budget))
 
 
-def while_locked(elapsed_s: int, budget: Budget, jitter: float, holder: Look | None = None) -> Wait:
-    """The longer it has been locked, the longer; or until the holder should be done."""
+def while_locked(
+    elapsed_s: int,
+    budget: Budget,
+    jitter: float,
+    holder: Look | None = None,
+    left_s: float = math.inf,
+) -> Wait:
+    """The longer it has been locked, the longer; or until the holder should be done.
+
+    `left_s`: so long it is waited for at most; a holder that should take longer is told.
+    """
     so_far_s = max(elapsed_s, holder.elapsed_s if holder else 0)
     wait = Wait(round(_within(LOCK_SECONDS, 0.6 * so_far_s)))
     if holder and 5 <= holder.progress < 100:
-        left_s = holder.elapsed_s * (100 - holder.progress) / holder.progress
-        why = f"if that goes on so, for {_time(left_s)} more"
-        # Where one holder follows the other for hours, it is not asked every 20 s.
+        held_s = holder.elapsed_s * (100 - holder.progress) / holder.progress
+        why = f"if that goes on so, for {_time(held_s)} more"
+        if held_s > left_s:
+            why = (
+                f"if that goes on so, for about {_time(held_s)} more, which is too long: it is "
+                f"given up in {_time(left_s)}"
+            )
+        # A server may be held by one action after the other for hours: looks become rarer then.
         soonest_s = min(max(20.0, elapsed_s / 10), LOCK_SECONDS[1])
-        wait = Wait(round(_within((soonest_s, LOCK_SECONDS[1]), left_s)), why)
+        wait = Wait(round(_within((soonest_s, LOCK_SECONDS[1]), held_s)), why)
     return _stretched(wait, budget, jitter)
 
 
@@ -168,7 +182,7 @@ def in_trouble(attempts: int, jitter: float) -> Wait:
 
 def when_rate_limited(attempts: int, budget: Budget, jitter: float) -> Wait:
     """After a 429: until the limit has refilled to the floor, plus jitter."""
-    if budget.left is None:  # so it is not Hetzner's limit but SSM's, which refills within a second
+    if budget.left is None:  # not Hetzner's limit but that of SSM, which refills within a second
         return Wait(round(3 + 5 * min(attempts, 6) * (1 + 2 * jitter)))
     seconds = max(in_trouble(attempts, jitter).seconds, budget.refill_s(-budget.spare))
     return Wait(round(seconds + budget.refill_s(budget.sharing) * jitter), _little_left(budget))
@@ -224,7 +238,10 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
             return None  # the progress was not even
         at_least, at_most = max(low, at_least), min(high, at_most)
     at_s = min(at_most + 1, LATE * at_least, TRUST * elapsed_s)
-    why = f"if it goes on so, done after {round(at_least)} to {round(at_most)} s"
+    # Two looks may differ by 5 per cent, and the lower end be above the upper one.
+    low_s, high_s = sorted((round(at_least), round(at_most)))
+    after = f"{low_s} to {high_s} s" if low_s < high_s else f"about {low_s} s"
+    why = f"if it goes on so, done after {after}"
     return Wait(math.ceil(max(at_s, elapsed_s + 8)), why, due=at_s >= at_most)
 
 

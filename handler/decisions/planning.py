@@ -41,7 +41,7 @@ def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
     if run_id == job.run.id:
         return replace(decision, kind="exempt", reason="this run's")
     began, others = parse_time(job.run.began), job.run.concurrent_runs
-    # What is not known may be: one of the runs that could still be running.
+    # If it is not known which runs are running, any run that is young enough may be.
     blind = began is None or others is None
     since = (began or now) - (LONGEST_RUN if blind else LISTED_WITHIN)
     if run_id in (others or ()) or snapshot.created >= since:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from handler.decisions import heeding, pacing, shrinking
+from handler.decisions import heeding, other_versions, pacing, shrinking
 from handler.decisions.pacing import Budget
 from handler.decisions.planning import decisions_of
 from handler.decisions.retention import Decision
@@ -65,10 +65,11 @@ class Deleted:
 
 
 def begun(job: Job) -> Job:
-    """The job with the deadline of its pruning."""
-    if job.status == "due" or (job.status == "pruning" and job.deadline_s is not None):
+    """The job with the deadline of its pruning, or of its snapshot if that is still to come."""
+    job = other_versions.before_pruning(job)
+    if job.status in ("due", "pruning") and job.deadline_s is not None:
         return job
-    return job.with_deadline(PRUNE_MINUTES)
+    return job.with_deadline(job.run.snapshot_minutes if job.status == "due" else PRUNE_MINUTES)
 
 
 def arrival_of(job: Job, snapshots: Sequence[Snapshot]) -> Arrival:
@@ -87,8 +88,7 @@ def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
     """Whether this run's snapshot was missing for so long that it is requested by its id."""
     if job.status == "due" or job.run.dry_run or job.snapshot is None:
         return False
-    started_s = (job.deadline_s or 0) - 60 * PRUNE_MINUTES
-    listed_by_s = started_s + 60 * MISSING_MINUTES
+    listed_by_s = (job.deadline_s or 0) - 60 * (PRUNE_MINUTES - MISSING_MINUTES)
     is_missing = arrival_of(job, snapshots).kind == "missing"
     return is_missing and job.stopwatch.elapsed_s >= listed_by_s
 
@@ -113,6 +113,8 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
             return Step(_not_yet(job, arrival, jitter))
         snapshot_s = job.stopwatch.elapsed_s - (job.waited_s or 0)
         job = replace(job, status="pruning", snapshot_s=snapshot_s).with_deadline(PRUNE_MINUTES)
+    if not (job.snapshot or job.run.dry_run or job.run.prune_only):
+        return Step(job.moved_to("creating", other_versions.UNTOLD))
     if job.snapshot and not job.run.dry_run:
         arrival = arrival_of(job, seen.snapshots)
         new, available = arrival.snapshot, arrival.kind == "arrived"
@@ -123,9 +125,10 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
         if not available:
             return Step(_not_available(job, new, jitter))
     job = heeding.heeded(job, seen.server)
+    problem = job.server.problem or other_versions.policy_problem(job)
     smaller = shrinking.warning(job, seen.snapshots)
-    if problems := "; ".join(filter(None, [smaller, job.server.problem])):
-        return Step(not_pruned(job, problems))
+    if reason := "; ".join(filter(None, [smaller, problem])):
+        return Step(not_pruned(job, reason))
     if stays := heeding.why_all_stay(seen.server):
         return Step(_done(job, stays))
     if isinstance(seen.server, TransientError):
@@ -139,7 +142,8 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
 
 def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:
     """The job at its end, or waiting to delete again what could not be deleted."""
-    job = _counted(replace(job, went=(*job.went, *deleted.went)), deleted.gone)
+    went, count = (*job.went, *deleted.went), job.deleted + len(deleted.went)
+    job = _counted(replace(job, went=went, deleted=count), deleted.gone)
     if deleted.failed:
         errors = deleted.failed.items()
         reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
@@ -190,7 +194,7 @@ def _missing(job: Job, seen: Seen, jitter: float) -> Job:
     image_id = job.snapshot.image_id
     reason = f"snapshot {image_id} is not among the server's labelled snapshots"
     if seen.vanished:
-        return job.done("failed", f"snapshot {image_id} vanished. To retry, {job.run_again}.")
+        return job.done("failed", f"snapshot {image_id} vanished.", f"To retry, {job.run_again}.")
     if seen.unlisted is None:
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
     if not seen.unlisted.is_available:
@@ -203,7 +207,7 @@ def _not_available(job: Job, new: Snapshot, jitter: float) -> Job:
     reason = f"snapshot {new.id} is {new.status}, though its action succeeded"
     if new.is_pending and not job.overdue:
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
-    return job.done("failed", f"{reason}. To look again, {job.run_again}.")
+    return job.done("failed", f"{reason}.", f"To look again, {job.run_again}.")
 
 
 def _counted(job: Job, gone: Collection[int]) -> Job:
@@ -211,7 +215,7 @@ def _counted(job: Job, gone: Collection[int]) -> Job:
     gone may be a delete's whose answer was lost, or an attempt's that broke off, or somebody
     else's: then it is at least so many."""
     at_least = job.at_least or not set(gone) <= set(job.went)
-    return replace(job, deleted=len(job.went), at_least=at_least)
+    return replace(job, at_least=at_least)
 
 
 def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: datetime) -> Step:
@@ -221,13 +225,13 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
     decisions = decisions_of(job, snapshots, now)
     made: tuple[Decision, ...] = ()
     if not job.to_delete:
-        # Decided once. Deciding again after a delete whose answer was lost could delete one more.
+        # Decided once: if the answer to a delete is lost, a second decision could choose one more.
         made = tuple(decisions)
         job = replace(job, to_delete=tuple(d.snapshot.id for d in decisions if not d.keep))
         postponed = any(decision.kind == "postponed" for decision in decisions)
         if job.to_delete and (postponed or job.run.prune_only) and not job.run.dry_run:
-            # Nor must a function that dies: the decision is kept before anything is deleted. A run
-            # that only prunes knows by it what is gone when an attempt has died.
+            # A function that dies would decide again, too, so the decision is stored in the job
+            # before anything is deleted. A run that only prunes counts by it what is gone.
             reason = f"deletes {len(job.to_delete)} for now"
             return Step(job.moved_to("pruning", reason), decisions=made)
     notes = _notes(job, snapshots, decisions)
@@ -250,11 +254,11 @@ def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -
     postponed = sum(
         d.kind == "postponed" or not (d.keep or d.snapshot.id in job.to_delete) for d in decisions
     )
-    notes = [job.reason] if job.run.dry_run else []
+    notes = [shrinking.note(d.snapshot) for d in decisions if d.kind == "larger"]
+    notes += [job.reason] if job.run.dry_run and job.reason else []
     notes += [f"unavailable, of no use: snapshot {', '.join(unavailable)}"] if unavailable else []
     notes += [f"also of this run: snapshot {', '.join(also)}"] if also else []
     notes += [f"{protected} kept only by delete protection"] if protected else []
-    notes += [shrinking.note(job, d.snapshot) for d in decisions if d.kind == "larger"]
     if postponed:
         limit = f"at most {job.run.max_deletions} in one run"
         limit += ", its earlier executions included" if job.run.earlier_deletions else ""

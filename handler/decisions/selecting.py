@@ -3,7 +3,8 @@
 import re
 from collections.abc import Collection, Sequence
 
-from handler.documents.job import ServerItem, cut, short_name
+from handler.documents.document import shortened
+from handler.documents.job import NAME_BYTES, ServerItem, cut, short_name
 from handler.documents.labels import LABEL_ENABLED, LABEL_RETENTION
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.documents.resources import Server
@@ -12,7 +13,7 @@ from handler.documents.run import RunDocument, Selection
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 MOST_NAMED = 10
 MOST_WITNESSES = 5
-PROBLEM_BYTES = 190  # of each of a batch's servers; the log has it whole
+PROBLEM_BYTES = 190  # of what is wrong with a label, in the batch; the log has it whole
 
 
 def named(selection: Selection, listed: Sequence[Server]) -> tuple[set[int], tuple[str, ...]]:
@@ -57,10 +58,10 @@ def why_vanished(document: RunDocument, listed: Sequence[Server], left: int) -> 
     return ""
 
 
-def some_of(listed: Sequence[Server]) -> str:
-    more = len(listed) - MOST_NAMED
-    names = [server.name for server in listed[:MOST_NAMED]] or ["none"]
-    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+def some_of(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    some = [shortened(name, NAME_BYTES) for name in names[:MOST_NAMED]] or ["none"]
+    return ", ".join(some) + (f" and {more} more" if more > 0 else "")
 
 
 def why_left_out(

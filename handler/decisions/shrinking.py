@@ -5,7 +5,6 @@ small snapshots, and a few nights later nothing else would be left. Sizes vary, 
 half counts, only where the larger one has more than 1 GB, and only sizes that Hetzner tells.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 
 from handler.documents.job import Job
@@ -49,22 +48,16 @@ def warning(job: Job, snapshots: Sequence[Snapshot]) -> str:
     if then_gb <= max(SMALL_GB, 2 * now_gb):
         return ""
     return (
-        f"snapshot {new.id} has {now_gb:g} GB, {before} before it has {then_gb:g} GB: look "
-        "whether the server's disk was emptied; one of the larger ones stays until you accept it"
+        f"snapshot {new.id} has {now_gb:g} GB, {before} before it {then_gb:g} GB: was the disk "
+        "emptied? A larger one stays"
     )
 
 
-def note(job: Job, larger: Snapshot) -> str:
-    """That a larger snapshot stays, and the event with which it may go."""
-    event = {
-        "prune_only": True,
-        "servers": [job.server.id],
-        "project": job.run.project,
-        "accept_smaller": True,
-    }
+def note(larger: Snapshot) -> str:
+    """That it stays, why, and the event's field that lets it go: a result has room for no more."""
     return (
-        f"snapshot {larger.id} ({larger.size_gb:g} GB) is kept, the others that stay are less than "
-        f"half as large; to let it go: {json.dumps(event)}"
+        f"snapshot {larger.id} ({larger.size_gb:g} GB) is kept, the rest is less than half as "
+        "large; to let it go: accept_smaller"
     )
 
 

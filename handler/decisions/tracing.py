@@ -8,7 +8,7 @@ from handler.documents.resources import Action, Snapshot
 CREATE_IMAGE = "create_image"
 # Longer than a snapshot could stay unlisted, shorter than the time between two nights.
 LISTED_WITHIN = timedelta(hours=1)
-# What Hetzner does for one request begins within so much time.
+# An action and its image, made by one request, have times that differ by no more than this.
 AT_ONCE = timedelta(minutes=1)
 
 

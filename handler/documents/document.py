@@ -1,16 +1,18 @@
 """What the documents in the state machine have in common: the run, the stopwatch, the next wait.
 
-Times are UTC, durations whole seconds. Only our own code writes these documents, so one of the
-wrong shape is a bug: it raises KeyError, TypeError or ValueError.
+Times are UTC, durations whole seconds. Only our own code writes these documents, of this version or
+another one (`reading.py`).
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
-REASON_CHARACTERS = 600
+from handler.documents.reading import known, renamed
+
+REASON_CHARACTERS = 1000  # room for Hetzner's words, what we say about them, and advice
 LONGEST_WAIT_SECONDS = 3600
-JUMP = timedelta(minutes=5)  # so late a look may be, or as late as the wait was long
+JUMP = timedelta(minutes=5)  # a look may be late by this much, or by as much as the wait was long
 
 OnLocked = Literal["wait", "skip"]
 
@@ -26,13 +28,13 @@ class Run:
     project: str
     owner: str
     retention: str
-    on_locked: OnLocked
     dry_run: bool
     prune_only: bool
-    max_deletions: int  # of one server in one run, all its executions together
-    servers_at_a_time: int
-    lock_wait_minutes: int
-    snapshot_minutes: int
+    on_locked: OnLocked = "wait"
+    max_deletions: int = 5  # of one server in one run, all its executions together
+    servers_at_a_time: int = 200
+    lock_wait_minutes: int = 60
+    snapshot_minutes: int = 180
     rate_limit_floor: int = 20  # per cent of the requests per hour, left for the people's tools
     # The project's runs that were running at the start; None: not known, or too many.
     concurrent_runs: tuple[str, ...] | None = ()
@@ -78,7 +80,7 @@ class Stopwatch:
         if agrees or (doubted and abs(answered_at - doubted) <= slack):
             passed_s = int((answered_at - self.now).total_seconds())
             return Stopwatch(answered_at, self.elapsed_s + max(passed_s, ordered_wait_s), True)
-        if not self.sure:  # nobody can tell which of the two is right
+        if not self.sure:  # either of the two clocks may be wrong
             return Stopwatch(answered_at, elapsed_s)
         return Stopwatch(assumed, elapsed_s, True, answered_at)
 
@@ -136,14 +138,13 @@ class Document:
 
         Other fields (a Catch's `error`, for example) are ignored.
         """
-        found = {f.name: document[f.name] for f in fields(cls) if f.name in document}
-        stopwatch = found.get("stopwatch") or {}
-        run = known(Run, found["run"])
-        others = run.get("concurrent_runs", ())
+        found = known(cls, {**document, "status": document.get("status") or ""})
+        run, stopwatch = renamed(found["run"]), found.get("stopwatch") or {}
+        others = run.get("concurrent_runs")  # if it is lacking they are not known
         return found | {
             "run": Run(
                 **{
-                    **run,
+                    **known(Run, run),
                     "concurrent_runs": None if others is None else tuple(others),
                     "witnesses": tuple(run.get("witnesses") or ()),
                 }
@@ -151,7 +152,7 @@ class Document:
             "stopwatch": Stopwatch(
                 parse_time(stopwatch.get("now")),
                 stopwatch.get("elapsed_s") or 0,
-                stopwatch.get("sure", False),
+                bool(stopwatch.get("sure")),
                 parse_time(stopwatch.get("doubted")),
             ),
         }
@@ -190,12 +191,19 @@ class Document:
     def overdue(self) -> bool:
         return self.left_s == 0
 
-    def moved_to(self, status: str, reason: str = "", wait_seconds: int = 0) -> Self:
-        """The document on its way to the next state, after a wait."""
+    def moved_to(
+        self, status: str, reason: str = "", wait_seconds: int = 0, advice: str = ""
+    ) -> Self:
+        """The document on its way to the next state, after a wait.
+
+        `advice` is what a person can do, and stands behind the reason. A long reason is cut before
+        it.
+        """
+        behind = f" {advice}" if advice else ""
         return replace(
             self,
             status=status,
-            reason=reason[:REASON_CHARACTERS],
+            reason=shortened(reason, REASON_CHARACTERS - len(behind)) + behind,
             wait_seconds=min(max(0, wait_seconds), LONGEST_WAIT_SECONDS),
         )
 
@@ -205,10 +213,9 @@ class Document:
         return self.moved_to(status, wait.because(reason), seconds)
 
 
-def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Only the dataclass's fields: a run may meet functions of a newer or older version."""
-    names = {f.name for f in fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
+def shortened(text: str, characters: int) -> str:
+    """The text, or its beginning and "..."."""
+    return text if len(text) <= characters else text[: max(0, characters - 3)] + "..."
 
 
 def format_time(moment: datetime | None) -> str | None:

@@ -1,14 +1,17 @@
 """The job: one server of one run. Each state of its child execution takes it one step further."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from handler.documents.document import Document, Look, Run, Wait, known
+from handler.documents.document import Document, Look, Run, Wait
+from handler.documents.reading import is_whole, known
 
-# 500 results of this size, the run and its totals fit a state's 262,144 bytes.
-RESULT_BYTES = 450
-NAME_BYTES = 63
+# 500 results of this size, the run and its totals fit a state's 262,144 bytes, and beside them what
+# Step Functions puts for two children that failed with the longest Cause, or ten with a short one.
+RESULT_BYTES = 310
+TOLD = ("deleted", "pruned")  # where a result lacks these, the worse is assumed
+NAME_BYTES, LOCK_BYTES = 63, 50  # of a result's other texts
 STATUSES = ("available", "planned", "pruned", "skipped", "failed")  # of a result
 
 
@@ -65,14 +68,32 @@ class Result:
         facts += [f"waited {self.waited_s} s"] if self.waited_s is not None else []
         facts += [f"took {self.snapshot_s} s"] if self.snapshot_s is not None else []
         at_least = "at least " if self.at_least else ""
-        if self.kept is not None:
+        if self.kept is not None and self.status == "planned":
+            facts += [f"{self.deleted} would be deleted", f"{self.kept} kept"]
+        elif self.kept is not None:
             facts += [f"{at_least}{self.deleted} deleted", f"{self.kept} kept"]
         return f"{self.server}: {', '.join(facts)}" + (f": {self.reason}" if self.reason else "")
 
-    def fitted(self) -> "Result":
-        """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole."""
-        bare = replace(self, server=cut(self.server, NAME_BYTES), reason="")
-        return replace(bare, reason=cut(self.reason, RESULT_BYTES - len(json.dumps(asdict(bare)))))
+    def to_dict(self) -> dict[str, Any]:
+        """Without what is as usual: that leaves the room to the reason. What a reader must be told
+        stays."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        usual = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in said.items() if name in TOLD or value != usual[name]}
+
+    def fitted(self, advice: str = "") -> "Result":
+        """The result in at most RESULT_BYTES of JSON, its texts cut; the log has them whole.
+
+        `advice` is what a person can do, and stands behind the reason. The reason is cut before it.
+        """
+        behind = f" {advice}" if advice else ""
+        server, lock = cut(self.server, NAME_BYTES), cut(self.lock, LOCK_BYTES)
+        bare = replace(self, server=server, lock=lock, reason=" ")
+        room = RESULT_BYTES - len(json.dumps(bare.to_dict())) + 1
+        if room < json_bytes(behind) and self.lock:
+            return replace(self, lock="").fitted(advice)  # the advice is worth more
+        reason = cut(self.reason, max(0, room - json_bytes(behind)))
+        return replace(bare, reason=cut(reason + behind, room))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +105,13 @@ class Job(Document):
     """
 
     server: ServerItem
-    maybe_posted: bool = False  # a create_image of ours may have taken effect
+    maybe_posted: bool = False  # a create_image was sent, and may have taken effect
     failed_actions: int = 0
     waited_s: int | None = None  # from the start until the create, once there was one
     snapshot_s: int | None = None
     earlier_s: tuple[int, ...] = ()  # how long this server's last snapshots took
     looks: tuple[Look, ...] = ()  # looks at the snapshot while it was creating
-    to_delete: tuple[int, ...] = ()  # decided once
+    to_delete: tuple[int, ...] = ()  # chosen by the first decision, which is not made again
     before: tuple[int, ...] = ()  # our available snapshots before this run's
     went: tuple[int, ...] = ()  # deleted by this run for certain
     deleted: int = 0
@@ -110,20 +131,26 @@ class Job(Document):
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
         parts = cls.parts(document)
-        snapshot = parts.get("snapshot")
+        snapshot, looks = parts.get("snapshot"), parts.get("looks") or ()
+        is_known = is_whole(StartedSnapshot, snapshot)
+        server = parts["server"]
+        name = server.get("name") or f"server {server.get('id')}"
         parts |= {
-            "server": ServerItem(**known(ServerItem, parts["server"])),
-            "snapshot": StartedSnapshot(**known(StartedSnapshot, snapshot)) if snapshot else None,
+            "server": ServerItem(**known(ServerItem, {**server, "name": name})),
+            "snapshot": StartedSnapshot(**known(StartedSnapshot, snapshot)) if is_known else None,
             "earlier_s": tuple(parts.get("earlier_s") or ()),
-            "looks": tuple(Look(**known(Look, look)) for look in parts.get("looks") or ()),
+            "looks": tuple(Look(**known(Look, each)) for each in looks if is_whole(Look, each)),
             "to_delete": tuple(parts.get("to_delete") or ()),
             "before": tuple(parts.get("before") or ()),
             "went": tuple(parts.get("went") or ()),
-            "locks": tuple((name, seconds) for name, seconds in parts.get("locks") or ()),
+            "locks": tuple((lock[0], lock[1]) for lock in parts.get("locks") or ()),
             "harmless": tuple(parts.get("harmless") or ()),
             "result": None,
         }
         return cls(**parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"result": self.result and self.result.to_dict()}
 
     def creating(self, reason: str, wait: Wait) -> Self:
         """The job waiting for its snapshot; due if it should be available after the wait."""
@@ -134,13 +161,14 @@ class Job(Document):
         self,
         status: str,
         reason: str = "",
+        advice: str = "",
         *,
         kept: int | None = None,
         pruned: bool = True,
     ) -> Self:
-        """The job at its end, with its result."""
+        """The job at its end, with its result; `advice` is what a person can do."""
         if self.maybe_posted and not self.snapshot and status in ("failed", "skipped"):
-            # First, because a long reason is cut at its end.
+            # At the front, because the end of a long reason is cut off.
             reason = f"a snapshot may have been started all the same; {reason}"
         waited_s = self.stopwatch.elapsed_s if self.waited_s is None else self.waited_s
         result = Result(
@@ -160,7 +188,7 @@ class Job(Document):
             lock=self.lock_names,
             at_least=self.at_least,
         )
-        return replace(self.moved_to(status, reason), result=result.fitted())
+        return replace(self.moved_to(status, reason, 0, advice), result=result.fitted(advice))
 
     @property
     def lock_names(self) -> str:
@@ -172,27 +200,49 @@ class Job(Document):
 
     @property
     def run_again(self) -> str:
-        return run_again(self.run)
+        return run_again(self.run, self.server.id)
 
 
-def run_again(run: Run) -> str:
-    """How to make what a run is still missing."""
-    return f'run again with {{"run_id": "{run.id}", "project": "{run.project}"}}'
+def run_again(run: Run, server_id: int) -> str:
+    """How to do for a server what its run has not done.
+
+    A run that only prunes is not resumed: its executions together may delete so many, and the first
+    one counts with all that it was allowed.
+    """
+    if run.prune_only and not run.dry_run:
+        event = prune_again(run) | {"servers": [server_id]}
+        return f"start a new run with {json.dumps(event)}"
+    return f"run again with {json.dumps(resume(run))}"
+
+
+def resume(run: Run) -> dict[str, Any]:
+    """The event that makes what a run is still missing."""
+    return {"run_id": run.id, "project": run.project}
+
+
+def prune_again(run: Run) -> dict[str, Any]:
+    """The event that prunes by the policy of a run, and makes nothing."""
+    return {"project": run.project, "prune_only": True, "retention": run.retention}
+
+
+def json_bytes(text: str) -> int:
+    """The bytes of a text in JSON, without the quotes."""
+    return len(json.dumps(text)) - 2
 
 
 def cut(text: str, size: int) -> str:
-    """The text, or its beginning and "…": at most `size` bytes of JSON without the quotes."""
-    if len(json.dumps(text)) - 2 <= size:
+    """The text, or its beginning and "...": at most `size` bytes of JSON without the quotes."""
+    if json_bytes(text) <= size:
         return text
-    kept = text[:size]
-    while len(json.dumps(kept + "...")) - 2 > size:
+    kept = text[: max(0, size)]
+    while kept and json_bytes(kept + "...") > size:
         kept = kept[:-1]
-    return kept + "..."
+    return kept + "..." if kept else ""
 
 
 def short_name(name: str, server_id: int) -> str:
     """The name in at most NAME_BYTES of JSON, another one for each server."""
-    if len(json.dumps(name)) - 2 <= NAME_BYTES:
+    if json_bytes(name) <= NAME_BYTES:
         return name
     end = f" ({server_id})"
     return cut(name, NAME_BYTES - len(end)) + end

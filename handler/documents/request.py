@@ -12,7 +12,7 @@ from handler.documents.policy import BadPolicy, parse_policy
 UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
 # A selection of this size and a full batch fit together into a state's input.
 MOST_SELECTION_CHARACTERS = 10_000
-# It is a label's value, too.
+# It must be valid as a label's value at Hetzner.
 RUN_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?", re.ASCII)
 EXAMPLE = '{"servers": ["sg5"], "dry_run": true}'
 

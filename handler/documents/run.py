@@ -5,13 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, get_args
 
-from handler.documents.document import Document, known, parse_time
+from handler.documents.document import Document, parse_time
 from handler.documents.job import Result
+from handler.documents.reading import demand, known
 
 BATCH = 500
 # How many concurrent runs and projects a document names; the last step surveys all these projects.
 MOST_CONCURRENT_RUNS, MOST_PROJECTS = 20, 100
 MOST_ATTENTION = 20  # servers named in the document; the log has all
+
+# Of a run's totals: without these a verdict or a summary would be untrue.
+COUNTED = ("available", "planned", "pruned", "skipped", "failed", "not_pruned", "deleted")
 
 # Worst first.
 What = Literal["failed", "made, not pruned", "overdue", "note"]
@@ -24,7 +28,9 @@ class Selection:
 
     servers: tuple[str | int, ...] = ()
     label_selector: str = ""
-    as_before: bool = False  # named in the run that is resumed: one may have been deleted since
+    as_before: bool = (
+        False  # the servers are those of the run that is resumed; some may be deleted by now
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ def _what(result: Result) -> What | None:
         return "failed"
     if not result.pruned:
         return "made, not pruned"
-    # In a dry run every server has a text; that needs no attention.
+    # In a dry run every server has a reason, the plan; that needs no attention.
     return "note" if result.reason and result.status != "planned" else None
 
 
@@ -124,28 +130,41 @@ class RunDocument(Document):
     selection: Selection
     execution: str = ""  # its ARN
     resumes: bool = False  # an earlier execution of this run
-    started: str | None = None  # before it was asked which runs are going on, by our own clock
+    started: str | None = None  # by our own clock, read before the running executions were listed
     projects: tuple[str, ...] = ()  # all there were at the start, this one among them
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id
     batch: tuple[dict[str, Any], ...] = ()  # servers; after the Map the results of its children
     totals: Totals = Totals()
+    # Whether a resume may end better. Not if the selection was wrong: a resume has the same one.
+    resumable: bool = True
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
         parts = cls.parts(document)
-        selection, totals = parts.get("selection") or {}, known(Totals, parts.get("totals") or {})
+        demand("RunDocument", document, ("totals", "after_id"))
+        demand("Selection", document["selection"], ("servers", "label_selector"))
+        demand("Totals", document["totals"], COUNTED)
+        selection, totals = document["selection"], known(Totals, document["totals"])
         concerns = [Concern.from_dict(concern) for concern in totals.get("attention") or ()]
+        batch = tuple(parts.get("batch") or ())
+        ids = (item.get("id") for item in batch if isinstance(item, dict))
+        handed_out = tuple(parts.get("handed_out") or (id_ for id_ in ids if id_))
+        # The servers that were selected and are not handed out are the remaining ones.
+        selected = parts["run"].server_count or 0
+        remaining = max(0, selected - len(handed_out)) if handed_out else 0
         parts |= {
             "selection": Selection(
-                tuple(selection.get("servers") or ()),
-                selection.get("label_selector") or "",
+                tuple(selection["servers"]),
+                selection["label_selector"],
                 bool(selection.get("as_before")),
             ),
-            "handed_out": tuple(parts.get("handed_out") or ()),
-            "batch": tuple(parts.get("batch") or ()),
+            "remaining": parts.get("remaining", remaining),
+            "handed_out": handed_out,
+            "batch": batch,
             "projects": tuple(parts.get("projects") or ()),
+            "resumable": parts.get("resumable") is not False,
             "totals": Totals(**totals | {"attention": tuple(concerns)}),
         }
         return cls(**parts)

@@ -223,7 +223,7 @@ class Hetzner(Headers):
         answer = self._ask(method, path, **arguments)
         if isinstance(answer, HetznerError):
             answer.of_actions = _is_of_actions(path)
-            # Not while another one is handled: that one may quote the token.
+            # Raised outside of the except block: the error handled there may quote the token.
             raise answer
         return answer
 

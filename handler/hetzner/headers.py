@@ -26,7 +26,7 @@ class Headers:
         if time := _time(headers.get("Date", "")):
             self._hear(time)
         left = _number(headers.get("RateLimit-Remaining", ""))
-        # Of zero nothing could be shared.
+        # 0 counts as not told: it would be a divisor.
         limit = _number(headers.get("RateLimit-Limit", "")) or None
         if of_actions:
             self.actions_left = self.actions_left if left is None else left

@@ -4,10 +4,14 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-PIECE = 8  # so many characters of a token in a row are told nowhere
+PIECE = 8  # a text that holds so many characters of a token in a row is redacted
 HIDDEN = "[token]"
 # Letters and digits in a long run. What is all lower-case hex is a correlation id.
 LONG_RUN = re.compile(r"[A-Za-z0-9]{20,}", re.ASCII)
+# What is quoted as a token, or sent as one: a function does not know one that has been replaced.
+QUOTED = re.compile(
+    r"""(\btokens?[\s:=]{1,3}['"`]|\bBearer\s+)[A-Za-z0-9]{8,}""", re.ASCII | re.IGNORECASE
+)
 CORRELATION_ID = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}")
 
 
@@ -51,7 +55,7 @@ class Redaction:
 
 def redacted(text: str) -> str:
     """The text without what looks like a token."""
-    return LONG_RUN.sub(_hidden, text)
+    return LONG_RUN.sub(_hidden, QUOTED.sub(rf"\1{HIDDEN}", text))
 
 
 def _hidden(run: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ from handler.decisions.findings import Findings, overdue, with_last_good
 from handler.documents.document import parse_time
 from handler.documents.run import Concern, RunDocument, Totals
 from handler.report import metrics
+from handler.report.advice import Advice, advice_for
 from handler.report.summary import Verdict, summary_line, verdict_of
 
 
@@ -16,6 +17,7 @@ class Conclusion:
     totals: Totals
     concerns: list[Concern]  # worst first
     findings: Findings | None
+    advice: tuple[Advice, ...]
 
     @property
     def below(self) -> list[Concern]:
@@ -58,7 +60,8 @@ def conclude(
     by_label = not document.selection.servers
     line = summary_line(verdict, totals, run, unlisted, took_s, by_label)
     line += f"; {findings.inventory}" if findings and findings.inventory else ""
-    return Conclusion(verdict, line, totals, concerns, findings)
+    advice = tuple(advice_for(document, totals, unlisted))
+    return Conclusion(verdict, line, totals, concerns, findings, advice)
 
 
 def _unnamed(totals: Totals, remaining: int) -> list[Concern]:

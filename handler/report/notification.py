@@ -1,10 +1,11 @@
 """The notification about a run: a subject and a text to act on. Pure."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
 from handler.documents.document import Run
-from handler.documents.job import run_again
 from handler.documents.run import Concern, Totals
+from handler.report.advice import Advice
 from handler.report.summary import rows
 
 SUBJECT_CHARACTERS = 100  # SNS accepts no more
@@ -20,18 +21,12 @@ def subject(verdict: str, totals: Totals, run: Run, stack: str) -> str:
 
 
 def text(
-    verdict: str, line: str, concerns: Sequence[Concern], run: Run, links: Mapping[str, str]
+    line: str, concerns: Sequence[Concern], advice: Iterable[Advice], links: Mapping[str, str]
 ) -> str:
     """The verdict's line, what needs attention, what to do, where to look."""
     parts = [line]
     if concerns:
         parts.append("\n".join(["Needs attention, worst first:", *rows(concerns)]))
-    if verdict != "Completed" and not run.dry_run:
-        again = run_again(run).removeprefix("run again with ")
-        parts.append(
-            "To make what is missing, once the reason is gone, start StartRun with\n"
-            f"  {again}\n"
-            "What is there already is not made again."
-        )
+    parts += [f"{each.what}, start StartRun with\n  {json.dumps(each.event)}" for each in advice]
     parts.append("\n".join(f"{name}:\n  {link}" for name, link in links.items()))
     return "\n\n".join(parts) + "\n"

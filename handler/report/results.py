@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from handler.documents.document import Run, known, parse_time
+from handler.documents.document import Run, parse_time
 from handler.documents.job import STATUSES, Result, run_again
 from handler.documents.labels import LABEL_RUN_ID
+from handler.documents.reading import known
 from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 
 CAUSE_CHARACTERS = 60  # of Step Functions' error: a result has little room
-# From these a function goes on to prune, and may have deleted when it broke off.
+# A function that broke off in one of these may have been pruning, and have deleted something.
 MAY_HAVE_DELETED = ("available", "due", "pruning")
 
 
@@ -24,25 +26,25 @@ def results_of(
     `made`: this run's available snapshots by server, looked up because some have no result.
     """
     run, made = document.run, made or {}
-    unheard: dict[int, dict[str, Any]] = {server_id: {} for server_id in document.handed_out}
+    missing: dict[int, dict[str, Any]] = {server_id: {} for server_id in document.handed_out}
     batch: tuple[Any, ...] = document.batch
     for position, item in enumerate(batch):
         if not isinstance(item, dict):
             continue
         if _is_failed_child(item):
             server_id = _whose(item, position, document)
-            if server_id in unheard:
-                unheard[server_id] = item
+            if server_id in missing:
+                missing[server_id] = item
             continue
-        if item.get("id") not in unheard:
+        if item.get("id") not in missing:
             continue
-        del unheard[item["id"]]
+        del missing[item["id"]]
         if _is_result(item):
-            yield _own(item, run)
+            yield _own(item, run, made.get(item["id"]))
         else:
             yield _broken_off(item, error, run, made.get(item["id"]))
-    for server_id, item in unheard.items():
-        yield _unheard(server_id, item, run, made.get(server_id))
+    for server_id, item in missing.items():
+        yield _without_result(server_id, item, run, made.get(server_id))
 
 
 def made_by_run(run: Run, snapshots: Iterable[Snapshot]) -> dict[int, Snapshot]:
@@ -61,7 +63,7 @@ def some_unknown(document: RunDocument) -> bool:
     own = {
         item.get("id")
         for item in document.batch
-        if isinstance(item, dict) and not _is_failed_child(item) and _is_result(item)
+        if isinstance(item, dict) and _is_result(item) and item.get("status") in STATUSES
     }
     run = document.run
     return not (run.dry_run or run.prune_only or own.issuperset(document.handed_out))
@@ -69,7 +71,7 @@ def some_unknown(document: RunDocument) -> bool:
 
 def _is_result(item: dict[str, Any]) -> bool:
     """A server's own result; not the item that it began as, nor what ServerFailed gives."""
-    return "status" in item and "was" not in item
+    return ("status" in item or "server" in item) and "was" not in item
 
 
 def _is_failed_child(item: dict[str, Any]) -> bool:
@@ -95,13 +97,25 @@ def _input_of(item: dict[str, Any]) -> dict[str, Any]:
         return {}
 
 
-def _own(item: dict[str, Any], run: Run) -> Result:
+def _own(item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
     """A server's result as its child gave it, perhaps one of another version of ours."""
-    result = Result(**{"server": f"server {item['id']}", **known(Result, item)})
+    # What is not told may be bad.
+    least = {"server": f"server {item['id']}", "status": "?"}
+    result = Result(**known(Result, {**least, **item}))
+    if item.get("pruned") is None:
+        result = replace(
+            result, pruned=False, reason=result.reason or "perhaps not pruned"
+        ).fitted()
+    result = replace(result, at_least=result.at_least or item.get("deleted") is None)
     if result.status in STATUSES:
         return result
-    reason = f"it ended as {result.status}, which this version does not know; {run_again(run)}."
-    return Result(result.server, result.id, "failed", reason, at_least=True).fitted()
+    ended = f"it ended as {result.status}, which this version does not know."
+    if made:
+        reason = f"made, not pruned: {ended}"
+        there = replace(result, status="available", reason=reason, image_id=made.id, pruned=False)
+        return there.fitted()
+    failed = Result(result.server, result.id, "failed", ended, at_least=True)
+    return failed.fitted(_retry(run, result.id))
 
 
 def _broken_off(item: dict[str, Any], error: str, run: Run, made: Snapshot | None) -> Result:
@@ -129,24 +143,31 @@ def _broken_off(item: dict[str, Any], error: str, run: Run, made: Snapshot | Non
             name, item["id"], "available", reason, image_id, pruned=False, **facts
         ).fitted()
     started = f"; snapshot {image_id} was started" if image_id else _may(run)
-    reason = f"{broke_off}{started}. To retry, {run_again(run)}."
-    return Result(name, item["id"], "failed", reason, image_id, **facts).fitted()
+    failed = Result(name, item["id"], "failed", f"{broke_off}{started}.", image_id, **facts)
+    return failed.fitted(_retry(run, item["id"]))
 
 
-def _unheard(server_id: int, item: dict[str, Any], run: Run, made: Snapshot | None) -> Result:
+def _without_result(
+    server_id: int, item: dict[str, Any], run: Run, made: Snapshot | None
+) -> Result:
     """A child that Step Functions itself has ended; with the error it gives, if it gives one."""
     name = str(_input_of(item).get("name") or f"server {server_id}")
     said = ": ".join(str(item[part]) for part in ("Error", "Cause") if item.get(part))
-    ended = "its branch ended without a result" + (f" ({said[:CAUSE_CHARACTERS]})" if said else "")
+    ended = "its branch ended without a result"
+    why = f" ({said[:CAUSE_CHARACTERS]})" if said else ""
     at_least = not run.dry_run
     if made:
-        reason, adopted = f"made, not pruned: {ended}", _is_older(made, run)
+        reason, adopted = f"made, not pruned: {ended}{why}", _is_older(made, run)
         return Result(
             name, server_id, "available", reason, made.id,
             pruned=False, adopted=adopted, at_least=at_least,
         ).fitted()  # fmt: skip
-    reason = f"{ended}{_may(run)}. To retry, {run_again(run)}."
-    return Result(name, server_id, "failed", reason, at_least=at_least).fitted()
+    failed = Result(name, server_id, "failed", f"{ended}{_may(run)}{why}.", at_least=at_least)
+    return failed.fitted(_retry(run, server_id))
+
+
+def _retry(run: Run, server_id: int) -> str:
+    return f"To retry, {run_again(run, server_id)}."
 
 
 def _may(run: Run) -> str:
@@ -162,7 +183,9 @@ def _is_older(made: Snapshot | None, run: Run) -> bool:
 def why_unlisted(document: RunDocument, error: str) -> str:
     """Why no servers could be listed; empty if they were."""
     if document.status == "failed":
-        return document.reason
+        return document.reason or "the servers could not be listed, and why is not told"
     if error and not document.handed_out:
         return f"ListServers broke off ({error}), see its log lines"
+    if not document.handed_out and document.status != "done":
+        return f"ListServers ended as {document.status or '?'}, which this version does not know"
     return ""

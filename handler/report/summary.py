@@ -6,6 +6,8 @@ from typing import Literal
 from handler.documents.document import Run
 from handler.documents.run import Concern, Totals
 
+MORE = "and more: the log has all"
+
 Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
 
 
@@ -41,7 +43,8 @@ def summary_line(
     ]
     parts = [f"{verdict}: {', '.join(counts)}"]
     if run.dry_run:
-        parts.append(f"dry run: nothing made or deleted, {totals.deleted} would be deleted")
+        nothing = "nothing deleted" if run.prune_only else "nothing made or deleted"
+        parts.append(f"dry run: {nothing}, {totals.deleted} would be deleted")
         return "; ".join(parts)
     if totals.available:
         parts.append(", ".join(_made(totals, took_s)))
@@ -73,8 +76,13 @@ def rows(concerns: Sequence[Concern]) -> list[str]:
 
 
 def cause(line: str, concerns: Iterable[Concern], characters: int) -> str:
-    """The line and the table, as the cause of a failed execution."""
-    return "\n".join([line, *map(str, concerns)])[:characters]
+    """The line and the table, as the cause of a failed execution: as many rows as fit."""
+    cut = line[:characters]
+    for text in map(str, concerns):
+        if len(cut) + len(text) + len(MORE) + 2 > characters:
+            return (f"{cut}\n{MORE}")[:characters]
+        cut = f"{cut}\n{text}"
+    return cut
 
 
 def _some(count: int, word: str) -> list[str]:

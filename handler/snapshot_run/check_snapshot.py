@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import log_input, logger, output_of
 from handler.aws.runtime import hetzner_for
-from handler.decisions import checking
+from handler.decisions import checking, other_versions
 from handler.decisions.checking import Seen
 from handler.documents.errors import HetznerError, NotFound
 from handler.documents.job import Job, StartedSnapshot
@@ -28,9 +28,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def check_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
     """The job: still creating, its snapshot available, waiting for another try, or failed."""
     if job.snapshot is None:
-        raise ValueError("CheckSnapshot needs the snapshot that CreateSnapshot started")
+        return other_versions.without_snapshot(job, jitter)
     seen = gather(job.snapshot, hetzner)
-    return checking.decide(job.observed(hetzner), seen, jitter)
+    return checking.decide(checking.begun(job).observed(hetzner), seen, jitter)
 
 
 def gather(snapshot: StartedSnapshot, hetzner: Hetzner) -> Seen:

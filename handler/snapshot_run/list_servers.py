@@ -11,12 +11,14 @@ from handler.aws.logs import logger
 from handler.aws.runtime import hetzner_for
 from handler.decisions import pacing, selecting
 from handler.decisions.pacing import Budget
-from handler.documents.document import Wait, format_time
+from handler.documents.document import Wait, format_time, shortened
 from handler.documents.errors import HetznerError, TransientError, Unauthorized
 from handler.documents.job import NAME_BYTES, cut
 from handler.documents.resources import Server
 from handler.documents.run import BATCH, Concern, RunDocument
 from handler.hetzner.api import Hetzner
+
+SELECTOR_CHARACTERS = 200  # of a label selector in a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,15 @@ def _not_listed(document: RunDocument, error: HetznerError, jitter: float) -> Ru
             return _failed(document, f"the servers could not be listed for {minutes} min: {error}")
         return _wait(document, str(error), pacing.after_error(error, document, jitter))
     if isinstance(error, Unauthorized):
-        return _failed(document, f"{error}. Check or replace that token.")
-    selector = document.selection.label_selector
-    hint = f" Check the label selector {selector!r}." if selector else ""
-    return _failed(document, f"{error}.{hint}")
+        return _failed(document, f"{error}.", "Check or replace that token.")
+    if selector := document.selection.label_selector:
+        shown = shortened(selector, SELECTOR_CHARACTERS)
+        advice = (
+            f"Check the label selector {shown!r} and correct it where it comes from, the event or "
+            "the parameter LabelSelector. Then start a new run: a resume uses this one again."
+        )
+        return _misselected(document, f"{error}.", advice)
+    return _failed(document, f"{error}.")
 
 
 def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
@@ -83,10 +90,12 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
     chosen, unknown = selecting.named(selection, listed)
     first = document.after_id == 0
     if first and unknown and not (selection.as_before and chosen):
-        return _failed(
+        return _misselected(
             document,
-            f"no server {', '.join(unknown)} in this project, which has "
-            f"{selecting.some_of(listed)}. Check the event's field servers.",
+            f"no server {selecting.some_of(unknown)} in this project, which has "
+            f"{selecting.some_of([server.name for server in listed])}.",
+            "Start it again with the right names in the event's field servers: with the run_id "
+            "alone it looks for the same names.",
         )
     if vanished := selecting.why_vanished(document, listed, seen.left):
         return _failed(document, vanished)
@@ -102,10 +111,10 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
     for server in listed if first else ():
         _log(server, why_not[server.id])
     if first and listed and not selected:
-        return _failed(
+        return _misselected(
             document,
-            f"none of the {len(listed)} servers is selected; the log says why for each. "
-            "Check the event, the label selector and the servers' labels.",
+            f"none of the {len(listed)} servers is selected; the log says why for each.",
+            "Check the event, the label selector and the servers' labels; then start a new run.",
         )
     if first:
         witnesses = tuple(server.id for server in listed[: selecting.MOST_WITNESSES])
@@ -167,9 +176,13 @@ def _wait(document: RunDocument, reason: str, wait: Wait) -> RunDocument:
     return waiting
 
 
-def _failed(document: RunDocument, reason: str) -> RunDocument:
-    logger.error(f"No servers listed: {reason}")
-    return document.moved_to("failed", reason)
+def _misselected(document: RunDocument, reason: str, advice: str) -> RunDocument:
+    return replace(_failed(document, reason, advice), resumable=False)
+
+
+def _failed(document: RunDocument, reason: str, advice: str = "") -> RunDocument:
+    logger.error(f"No servers listed: {reason} {advice}".strip())
+    return document.moved_to("failed", reason, 0, advice)
 
 
 def _log(server: Server, why_not: str) -> None:

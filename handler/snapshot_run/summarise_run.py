@@ -22,7 +22,14 @@ from handler.aws.clients import sns
 from handler.aws.logs import logger
 from handler.aws.runtime import hetzner_for, put_metrics, summary_settings, told
 from handler.aws.settings import SummarySettings
-from handler.decisions.findings import Findings, findings_of, is_of_all, own_since
+from handler.decisions.findings import (
+    Findings,
+    fallbacks,
+    findings_of,
+    is_of_all,
+    own_since,
+    sentences,
+)
 from handler.decisions.freshness import last_good
 from handler.documents.document import parse_time
 from handler.documents.errors import HetznerError
@@ -79,7 +86,7 @@ def summarise_run(
     findings = None if unlisted else _findings(document, settings, connect)
     since = _everywhere_since(document, findings, settings, connect)
     conclusion = conclude(document, unlisted, findings, settings.freshness_hours)
-    _tell_servers(document, results)
+    _tell_servers(document, results, findings)
     if not document.run.dry_run:
         _put_metrics(document, conclusion, since)
     _log_conclusion(conclusion)
@@ -110,9 +117,12 @@ def _made(document: RunDocument, connect: Connect) -> dict[int, Snapshot]:
     return {}
 
 
-def _tell_servers(document: RunDocument, results: list[Result]) -> None:
+def _tell_servers(
+    document: RunDocument, results: list[Result], findings: Findings | None = None
+) -> None:
+    said = fallbacks(findings)
     for result in results:
-        _log_result(result)
+        _log_result(result, said.get(result.server, "") if result.status == "failed" else "")
     if not document.run.dry_run:
         put_metrics(metrics.of_servers(document.run, results))
 
@@ -195,6 +205,7 @@ def _log_conclusion(conclusion: Conclusion) -> None:
     inventory = conclusion.findings.inventory if conclusion.findings else None
     facts = {"verdict": conclusion.verdict, "line": conclusion.line, **asdict(conclusion.totals)}
     facts["inventory"] = inventory and asdict(inventory)
+    facts["advice"] = [asdict(each) for each in conclusion.advice]
     log = logger.info if conclusion.verdict == "Completed" else logger.error
     log(conclusion.line, extra={"summary": facts})
 
@@ -209,7 +220,7 @@ def _notified(document: RunDocument, conclusion: Conclusion, settings: SummarySe
         sns().publish(
             TopicArn=settings.topic_arn,
             Subject=notification.subject(verdict, conclusion.totals, run, settings.stack),
-            Message=notification.text(verdict, conclusion.line, conclusion.below, run, links),
+            Message=notification.text(conclusion.line, conclusion.below, conclusion.advice, links),
         )
     except (BotoCoreError, ClientError) as error:
         logger.error(f"The notification could not be sent to {settings.topic_arn}: {error}")
@@ -244,10 +255,15 @@ def _log_orphans(survey: Survey) -> None:
             )
 
 
-def _log_result(result: Result) -> None:
+def _log_result(result: Result, last_good: str) -> None:
     bad = result.status == "failed" or not result.pruned
     log = logger.warning if bad else logger.info
     log(
-        str(result),
-        extra={"server": result.server, "server_id": result.id, "result": asdict(result)},
+        sentences(str(result), last_good) if last_good else str(result),
+        extra={
+            "server": result.server,
+            "server_id": result.id,
+            "result": asdict(result),
+            "last_good": last_good,
+        },
     )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 PER_PAGE, MOST_PAGES = 1000, 200
-# ListExecutions takes 100 requests, and 2 more each second: one that has found none left may find
-# one now. If not, Lambda tries a schedule's request again a minute later.
+# ListExecutions allows 100 requests at once and 2 more each second, so a throttled request may
+# succeed a moment later. If not, Lambda tries a schedule's request again a minute later.
 TRIES = 3
 THROTTLED = ("ThrottlingException", "TooManyRequestsException", "ServiceUnavailable")
 
@@ -82,10 +82,11 @@ def known_executions(
                 f"Which executions the run {request.run_id} has is not known: {error}. "
                 "Nothing was started. Try again in a minute."
             ) from error
-        # Only a rare overlap needs it: no night is given up for that.
+        # It is needed only where runs overlap, which is rare: the run starts without it.
         logger.warning(f"Which runs are going on is not known: {error}")
         return None
-    # They come newest first; that holds for those of one second, too.
+    # Step Functions lists the newest first. Reversed before the sort, which is stable: so those of
+    # the same second are in order, too.
     return tuple(sorted(reversed(found), key=lambda execution: execution.started))
 
 

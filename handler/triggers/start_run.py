@@ -79,7 +79,8 @@ def start_run(
     planned = plan(request, run_id, chosen, settings, earlier)
     started, unusable = [], list(() if request.project else projects.unusable)
     for document in planned.documents:
-        # Not in the name: a delivery that comes twice finds the first one running.
+        # After the name is computed: an event that is delivered twice must give the same name,
+        # though other runs are going on the second time.
         name = execution_name(document, request_id if request.run_id else None)
         document = with_surroundings(document, name, arn, now, projects, known, earlier)
         try:
@@ -150,7 +151,7 @@ def plan(
                 f'name it with "project" and "new": true to start one'
             )
             continue
-        # What a resume before this one was told is not taken over.
+        # The first execution's request counts, not that of an earlier resume.
         first = earlier[project][0] if request.run_id and project in earlier else None
         documents.append(first_document(request, run_id, project, settings, first))
     return Planned(tuple(documents), tuple(warnings))
@@ -183,7 +184,11 @@ def first_document(
     )
     selection = Selection((), settings.label_selector)
     if resumed:
-        run = replace(resumed.run, concurrent_runs=(), earlier_deletions=0)
+        # What an execution finds out by itself is not handed on.
+        run = replace(
+            resumed.run, concurrent_runs=(), earlier_deletions=0, began=None, server_count=None,
+            witnesses=(),
+        )  # fmt: skip
         selection = replace(resumed.selection, as_before=True)
     fields = ("retention", "on_locked", "dry_run", "prune_only", "accept_smaller", "max_deletions")
     asked = {name: getattr(request, name) for name in fields}
@@ -226,7 +231,7 @@ def with_surroundings(
             earlier_deletions=sum(each.most_deletions for each in runs if not each.dry_run),
         ),
         started=format_time(now),
-        # If there are more, their freshness is not judged.
+        # With more projects than that, the freshness of all is not judged.
         projects=projects.names if len(projects.names) <= MOST_PROJECTS else (),
         execution=arn.replace(":stateMachine:", ":execution:") + f":{name}",
     )
@@ -244,7 +249,7 @@ def start_execution(
         step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=text)
         fresh = True
     except step_functions.exceptions.ExecutionAlreadyExists:
-        # A delivery that came twice; the first one has it.
+        # The event was delivered twice; the first delivery has started it.
         fresh = False
     run, arn = document.run, document.execution
     now, link = datetime.now(UTC), execution_link(arn)
@@ -270,13 +275,14 @@ def plan_of(document: RunDocument) -> str:
         which += f" that match {selection.label_selector}"
     what = f"keeps {run.retention}"
     if run.prune_only:
-        smaller = " whatever the sizes" if run.accept_smaller else ""
-        what = f"only pruning, {what}{smaller}"
+        what = f"only pruning, {what}{' whatever the sizes' if run.accept_smaller else ''}"
+    nothing = "deleted" if run.prune_only else "made or deleted"
+    waits = run.on_locked == "wait"
     locked = f"waits up to {run.lock_wait_minutes} min for locked ones"
     parts = [
-        *(["dry run: nothing is made or deleted"] if run.dry_run else []),
+        *([f"dry run: nothing is {nothing}"] if run.dry_run else []),
         which,
         f"{what}, deletes at most {run.most_deletions} of each",
-        locked if run.on_locked == "wait" else "skips locked ones",
+        *(() if run.prune_only else (locked if waits else "skips locked ones",)),
     ]
     return "; ".join(parts)

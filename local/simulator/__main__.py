@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local.simulator.clock import Clock
-from local.simulator.fleet import add_default_fleet, add_plain_fleet
+from local.simulator.fleet import (
+    NAMES,
+    add_default_fleet,
+    add_plain_fleet,
+    add_trouble_fleet,
+    problem_of,
+)
 from local.simulator.random_fleet import add_random_fleet
 from local.simulator.server import Simulator
 from local.simulator.world import World
@@ -29,6 +35,8 @@ def main() -> int:
     kind, _, count = arguments.fleet.rpartition(":")
     if arguments.fleet == "default":
         project = add_default_fleet(world)
+    elif arguments.fleet == "trouble":
+        project = add_trouble_fleet(world)
     elif kind == "random":
         project = world.project("default")
         add_random_fleet(project, arguments.seed, int(count))
@@ -64,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fleet",
         type=_fleet,
         default="default",
-        help="default, a number of plain servers, or random:100 (as the benchmark's, by the seed)",
+        help=f"{NAMES} (as the benchmark's, by the seed)",
     )
     parser.add_argument("--seed", type=int, default=1, help="of durations and sizes")
     parser.add_argument("--ready-file", type=Path, help="gets url and pid once it is listening")
@@ -75,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fleet(text: str) -> str:
-    if text != "default" and not text.removeprefix("random:").isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither default nor 100 nor random:100")
+    if problem := problem_of(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: {problem}")
     return text
 
 

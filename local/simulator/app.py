@@ -39,6 +39,10 @@ def create_app(world: World) -> Flask:
     def state() -> dict[str, Any]:
         return world.snapshot()
 
+    @app.post("/_sim/repair")
+    def repair() -> dict[str, Any]:
+        return {"repaired": world.repair()}
+
     @app.before_request
     def receive() -> Response | None:
         if request.path.startswith("/_sim/"):
@@ -83,8 +87,10 @@ def create_app(world: World) -> Flask:
         if response.status_code != 429:
             response.headers["X-Correlation-Id"] = record.correlation_id
         with world.lock:
-            budget = _budget(world, g.project)
+            budget = _budget(world, g.project, _token())
             response.headers.update(budget.headers())
+            for name in world.without_headers:
+                response.headers.pop(name, None)
         record.status = None if response.status_code == DROPPED else response.status_code
         return response
 
@@ -109,17 +115,16 @@ def _token() -> str:
     return token if scheme == "Bearer" else ""
 
 
-def _budget(world: World, project: Project | None) -> Budget:
+def _budget(world: World, project: Project | None, token: str) -> Budget:
     """What the request is counted on."""
     if project is None:
         return world.anonymous_budget
-    of_actions = "actions" in request.path.split("/")
-    return (of_actions and project.actions_budget) or project.budget
+    return project.budget_of(token, "actions" in request.path.split("/"))
 
 
 def _admit(world: World, access: Access | None, token: str) -> None:
     with world.lock:
-        budget = _budget(world, access.project if access else None)
+        budget = _budget(world, access.project if access else None, token)
         if not budget.take():
             # Hetzner quotes the beginning of the token since 2026.
             said = f"requests per hour for token '{token[:32]}...' reached."

@@ -135,7 +135,9 @@ def edited(change: Callable[[Any], object]) -> Effect:
     def effect(call: Call) -> Response | None:
         if call.response is None or not call.response.is_json or call.response.status_code >= 300:
             return None
-        body = call.response.get_json()
+        body = call.response.get_json(silent=True)
+        if body is None:
+            return None  # another fault has changed it already
         change(body)
         return _json(call.response.status_code, body)
 

@@ -1,13 +1,29 @@
 """The servers a simulator process starts with."""
 
+import re
 from datetime import timedelta
 
+from local.simulator.faults import Fault, status
 from local.simulator.model import Server
 from local.simulator.project import Project
 from local.simulator.world import World
 
 LABEL = "hetzner-snapshots"
 OWNER = "hetzner-snapshots"
+NAMES = "default, trouble, a number of plain servers such as 30, or random:30"
+MOST_SERVERS = 1000
+
+
+def problem_of(fleet: str) -> str | None:
+    """What is wrong with the name of a fleet; None if there is such a fleet."""
+    if fleet in ("default", "trouble"):
+        return None
+    number = re.fullmatch(r"(?:random:)?([0-9]{1,5})", fleet, re.ASCII)
+    if number and 1 <= int(number[1]) <= MOST_SERVERS:
+        return None
+    if number:
+        return f"a fleet has 1 to {MOST_SERVERS} servers"
+    return f"there are {NAMES}"
 
 
 def add_default_fleet(world: World) -> Project:
@@ -42,6 +58,42 @@ def add_default_fleet(world: World) -> Project:
         size_gb=11.4,
     )
     return project
+
+
+def add_trouble_fleet(world: World) -> Project:
+    """Six servers, of which three meet what only people can repair; `World.repair` does it."""
+    project = world.project("default")
+    add = project.add_server
+    mistyped = add("web-1", {"env": "production", f"{LABEL}/retention": "3daily"})
+    database = add("db-1", {"env": "production"}, server_type="ccx13")
+    add("mail-1", {"env": "production"}, location="nbg1")
+    resized = add("sg5", {"env": "production"}, server_type="cx43")
+    refused = add("git-1", {"env": "production"}, location="hel1")
+    add("worker-1", {"env": "production"}, server_type="cax11")
+
+    for server in (mistyped, database, resized, refused):
+        for days in (2, 1):
+            _add_nightly(project, server, days)
+    project.lock(resized, command="change_type", seconds=None)
+    # By its path: a limit for all would hit whoever comes last.
+    path = f"/servers/{refused.id}/actions/create_image"
+    quota = status(403, "resource_limit_exceeded", "snapshot limit exceeded")
+    world.faults.add(Fault(quota, method="POST", path=path, times=None))
+
+    world.repairs += [
+        ("sg5: the resize is over, the server is no longer locked.", lambda: _free(project)),
+        ("git-1: Hetzner has raised the project's limit of snapshots.", world.faults.clear),
+        (f"web-1: its label {LABEL}/retention is now daily3.",
+         lambda: mistyped.labels.update({f"{LABEL}/retention": "daily3"})),
+    ]  # fmt: skip
+    return project
+
+
+def _free(project: Project) -> None:
+    now = project.world.clock.now()
+    for action in project.actions.values():
+        if action.status == "running" and action.ends_at is None:
+            action.ends_at = now
 
 
 def add_plain_fleet(world: World, servers: int) -> Project:

@@ -37,6 +37,8 @@ class Surroundings(Protocol):
     closing: threading.Event
     create_image_locks: bool
     image_visible_after_seconds: float
+    budget_per_token: bool
+    creates_at_once: int | None
     progress: ProgressStyle
 
     def next_id(self, kind: str) -> int: ...
@@ -57,6 +59,8 @@ class Project:
         self.budget = Budget(world.clock)
         # Of requests under /actions, where they have one of their own.
         self.actions_budget: Budget | None = None
+        # By token and whether of actions, where the budgets are the tokens'.
+        self._token_budgets: dict[tuple[str, bool], Budget] = {}
         self.image_limit: int | None = None
         # Seconds, or a list from which each create takes the first element. None: random.
         self.snapshot_seconds: dict[int, float | list[float]] = {}
@@ -92,6 +96,7 @@ class Project:
     def rate_limit(self, requests_per_hour: int) -> None:
         with self.world.lock:
             self.budget = Budget(self.world.clock, requests_per_hour)
+            self._token_budgets.clear()
 
     @property
     def actions_limit(self) -> int:
@@ -102,9 +107,19 @@ class Project:
     def actions_limit(self, requests_per_hour: int) -> None:
         with self.world.lock:
             self.actions_budget = Budget(self.world.clock, requests_per_hour)
+            self._token_budgets.clear()
+
+    def budget_of(self, token: str, of_actions: bool) -> Budget:
+        """What a request is counted on."""
+        own = self.actions_budget if of_actions else None
+        shared = own or self.budget
+        if not self.world.budget_per_token:
+            return shared
+        new = Budget(self.world.clock, shared.limit)
+        return self._token_budgets.setdefault((token, own is not None), new)
 
     def spend_budget(self, requests: int) -> None:
-        """Requests that other clients of the project make now."""
+        """Requests that other clients of the project make now, with tokens of their own."""
         with self.world.lock:
             self.budget.spend(requests)
 
@@ -222,7 +237,7 @@ class Project:
                 seconds=self.world.image_visible_after_seconds
             )
             failures = self._failures.get(server.id)
-            failure = failures.pop(0) if failures else None
+            failure = failures.pop(0) if failures else self._too_many()
             seconds = failure.after_seconds if failure else self._draw_seconds(server)
             action = self._start(
                 server, "create_image", seconds, locks=self.world.create_image_locks
@@ -296,6 +311,14 @@ class Project:
             del self._images[image.id]
         elif image is not None:
             image.status = "unavailable"
+
+    def _too_many(self) -> Failure | None:
+        """How one more create fails, if Hetzner takes only so many at once."""
+        busy = sum(action.command == "create_image" for action in self._running.values())
+        most = self.world.creates_at_once
+        if most is None or busy < most:
+            return None
+        return Failure("action_failed", "Action failed", 5, "vanishes")
 
     def _draw_seconds(self, server: Server) -> float:
         scripted = self.snapshot_seconds.get(server.id)

@@ -3,7 +3,7 @@
 import itertools
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,10 +47,15 @@ class World:
         self.projects: dict[str, Project] = {}
         # Requests without a valid token are limited, too.
         self.anonymous_budget = Budget(clock)
-        # Two things Hetzner does not document, and how the progress of new actions grows.
+        # What Hetzner does not document, and how the progress of new actions grows.
         self.create_image_locks = True
         self.image_visible_after_seconds: float = 0
+        self.budget_per_token = False
+        self.creates_at_once: int | None = None  # of a project; more of them fail
+        self.without_headers: set[str] = set()  # that no answer has
         self.progress: ProgressStyle = "linear"
+        # What a person would repair, and how; told in this order.
+        self.repairs: list[tuple[str, Callable[[], None]]] = []
         self._frozen = False
         self._access: dict[str, Access] = {}
         self._ids = {
@@ -82,6 +87,14 @@ class World:
 
     def next_id(self, kind: str) -> int:
         return next(self._ids[kind])
+
+    def repair(self) -> list[str]:
+        """Does what a person would have to do, once; says what that was."""
+        with self.lock:
+            done, self.repairs = self.repairs, []
+            for _, mend in done:
+                mend()
+            return [what for what, _ in done]
 
     def settle(self) -> None:
         """Lets everything happen that is due by now."""

@@ -58,7 +58,8 @@ class Walk:
     invoke: Callable[[str, Any, float], Any]
     is_stopped: Callable[[], bool] = lambda: False
     on_item: Callable[[Any, Any], None] = lambda item, result: None
-    # What stands in place of the result of an item's child: "null" or "object"; empty: nothing.
+    # What stands in place of the result of an item's child: "null", "object" or "32 kB", an object
+    # with the longest Cause; empty: nothing.
     loses: Callable[[Any], str] = lambda item: ""
 
     def run(self, machine: dict[str, Any], document: Any) -> Any:
@@ -158,7 +159,7 @@ class Walk:
                 child = _filled(state["ItemSelector"], document, context)
                 result = self.run(state["ItemProcessor"], child)
                 form = self.loses(item)
-                results[position] = _lost(child, form) if form else result
+                results[position] = lost_child(child, form) if form else result
                 self.on_item(item, results[position])
 
         workers = [self.loop.spawn(work, after=0.01 * n) for n in range(min(most, len(items)))]
@@ -168,16 +169,30 @@ class Walk:
         return results
 
 
-def _lost(child: Any, form: str) -> dict[str, Any] | None:
+def lost_child(child: Any, form: str) -> dict[str, Any] | None:
     """What AWS documents to stand in a failed child's place."""
-    if form != "object":
+    if form == "null":
         return None
+    machine = "arn:aws:states:eu-central-1:123456789012:stateMachine:SnapshotRun/Server"
+    short = (
+        "The state's output does not fit its next state's path: 'wait_seconds' is not in it. " * 3
+    )
+    # Such a long one quotes a state's input, which is JSON.
+    quoting = ('"reason": "locked by change_type (action 17, 40 %)", ' * 1000)[:CAUSE_CHARACTERS]
     return {
-        "ExecutionArn": "arn:aws:states:eu-central-1:123456789012:execution:SnapshotRun/Server:0",
+        "ExecutionArn": machine.replace("stateMachine:", "execution:") + ":" + "0" * 36,
         "Input": json.dumps(child),
+        "InputDetails": {"Included": True},
+        "Name": "0" * 36,
+        "OutputDetails": {"Included": True},
+        "RedriveCount": 0,
+        "RedriveStatus": "REDRIVABLE_BY_MAP_RUN",
+        "StartDate": "2026-11-21T02:00:00.000Z",
+        "StateMachineArn": machine,
         "Status": "FAILED",
+        "StopDate": "2026-11-21T02:00:00.000Z",
         "Error": "States.Runtime",
-        "Cause": "lost",
+        "Cause": short if form == "object" else quoting,
     }
 
 

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from handler.aws import runtime, tokens
 from handler.aws.logs import logger
 from handler.hetzner.api import client_for
-from handler.snapshot_run import list_servers, summarise_run
+from handler.snapshot_run import list_servers, prune_snapshots, summarise_run
 from handler.triggers import start_run
 from local.virtual.cloud import Cloud, stack
 from local.virtual.functions import FUNCTIONS
@@ -75,6 +75,8 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch.object(summarise_run, "put_metrics", cloud.put_metrics),
         patch.object(start_run, "datetime", Now),
         patch.object(list_servers, "datetime", Now),
+        patch.object(prune_snapshots, "datetime", Now),
+        patch.object(summarise_run, "datetime", Now),
         patch.object(runtime, "hcloud_client", cache(connect)),
         patch("hcloud._client.time.sleep", no_sleep),
         patch.object(underlying, "handlers", [lines]),

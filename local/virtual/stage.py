@@ -44,6 +44,8 @@ class Stage:
         self.beliefs: set[str] = set()
         # Fields of Hetzner's answers that some of them lack.
         self.missing: set[str] = set()
+        # So many answers with a wrong clock.
+        self.wrong_clocks = 0
         # Whether the list of a server's actions lacks the newest ones.
         self.lagging = False
         # Whether every server must get its snapshot in this night.

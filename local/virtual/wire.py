@@ -10,7 +10,6 @@ import requests
 from flask import Flask
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
-from werkzeug.http import http_date
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from local.simulator import World
@@ -78,7 +77,6 @@ class Wire(BaseAdapter):
         status, headers, body = answer
         if status == DROPPED:
             raise requests.ConnectionError("connection aborted", request=request)
-        headers.setdefault("Date", http_date(self.world.clock.now()))
         raw = HTTPResponse(
             io.BytesIO(body),
             headers=headers,

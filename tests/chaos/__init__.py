@@ -4,9 +4,11 @@ They are played in local/virtual, an AWS in one process and virtual time.
 
     night.py       draws a night from a seed and plays it
     troubles.py    the list of what can go wrong, each a function of the night:
-    bad_answers.py, bad_luck.py (what happens at Hetzner meanwhile), bad_aws.py, bad_tokens.py,
-    bad_children.py
+    bad_answers.py, bad_luck.py (what happens at Hetzner meanwhile), bad_worlds.py (what it says,
+    leaves out, locks), bad_beliefs.py (what is not on record), bad_aws.py, bad_tokens.py,
+    bad_children.py, bad_runs.py
     invariants.py  what must hold afterwards
+    pace.py        when, and how often
     verdicts.py    that what was said is true
     emptied.py     that a disk which was emptied is told, and leaves a snapshot from before
     counts.py      that what was counted is, in results, line, metrics and messages

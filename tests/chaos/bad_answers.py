@@ -121,6 +121,7 @@ def a_refusal(night: "Stage", rng: random.Random) -> str:
             ("invalid_input", 422),
             ("locked", 423),
             ("protected", 423),
+            ("resource_locked", 423),
             ("rate_limit_exceeded", 429),
             ("brand_new_code", 418),
         ]

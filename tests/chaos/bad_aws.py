@@ -1,14 +1,9 @@
-"""Faults of AWS, and the opposite of assumptions about Hetzner that could not be verified."""
+"""Faults of AWS."""
 
-import json
 import random
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flask import Response
-
-from local.simulator import Fault
-from local.simulator.faults import Call, Effect
 from local.virtual.cloud import Fate
 from tests.chaos.troubles import Mild, Troubles
 
@@ -63,43 +58,7 @@ def a_start_that_fails(night: "Stage", rng: random.Random) -> str:
     return f"StartExecution fails {times} times for {project}"
 
 
-@TROUBLES.frequent
-def a_switched_belief(night: "Stage", rng: random.Random) -> str:
-    kind = rng.choice(["no lock", "invisible", "lagging actions"])
-    seconds = rng.choice([10, 29, 60, 200])
-    if kind == "no lock":
-        night.world.create_image_locks = False
-        night.beliefs.add("create_image does not lock")
-    elif kind == "invisible":
-        night.world.image_visible_after_seconds = seconds
-        if seconds > 30:
-            night.beliefs.add(f"images are invisible for {seconds} s")
-    else:
-        night.lagging = True
-        night.world.faults.add(
-            Fault(_lagging(seconds), path=r"/servers/\d+/actions", times=None, when="after")
-        )
-    return f"belief switched: {kind} ({seconds} s)"
-
-
 @TROUBLES.one
 def clocks_that_differ(night: "Stage", rng: random.Random) -> str:
     night.cloud.skew = timedelta(minutes=rng.choice([-90, -7, 7, 90]))
     return Mild(f"our clock is off by {night.cloud.skew}")
-
-
-def _lagging(seconds: int) -> Effect:
-    """The list of a server's actions lacks those of the last seconds."""
-
-    def effect(call: Call) -> Response | None:
-        if call.response is None or call.response.status_code != 200:
-            return None
-        try:
-            body = json.loads(call.response.get_data())
-        except ValueError:
-            return None  # Another fault has changed the answer already.
-        since = (call.world.clock.now() - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        body["actions"] = [a for a in body["actions"] if a["started"] < since]
-        return Response(json.dumps(body), 200, content_type="application/json")
-
-    return effect

@@ -13,6 +13,6 @@ TROUBLES = Troubles()
 
 @TROUBLES.one
 def a_child_without_a_result(night: "Stage", rng: random.Random) -> str:
-    server, form = night.any_server(rng), rng.choice(["null", "object"])
+    server, form = night.any_server(rng), rng.choice(["null", "object", "32 kB"])
     night.cloud.lost_children[server.id] = form
     return f"the child of {server.name} ends, and {form} stands in its result's place"

@@ -72,7 +72,7 @@ def failing_actions(night: "Stage", rng: random.Random) -> str:
     server, times = night.any_server(rng), rng.choice([1, 1, 2, 4, 9])
     after, image = rng.choice([0, 1, 40, 900]), rng.choice(["vanishes", "unavailable"])
     code = rng.choice(["unknown_error", "action_failed", "locked", "timeout"])
-    message = rng.choice(["Unknown error", "server is locked", "y" * 100_000])
+    message = rng.choice(["Unknown error", "server is locked", "", "y" * 100_000])
     night.project.next_action_fails(server, times, after, code, image, message)  # type: ignore[arg-type]
     said = f"{times} creates of {server.name} fail ({code}) after {after} s, image {image}"
     return Mild(said) if times <= 2 and after <= 40 else said

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response
 
 from local.simulator import Fault
-from local.simulator.faults import Effect, When, dated, edited, html, status
+from local.simulator.faults import Call, Effect, When, dated, drop, edited, html, status
 from tests.chaos.bad_answers import PATHS, _nth
 from tests.chaos.troubles import Mild, Troubles
 
@@ -34,6 +34,25 @@ def texts_that_quote_the_token(night: "Stage", rng: random.Random) -> str:
 
 
 @TROUBLES.one
+def an_actions_error_that_quotes_the_token(night: "Stage", rng: random.Random) -> str:
+    """A piece of the token that is asked with, too short to be known by its looks."""
+    server, length, at = night.any_server(rng), rng.choice([8, 12, 19]), rng.randrange(40)
+    night.project.next_action_fails(server, rng.choice([1, 2]), rng.choice([1, 30]))
+
+    def quote(call: Call) -> Response | None:
+        token = call.request.headers.get("Authorization", "").removeprefix("Bearer ")
+
+        def change(action: dict[str, Any]) -> None:
+            if action.get("error"):
+                action["error"]["message"] = f"no image with {token[at : at + length]}"
+
+        return edited(lambda body: _each(body, "action", change))(call)
+
+    night.world.faults.add(Fault(quote, times=None, when="after"))
+    return Mild(f"failed actions of {server.name} quote {length} characters of the token")
+
+
+@TROUBLES.one
 def fields_that_are_missing(night: "Stage", rng: random.Random) -> str:
     fields = {
         "image": ["protection", "image_size", "description", "disk_size"],
@@ -50,7 +69,7 @@ def fields_that_are_missing(night: "Stage", rng: random.Random) -> str:
             if not null:
                 del item[missing]
 
-    _everywhere(night, kind, lose)
+    everywhere(night, kind, lose)
     night.missing.add(missing)
     return f"{missing} of {share:.0%} of the {kind}s is {'null' if null else 'missing'}"
 
@@ -73,25 +92,34 @@ def actions_that_name_no_image(night: "Stage", rng: random.Random) -> str:
     def forget(action: dict[str, Any]) -> None:
         action["resources"] = [r for r in action["resources"] if r["type"] == "server"]
 
-    _everywhere(night, "action", forget)
+    everywhere(night, "action", forget)
     return Mild("actions name only their server")
 
 
 @TROUBLES.one
-def statuses_that_are_new(night: "Stage", rng: random.Random) -> str:
-    kind, old, new = rng.choice(
-        [
-            ("image", "creating", "finalizing"),
-            ("action", "running", "queued"),
-            ("server", "running", "hibernating"),
-        ]
-    )
+def images_whose_status_is_new(night: "Stage", rng: random.Random) -> str:
+    _renamed(night, "image", "creating", "finalizing")
+    # Only who looks for a snapshot that may have been made depends on its status.
+    times = rng.choice([1, 1, 2])
+    night.world.faults.add(Fault(drop(), "POST", PATHS["create"], times=times, when="after"))
+    return Mild(f"an image that is creating is finalizing, {times} creates are not answered")
 
-    def rename(item: dict[str, Any]) -> None:
-        item["status"] = new if item["status"] == old else item["status"]
 
-    _everywhere(night, kind, rename)
-    return Mild(f"a {kind} that is {old} is {new}")
+@TROUBLES.one
+def actions_whose_status_is_new(night: "Stage", rng: random.Random) -> str:
+    """Beside somebody else's create, which only the actions show."""
+    _renamed(night, "action", "running", "queued")
+    server, at = night.any_server(rng), rng.choice([0, 0, 1])
+    night.world.create_image_locks = False
+    night.beliefs.add("create_image does not lock")
+    night.later(at, lambda: night.project.create_image(server), server)
+    return f"an action that is running is queued; somebody makes an image of {server.name}"
+
+
+@TROUBLES.one
+def servers_whose_status_is_new(night: "Stage", rng: random.Random) -> str:
+    _renamed(night, "server", "running", rng.choice(["hibernating", ""]))
+    return Mild("a server that is running has a new status")
 
 
 @TROUBLES.one
@@ -103,7 +131,10 @@ def deletes_that_delete_nothing(night: "Stage", rng: random.Random) -> str:
         return Response("{}" if form else "", int(code), content_type="application/json")
 
     times = rng.choice([1, 3, None])
-    night.world.faults.add(Fault(nothing, "DELETE", nth=rng.choice([1, 2]), times=times))
+    night.world.faults.add(Fault(nothing, "DELETE", nth=rng.choice([1, 1, 2]), times=times))
+    server = night.any_server(rng)
+    for days in (400, 401, 402, 800):  # so that there is something to delete
+        night.old_snapshot(server, days)
     return f"deletes that delete nothing are answered with {kind} ({times} times)"
 
 
@@ -119,14 +150,6 @@ def an_action_that_locks_nothing(night: "Stage", rng: random.Random) -> str:
     return Mild(f"{server.name}: from {at} s for {seconds} s an action that locks nothing")
 
 
-@TROUBLES.one
-def a_budget_of_actions(night: "Stage", rng: random.Random) -> str:
-    limit, others = rng.choice([60, 200, 7200]), rng.choice([0, 3000])
-    night.project.actions_limit = limit
-    night.project.spend_budget(others)
-    return f"{limit} requests an hour under /actions, {others} of the others are gone"
-
-
 @TROUBLES.frequent
 def a_clock_that_is_off(night: "Stage", rng: random.Random) -> str:
     effects: dict[str, Effect] = {
@@ -139,17 +162,36 @@ def a_clock_that_is_off(night: "Stage", rng: random.Random) -> str:
     when: When = "after" if kind == "true" else "before"
     fault = Fault(dated(effects[kind], off), path=PATHS[where], nth=_nth(rng), when=when)
     night.world.faults.add(fault)
+    night.wrong_clocks += 1
     said = f"a {kind} answer to {where}, request {fault.nth}, whose clock is off by {off}"
     return Mild(said)
 
 
-def _everywhere(night: "Stage", kind: str, change: Callable[[dict[str, Any]], None]) -> None:
+@TROUBLES.one
+def a_look_whose_clock_is_off(night: "Stage", rng: random.Random) -> str:
+    """The one answer of an invocation: no other one tells the time."""
+    off, nth = timedelta(hours=rng.choice([-4, 4, 24])), rng.choice([1, 1, 2, 3])
+    true = dated(lambda call: None, off)
+    night.world.faults.add(Fault(true, "GET", PATHS["action"], nth, when="after"))
+    night.wrong_clocks += 1
+    return Mild(f"look {nth} at an action is answered with a clock that is off by {off}")
+
+
+def _renamed(night: "Stage", kind: str, old: str, new: str) -> None:
+    def rename(item: dict[str, Any]) -> None:
+        item["status"] = new if item["status"] == old else item["status"]
+
+    everywhere(night, kind, rename)
+
+
+def everywhere(night: "Stage", kind: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Each image, action or server is answered like that."""
+    effect = edited(lambda body: _each(body, kind, change))
+    night.world.faults.add(Fault(effect, times=None, when="after"))
 
-    def change_all(body: Any) -> None:
-        for name in (kind, f"{kind}s"):
-            found = body.get(name) or []
-            for item in found if isinstance(found, list) else [found]:
-                change(item)
 
-    night.world.faults.add(Fault(edited(change_all), times=None, when="after"))
+def _each(body: Any, kind: str, change: Callable[[dict[str, Any]], None]) -> None:
+    for name in (kind, f"{kind}s"):
+        found = body.get(name) or []
+        for item in found if isinstance(found, list) else [found]:
+            change(item)

@@ -9,7 +9,7 @@ from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion
 
-TOLD = "look whether the server's disk was emptied"
+TOLD = "was the disk emptied?"
 
 
 def lost_to_small_ones(night: Stage) -> Iterator[str]:

@@ -11,6 +11,7 @@ from local.virtual.stage import FIRST_REQUEST, START, Stage
 from tests.chaos import (
     bad_answers,
     bad_aws,
+    bad_beliefs,
     bad_children,
     bad_luck,
     bad_runs,
@@ -28,6 +29,7 @@ TROUBLES: list[Trouble] = [
     *bad_tokens.TROUBLES,
     *bad_children.TROUBLES,
     *bad_runs.TROUBLES,
+    *bad_beliefs.TROUBLES,
 ]
 POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
 STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]

@@ -33,6 +33,8 @@ def untrue(night: Stage, execution: Execution) -> Iterator[str]:
         yield "still running"
         return
     yield from _impatient(night, execution)
+    yield from _unlisted(night, execution)
+    yield from _bad_advice(night, execution)
     run = execution.input["run"]
     most = 60 * (2 * run["lock_wait_minutes"] + run["snapshot_minutes"] + PRUNE_MINUTES)
     if execution.ended - execution.started > most + RETRIES_SECONDS:
@@ -67,6 +69,32 @@ def _impatient(night: Stage, execution: Execution) -> Iterator[str]:
         for result in execution.results.values():
             if result and result.get("error") == THROTTLED:
                 yield f"{result['server']} was given up for a throttled call"
+
+
+def _unlisted(night: Stage, execution: Execution) -> Iterator[str]:
+    """After nothing worse than what a run gets over, its servers are handed out."""
+    listings = [
+        i.output for i in night.cloud.invocations
+        if i.execution is execution and i.function == "ListServers" and i.heard
+    ]  # fmt: skip
+    last = listings[-1] if listings else {"status": "broken off", "reason": execution.error}
+    # A selection that matches nothing is a person's to correct.
+    asked_wrongly = last["reason"].startswith(("none of the ", "no server "))
+    if night.mild and last["status"] not in ("ready", "done") and not asked_wrongly:
+        yield f"nothing worse than what it must get over, and yet no listing: {last['reason']}"
+
+
+def _bad_advice(night: Stage, execution: Execution) -> Iterator[str]:
+    """A snapshot that people are told to delete is not the one that the run ends with."""
+    log = "\n".join(
+        line for i in night.cloud.invocations if i.execution is execution for line in i.logs
+    )
+    for result in execution.results.values():
+        image_id = result and result.get("image_id")
+        if not image_id or image_id in night.truth.meddled or result["status"] != "available":
+            continue
+        if re.search(rf"snapshot {image_id} of this run is \w+ and not used", log):
+            yield f"told to be of no use, and then taken: {result}"
 
 
 def results_in(invocation: Invocation) -> list[dict[str, Any]]:

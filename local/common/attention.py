@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.board import Board
+from handler.decisions.findings import sentences
+from handler.report.advice import MAKE_MISSING
+from local.common.board import Board
 
 NOT_PRUNED = "made, not pruned"
 # In the summary's order, plus what a summary cannot hold.
@@ -41,7 +43,9 @@ def _from_results(board: Board) -> Iterator[Attention]:
     for (project, server), result in sorted(board.results.items()):
         reason = str(result.get("reason") or "")
         if result.get("status") == "failed":
-            yield Attention(project, server, "failed", reason)
+            last_good = str(result.get("last_good") or "")
+            told = sentences(reason, last_good) if last_good else reason
+            yield Attention(project, server, "failed", told)
         elif not result.get("pruned", True):
             yield Attention(project, server, NOT_PRUNED, reason.removeprefix(f"{NOT_PRUNED}: "))
     for (project, server), row in sorted(board.rows.items()):
@@ -59,14 +63,18 @@ def _from_summary(project: str, item: Any) -> Attention:
 
 
 def resuming(board: Board) -> list[str]:
-    """The events that make what is missing, one for each project that did not end Completed.
+    """The events that make what is missing, one for each project."""
+    return [event for what, event in advice(board) if what == MAKE_MISSING]
 
-    None for a dry run: it has nothing to resume.
+
+def advice(board: Board) -> Iterator[tuple[str, str]]:
+    """What for, and the event that does it: as the summaries say, in the projects' order.
+
+    A run without a summary may be resumed, but for a dry run: it has nothing to resume.
     """
-    if board.dry_run:
-        return []
-    return [
-        json.dumps({"run_id": board.run_id, "project": project})
-        for project in board.projects
-        if board.summaries.get(project, {}).get("verdict") != "Completed"
-    ]
+    for project in board.projects:
+        summary = board.summaries.get(project)
+        if summary is None and not board.dry_run:
+            yield MAKE_MISSING, json.dumps({"run_id": board.run_id, "project": project})
+        for each in (summary or {}).get("advice") or ():
+            yield str(each["what"]), json.dumps(each["event"])

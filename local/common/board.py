@@ -71,6 +71,7 @@ class Board:
         if isinstance(result, Mapping):
             key = (project, str(result.get("server")))
             result = {**result, "reason": self._whole(key, str(result.get("reason") or ""))}
+            result["last_good"] = str(line.get("last_good") or "")
             self.results[key] = result
             line = result
             self.dry_run = self.dry_run or result.get("status") == "planned"
@@ -88,8 +89,9 @@ class Board:
     def _whole(self, key: tuple[str, str], reason: str) -> str:
         """A result's reason is cut to fit the run's document; the server's last line has it all."""
         row = self.rows.get(key)
-        cut = reason.endswith("...") and row and row.reason.startswith(reason[:-3])
-        return row.reason if row and cut else reason
+        begin, cut, end = reason.rpartition("...")
+        whole = row and cut and row.reason.startswith(begin) and row.reason.endswith(end)
+        return row.reason if row and whole else reason
 
     def complete(self) -> bool:
         return all(project in self.summaries for project in self.projects)
@@ -131,6 +133,8 @@ class Board:
             "project": project,
             **{name: found.get(name) for name in RESULT_FIELDS},
         }
+        if found.get("last_good"):
+            about["last_good"] = found["last_good"]
         # What a dry run is asked for.
         plan = {"plan": list(self.decisions.get(key, {}).values())}
         return about | plan if found.get("status") == "planned" else about

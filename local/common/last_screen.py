@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from local.attention import attention, resuming
-from local.board import Board
-from local.show import COLOURS, duration
+from local.common.attention import advice, attention
+from local.common.board import Board
+from local.common.console import COLOURS, duration
 
 # More rows would push the verdict off the screen; the page has all.
 MOST_GOOD_SERVERS = 40
 # So many servers left out are named; if there are more, only their number is printed.
 MOST_OF_A_REASON = 3
+# A narrower last column would be a tower of half words.
+LEAST_FOR_TEXT = 36
 NUMBERS = {"waited", "took", "deleted", "kept", "would delete", "would keep"}
 
 Row = list[Text]
@@ -27,7 +30,18 @@ def print_summary(console: Console, board: Board) -> None:
     for name, project in record["projects"].items():
         where = f"{name}: " if several else ""
         line = Text(f"{where}{project['line']}", COLOURS.get(project["verdict"], "bold red"))
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=not console.is_terminal)
+    print_servers(console, board)
+    for what, event in advice(board):
+        # On a terminal on a line of its own, so that it can be copied whole.
+        gap = "\n  " if console.is_terminal else " "
+        console.print(f"\n{what}, start StartRun with the event{gap}{event}", soft_wrap=True)
+    console.print()
+
+
+def print_servers(console: Console, board: Board) -> None:
+    """What needs attention, and each server; of a dry run with its plan."""
+    several = len(board.projects) > 1
     if concerns := attention(board):
         console.print("\nNeeds attention:")
         colours = {"failed": "red", "no result": "red", "note": "dim"}
@@ -42,15 +56,9 @@ def print_summary(console: Console, board: Board) -> None:
                 for each in concerns
             ],
         )
-    if rows := _servers(board, record["servers"]):
+    if rows := _servers(board, board.record()["servers"]):
         console.print()
         _print(console, rows)
-    for event in resuming(board):
-        console.print(
-            f"\nWhen the cause is gone, make what is missing with the event {event}",
-            soft_wrap=True,
-        )
-    console.print()
 
 
 def _servers(board: Board, servers: list[dict[str, Any]]) -> list[Row]:
@@ -72,7 +80,8 @@ def _servers(board: Board, servers: list[dict[str, Any]]) -> list[Row]:
     empty = [Text("")] * 5
     for reason, unselected in _by_reason(board).items():
         many = len(unselected) > MOST_OF_A_REASON
-        for name in [f"{len(unselected)} others"] if many else unselected:
+        number = f"{len(unselected)} {'others' if servers else 'servers'}"
+        for name in [number] if many else unselected:
             rows.append([Text(name), Text("left out", "dim"), *empty, Text(reason, "dim")])
     return rows
 
@@ -111,6 +120,11 @@ def _print(console: Console, rows: list[Row]) -> None:
     """Columns: folded to a terminal's width; without a terminal one line each, for grep."""
     columns = max(map(len, rows))
     numbers = {column for column, cell in enumerate(rows[0]) if cell.plain in NUMBERS}
+    whole = [row for row in rows if len(row) == columns]
+    widths = [max(row[column].cell_len for row in whole) for column in range(columns - 1)]
+    if console.is_terminal and console.width - sum(widths) - 2 * len(widths) < LEAST_FOR_TEXT:
+        _print_narrow(console, rows, widths, numbers)
+        return
     if console.is_terminal:
         table = Table.grid(padding=(0, 2))
         for column in range(columns):
@@ -124,11 +138,23 @@ def _print(console: Console, rows: list[Row]) -> None:
             table.add_row(*row)
         console.print(table)
         return
-    whole = [row for row in rows if len(row) == columns]
-    widths = [max(row[column].cell_len for row in whole) for column in range(columns - 1)]
     for row in rows:
         line = "  ".join(
             cell.plain.rjust(width) if column in numbers else cell.plain.ljust(width)
             for column, (cell, width) in enumerate(zip(row, [*widths, 0], strict=False))
         )
         console.print(line.rstrip(), soft_wrap=True)
+
+
+def _print_narrow(console: Console, rows: list[Row], widths: list[int], numbers: set[int]) -> None:
+    """The last column's text below its row, over the whole width."""
+    for place, row in enumerate(rows):
+        line = Text()
+        for column, (cell, width) in enumerate(zip(row, widths, strict=False)):
+            padded = cell.copy()
+            padded.align("right" if column in numbers else "left", max(width, cell.cell_len))
+            line.append_text(padded).append("  ")
+        line.rstrip()
+        console.print(line, no_wrap=True, overflow="ellipsis")
+        if place and len(row) > len(widths) and row[-1].plain:
+            console.print(Padding(row[-1], (0, 0, 0, 4)))

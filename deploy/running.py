@@ -1,0 +1,57 @@
+"""The runs that are going on: a removal would break them off, so they are stopped before."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deploy.account import Account, Failed, Stack
+
+STOP_SECONDS = 120
+POLL_SECONDS = 1.0
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    arn: str
+    name: str
+
+
+def runs_going_on(account: Account, stack: Stack) -> list[Run]:
+    """Of a stack whose first deployment failed there are none: it may have no state machine."""
+    if not (machine := stack.outputs.get("SnapshotRunArn")):
+        return []
+    pages = (
+        account.client("stepfunctions")
+        .get_paginator("list_executions")
+        .paginate(stateMachineArn=machine, statusFilter="RUNNING")
+    )
+    return [
+        Run(execution["executionArn"], execution["name"])
+        for page in pages
+        for execution in page["executions"]
+    ]
+
+
+def told(runs: Sequence[Run]) -> str:
+    count = "One run is" if len(runs) == 1 else f"{len(runs)} runs are"
+    names = ", ".join(run.name for run in runs[:MOST_NAMED])
+    more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
+    return f"{count} going on: {names}{more}."
+
+
+def stop(account: Account, runs: Sequence[Run]) -> None:
+    """Returns when all have ended. Raises Failed if one does not end."""
+    step_functions = account.client("stepfunctions")
+    for run in runs:
+        step_functions.stop_execution(executionArn=run.arn, cause="make destroy")
+    deadline = time.monotonic() + STOP_SECONDS
+    for run in runs:
+        while step_functions.describe_execution(executionArn=run.arn)["status"] == "RUNNING":
+            if time.monotonic() > deadline:
+                raise Failed(
+                    f"The run {run.name} was told to stop and still goes on after {STOP_SECONDS} "
+                    "s, so nothing was removed. Its page in the Step Functions console says more."
+                )
+            time.sleep(POLL_SECONDS)
+        print(f"The run {run.name} is stopped.")
