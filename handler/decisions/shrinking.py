@@ -48,8 +48,8 @@ def warning(job: Job, snapshots: Sequence[Snapshot]) -> str:
     if then_gb <= max(SMALL_GB, 2 * now_gb):
         return ""
     return (
-        f"snapshot {new.id} has {now_gb:g} GB, {before} before it {then_gb:g} GB: was the disk "
-        "emptied? A larger one stays"
+        f"{now_gb:g} GB after {then_gb:g} GB (snapshot {before}): was the disk emptied? "
+        "A larger one stays"
     )
 
 

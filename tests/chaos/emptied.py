@@ -9,7 +9,7 @@ from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion
 
-TOLD = "was the disk emptied?"
+TOLD = " GB after "  # the end of a reason may be cut
 
 
 def lost_to_small_ones(night: Stage) -> Iterator[str]:
@@ -49,13 +49,14 @@ def wrongly_told(night: Stage, execution: Execution) -> Iterator[str]:
         last = _last_look(night, execution, server_id)
         if not made or last is None or "image_size" in night.missing:
             continue
-        told, small = TOLD in result["reason"], _is_small(last.seen[server_id], result, execution)
+        told = TOLD in result.get("reason", "")
+        small = _is_small(last.seen[server_id], result, execution)
         if told and not small:
             yield f"told to be emptied, and is not: {result}"
         # A look that failed, or found something else wrong, has said that.
-        if small and result["pruned"]:
+        if small and result.get("pruned", True):
             yield f"emptied, and nobody is told: {result}"
-        if told and result["deleted"]:
+        if told and result.get("deleted"):
             yield f"deleted in the night a disk was emptied: {result}"
 
 
@@ -75,7 +76,7 @@ def _last_look(night: Stage, execution: Execution, server_id: int) -> Invocation
 def _is_small(seen: list[Image], result: dict[str, Any], execution: Execution) -> bool:
     """By the true sizes, as they were when the function listed them."""
     known = [i for i in seen if i.status == "available" and i.image_size is not None]
-    mine = [i for i in known if i.id == result["image_id"]]
+    mine = [i for i in known if i.id == result.get("image_id")]
     run_id = execution.input["run"]["id"]
     earlier = [
         (i.created.replace(microsecond=0), i.id, i.image_size or 0.0)
