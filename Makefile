@@ -9,15 +9,20 @@ SEED ?= 1
 SEEDS ?= 5
 CHANGES ?= 40
 STACK ?= hetzner-snapshots
-export EVENT STACK
+export PYTHON EVENT RUNS SEED SEEDS CHANGES STACK
+
+# What is said to make is text, which a tag's name may be a part of. Recipes therefore write $$NAME,
+# never $(NAME), and what is said on the command line is not expanded by make, here or in a sub-make.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval \
+	override $(name) := $$(value $(name)))$(eval export $(name))))
+MAKEOVERRIDES :=
 
 PY := .venv/bin/python
 INSTALL := pip install --quiet --disable-pip-version-check \
 	--no-deps --require-hashes --only-binary=:all:
 # Neither somebody's AWS settings nor make's own variables reach SAM.
-SAM := env -i PATH="$(PATH)" HOME="$(CURDIR)/build/home" SAM_CLI_TELEMETRY=0 \
+SAM := env -i PATH="$$PATH" HOME="$(CURDIR)/build/home" SAM_CLI_TELEMETRY=0 \
 	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
-UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
 # One step after the other, except that `setup` installs both environments at once.
@@ -83,14 +88,15 @@ test: build ## all tests, the deployed local stack included
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 chaos: .venv/complete ## random nights on a hostile Hetzner, RUNS=1000 of them from SEED=1
-	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --jobs 2
+	$(PY) -m tests.chaos --runs "$$RUNS" --seed "$$SEED" --jobs 2
 
 mutants: .venv/complete ## break the code on purpose, place by place: does a test, does a night notice?
-	$(PY) -m tests.operators --most $(CHANGES) --seed $(SEED) --jobs 2
+	$(PY) -m tests.operators --most "$$CHANGES" --seed "$$SEED" --jobs 2
 	$(PY) -m tests.mutants --jobs 2
 
 bench: build ## how long, how many requests, what it costs: beside other ways, and the promises
-	$(PY) -m bench --seeds $(SEEDS) --deployed $(if $(filter-out 0,$(FULL)),--full --docs)
+	case "$$FULL" in ''|0) ;; *) set -- --full --docs;; esac; \
+	$(PY) -m bench --seeds "$$SEEDS" --deployed "$$@"
 
 check: format-check lint types template workflows sbom audit test ## format, lint, types, template, package, then all tests
 
@@ -134,14 +140,15 @@ sbom: build ## build/sbom.json: what the package holds (CycloneDX); its licences
 	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
 
 audit: setup ## known holes in what is deployed; without network it says so
-	$(PY) -m checks.audit $(AUDIT)
+	$(PY) -m checks.audit "$$AUDIT"
 
 release: package sbom ## build/release: all that a release holds; TAG=v0.1.0 has to be the version
-	@$(PY) -m checks.release "$(TAG)" build/release
+	@$(PY) -m checks.release "$$TAG" build/release
 
 lock: ## resolve requirements/*.in anew into the locked *.txt
-	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check $(UV)
+	"$$PYTHON" -m venv build/lock
+	build/lock/bin/python -m $(INSTALL) --requirement requirements/lock.txt
+	$(call LOCK,lock)
 	$(call LOCK,dev)
 	$(call LOCK,runtime,--constraint requirements/dev.txt \
 		--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer)
@@ -182,11 +189,11 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 # only if something it was made from is newer.
 
 setup:
-	@command -v $(PYTHON) >/dev/null || \
-		{ echo "$(PYTHON) not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or later is needed, $(PYTHON) is" \
-			"$$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.13"; exit 1; }
+	@command -v "$$PYTHON" >/dev/null || { printf '%s\n' \
+		"$$PYTHON not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { printf '%s\n' \
+		"Python 3.11 or later is needed, $$PYTHON is $$("$$PYTHON" --version 2>&1). Name another:" \
+		"make PYTHON=python3.13"; exit 1; }
 	@$(MAKE) --silent --no-print-directory --jobs=2 .venv/complete .venv-sam/complete
 
 .venv/complete: requirements/dev.txt
@@ -198,12 +205,12 @@ setup:
 .aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
 		.venv-sam/complete handler statemachine $(wildcard handler/*.py handler/*/*.py statemachine/*)
 	@mkdir -p build/home
-	@$(MAKE) --no-print-directory --file handler/Makefile package
+	@$(MAKE) --no-print-directory --file handler/Makefile package PYTHON=$(PY)
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }
 
 define ENVIRONMENT
 @echo "Installing $(1) from $(2), once ..."
-@$(PYTHON) -m venv $(1)
+@"$$PYTHON" -m venv $(1)
 @$(1)/bin/python -m $(INSTALL) --requirement $(2)
 @touch $@
 endef
@@ -213,7 +220,8 @@ define SCHEMA
 endef
 
 define PUT_EVENT
-.venv-sam/bin/sam remote test-event put StartRun --stack-name $(STACK) $(addprefix --region ,$(or $(REGION),$(AWS_REGION))) \
+region="$${REGION:-$$AWS_REGION}"; .venv-sam/bin/sam remote test-event put StartRun \
+	--stack-name "$$STACK" $${region:+--region "$$region"} \
 	--name $(basename $(notdir $(1))) --file $(1) --force
 
 endef
