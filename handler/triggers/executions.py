@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws.logs import logger
+from handler.documents.printable import printable
 from handler.documents.request import EventRefused, Request
 from handler.documents.run import MOST_CONCURRENT_RUNS, RunDocument
 from handler.report.links import execution_link
@@ -77,13 +78,14 @@ def known_executions(
                 break
             arguments["nextToken"] = token
     except (BotoCoreError, ClientError) as error:
+        said = printable(str(error))
         if request.run_id:
             raise ExecutionsUnknown(
-                f"Which executions the run {request.run_id} has is not known: {error}. "
+                f"Which executions the run {request.run_id} has is not known: {said}. "
                 "Nothing was started. Try again in a minute."
             ) from error
         # Only a rare overlap needs it: no night is given up for that.
-        logger.warning(f"Which runs are going on is not known: {error}")
+        logger.warning(f"Which runs are going on is not known: {said}")
         return None
     # They come newest first; that holds for those of one second, too.
     return tuple(sorted(reversed(found), key=lambda execution: execution.started))

@@ -15,6 +15,7 @@ from tests.chaos import (
     bad_luck,
     bad_runs,
     bad_tokens,
+    bad_words,
     bad_worlds,
 )
 from tests.chaos.troubles import Mild, Trouble
@@ -28,6 +29,7 @@ TROUBLES: list[Trouble] = [
     *bad_tokens.TROUBLES,
     *bad_children.TROUBLES,
     *bad_runs.TROUBLES,
+    *bad_words.TROUBLES,
 ]
 POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
 STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]
