@@ -16,6 +16,9 @@ NOTHING_THERE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 # In these states no update is possible: the first deployment or a removal has failed.
 DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
+# No update is possible, but what there is can be rescued.
+STUCK = "UPDATE_ROLLBACK_FAILED"
+
 
 class Failed(Exception):
     """An operation of AWS started and failed; the text is for people."""
@@ -104,6 +107,15 @@ def refuse_foreign(stack: Stack) -> None:
 
 
 def refuse_unready(stack: Stack, settings: Settings) -> None:
+    if stack.status == STUCK:
+        region = f" --region {settings.region}" if settings.region else ""
+        raise Unusable(
+            f"The stack {stack.name} is {stack.status}: an update failed, and CloudFormation could "
+            "not take it back either, so that parts are old and parts are new. Its events in the "
+            "CloudFormation console say what is in the way. Remove that, then: "
+            f"`aws cloudformation continue-update-rollback{region} --stack-name {stack.name}`, "
+            f"then {command('deploy', settings)}. Until then its nights may fail."
+        )
     if stack.status in DEAD:
         raise Unusable(
             f"The stack {stack.name} is {stack.status}: it can neither be used nor updated. Its "

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -130,6 +131,13 @@ def sam(verb: str, arguments: list[str], seconds: int) -> None:
             timeout=seconds,
             check=False,
         )
+    except KeyboardInterrupt:
+        print(
+            f"\n`sam {verb}` was left. What CloudFormation has begun goes on at AWS; its console "
+            f"shows how it ends. Then `make {'destroy' if verb == 'delete' else verb}` again.",
+            file=sys.stderr,
+        )
+        raise
     except subprocess.TimeoutExpired:
         raise Failed(
             f"`sam {verb}` has not ended after {seconds // 60} min and was stopped. What "

@@ -1,6 +1,7 @@
 """`make smoke`: a dry run on the deployed stack, which reads everything and changes nothing."""
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -31,9 +32,18 @@ def smoke(settings: Settings) -> int:
     for warning in answer.get("warnings", []):
         print(f"Warning: {warning}")
     deadline = time.monotonic() + LONGEST_SECONDS
-    ends = [
-        (item, _wait_for(account, item["execution_arn"], deadline)) for item in answer["executions"]
-    ]
+    try:
+        ends = [
+            (item, _wait_for(account, item["execution_arn"], deadline))
+            for item in answer["executions"]
+        ]
+    except KeyboardInterrupt:
+        pages = "".join(f"\n  {item['console']}" for item in answer["executions"])
+        print(
+            f"\nThe dry run goes on at AWS, and changes nothing. How it ends is shown here:{pages}",
+            file=sys.stderr,
+        )
+        raise
     for item, (_, line) in ends:
         print(f"\n{item['project']}: {line}")
         print(f"  the execution: {item['console']}\n  its log: {item['logs']}")

@@ -44,11 +44,11 @@ def load_event(source: str) -> dict[str, Any]:
     """
     try:
         inline = source.lstrip().startswith("{")
-        event = json.loads(source if inline else Path(source).read_text())
+        event = json.loads(source if inline else Path(source).read_bytes())
     except OSError as error:
         here = " ".join(sorted(str(each) for each in Path("events").glob("*.json")))
         raise Unusable(f"EVENT={source}: {error.strerror}. In events/: {here}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unusable(f"EVENT={source} is not JSON: {error}.") from None
     try:
         parse_event(event)

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from deploy.__main__ import main
+from deploy.bring import sam
 from deploy.give_token import NO_IMAGE, may_write, seen_with
 from deploy.parameters import check, template_parameters
 from handler.hetzner.api import client_for
@@ -220,6 +221,11 @@ def test_a_stack_of_something_else_is_not_touched(
     [
         ("ROLLBACK_COMPLETE", "Remove it with `make destroy REGION=eu-central-1`, then `make dep"),
         ("UPDATE_IN_PROGRESS", "Try again when that has ended"),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "`aws cloudformation continue-update-rollback --region eu-central-1 --stack-name "
+            "hetzner-snapshots`, then `make deploy REGION=eu-central-1`.",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["deploy", "token", "smoke"])
@@ -267,6 +273,43 @@ def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
     assert "default: Completed: 1 of 1 server; dry run" in told
     assert "second: Failed: the token in /hetzner-snapshots/tokens/second" in told
     assert "`make smoke REGION=eu-central-1`" in told
+
+
+def test_leaving_a_trial_says_that_it_goes_on_and_where(
+    stacks: Stacks,
+    aws: Aws,
+    project: Project,
+    simulator: Simulator,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    project.add_server("web-1")
+
+    def leave(_: float) -> None:
+        raise KeyboardInterrupt
+
+    shell.setattr("deploy.smoke.time", SimpleNamespace(monotonic=time.monotonic, sleep=leave))
+    assert main("smoke", os.environ) == 130
+    text = capsys.readouterr().err
+    assert "The dry run goes on at AWS, and changes nothing." in text
+    assert "/states/home" in text and text.endswith("\nInterrupted.\n")
+
+
+def test_a_profile_of_aws_login_says_what_it_needs(
+    shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shell.delenv("AWS_ACCESS_KEY_ID")
+    shell.delenv("AWS_SECRET_ACCESS_KEY")
+    (tmp_path / "config").write_text(
+        "[default]\nregion = eu-central-1\nlogin_session = arn:aws:iam::123456789012:user/a\n"
+    )
+    shell.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    text = said("smoke", capsys)
+    assert "aws configure export-credentials --format env" in text
+    assert text.count("\n") == 1
 
 
 @pytest.fixture
@@ -335,6 +378,21 @@ def test_leaving_at_a_question_deploys_nothing(
     assert main("deploy", os.environ) == 130
     assert capsys.readouterr().err == "\nInterrupted.\n"
     assert passed_to_sam == []
+
+
+@pytest.mark.parametrize(("verb", "again"), [("deploy", "deploy"), ("delete", "destroy")])
+def test_leaving_sam_says_that_cloudformation_goes_on(
+    shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, again: str
+) -> None:
+    def leave(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    shell.setattr(subprocess, "run", leave)
+    with pytest.raises(KeyboardInterrupt):
+        sam(verb, [], 1)
+    text = capsys.readouterr().err
+    assert "What CloudFormation has begun goes on at AWS" in text
+    assert f"Then `make {again}` again." in text
 
 
 def test_when_sam_fails_that_is_said(

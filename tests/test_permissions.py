@@ -223,7 +223,7 @@ def test_every_role_is_used_and_only_its_service_may_take_it() -> None:
         [trust] = stack.resource(role)["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": service}
         assert trust["Action"] == "sts:AssumeRole"
-        # Scheduler and Step Functions document that they send it; Lambda does not for its functions.
+        # Scheduler and Step Functions document that they send it; Lambda does not.
         own = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
         assert trust.get("Condition") == (None if service == "lambda.amazonaws.com" else own), role
 
