@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
+from botocore.utils import JSONFileCache
 
 from deploy.settings import Settings
 from local.common.variables import Unusable
@@ -49,6 +50,9 @@ class Stack:
 def connect(settings: Settings) -> Account:
     """The account of these credentials. Raises botocore's errors."""
     session = boto3.Session(region_name=settings.region)
+    # SAM has the same cache: of a role with MFA the code is asked for once, not once by each.
+    roles = session._session.get_component("credential_provider").get_provider("assume-role")
+    roles.cache = JSONFileCache()
     if not session.region_name:
         raise NoRegionError
     account = Account(session, "", session.region_name)
