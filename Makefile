@@ -21,7 +21,7 @@ PY := .venv/bin/python
 INSTALL := pip install --quiet --disable-pip-version-check \
 	--no-deps --require-hashes --only-binary=:all:
 # Neither somebody's AWS settings nor make's own variables reach SAM.
-SAM := env -i PATH="$$PATH" HOME="$(CURDIR)/build/home" SAM_CLI_TELEMETRY=0 \
+SAM := env -i PATH="$$PATH" HOME="$(CURDIR)/build/home" TMPDIR="$(CURDIR)/build/tmp" SAM_CLI_TELEMETRY=0 \
 	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
 .DEFAULT_GOAL := help
@@ -204,9 +204,10 @@ setup:
 
 .aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
 		.venv-sam/complete handler statemachine $(wildcard handler/*.py handler/*/*.py statemachine/*)
-	@mkdir -p build/home
+	@mkdir -p build/home build/tmp
 	@$(MAKE) --no-print-directory --file handler/Makefile package PYTHON=$(PY)
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }
+	@rm -rf build/tmp
 
 define ENVIRONMENT
 @echo "Installing $(1) from $(2), once ..."

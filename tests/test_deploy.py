@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from deploy.__main__ import main
-from deploy.bring import sam
+from deploy.bring import _quoted, sam
 from deploy.give_token import NO_IMAGE, may_write, seen_with
 from deploy.parameters import check, template_parameters
 from handler.hetzner.api import client_for
@@ -123,6 +123,8 @@ def test_without_credentials_every_command_says_how_to_get_some(
         ({"REGION": "eu central"}, "whether the region is written as in REGION=eu-central-1"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS does not answer"),
         ({"STACK": "my_stack"}, "STACK=my_stack is no name for a stack"),
+        ({"STACK": "default"}, "STACK=default cannot be used: samconfig.toml has something else"),
+        ({"STACK": "version"}, "Choose another name for the stack."),
         ({"PROJECT": "a/b"}, "PROJECT=a/b is no name for a project: 1 to 29 letters"),
         ({"PARAMETERS": "Retention"}, "In PARAMETERS, Retention has no value."),
         ({"PARAMETERS": "Schedule='cron"}, "cannot be read"),
@@ -393,6 +395,42 @@ def test_leaving_sam_says_that_cloudformation_goes_on(
     text = capsys.readouterr().err
     assert "What CloudFormation has begun goes on at AWS" in text
     assert f"Then `make {again}` again." in text
+
+
+@pytest.mark.parametrize(
+    "value", ["", "a b", 'say "no"', "it's", "a=b,c in (d,e)", '"', "''", '"a" "b"', "x, Y=z"]
+)
+def test_sam_reads_a_parameter_as_it_was_written(value: str) -> None:
+    code = (
+        "import json, sys; from samcli.cli.types import CfnParameterOverridesType as P;"
+        "print(json.dumps(P().convert(tuple(sys.argv[1:]), None, None)))"
+    )
+    passed = f'LabelSelector="{_quoted(value)}"'
+    read = subprocess.run(
+        [ROOT / ".venv-sam/bin/python", "-c", code, passed, 'Notify="always"'],
+        capture_output=True, check=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert json.loads(read.stdout) == {"LabelSelector": value, "Notify": "always"}
+
+
+def test_a_backslash_that_sam_would_lose_is_refused() -> None:
+    with pytest.raises(Unusable, match="SAM would lose the backslash"):
+        _quoted("a\\ b")
+
+
+def test_sam_leaves_nothing_in_the_temporary_folder(
+    shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "sam"
+    program.write_text('#!/bin/sh\nls -d "$TMPDIR" >"$SEEN" && touch "$TMPDIR/left"\n')
+    program.chmod(0o755)
+    shell.setattr("deploy.bring.SAM", program)
+    shell.setenv("SEEN", str(tmp_path / "seen"))
+    shell.setenv("PATH", "/usr/bin:/bin")
+    sam("deploy", [], 10)
+    folder = Path((tmp_path / "seen").read_text().strip())
+    assert folder.parent == ROOT / "build"
+    assert not folder.exists()
 
 
 def test_when_sam_fails_that_is_said(
