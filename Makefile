@@ -39,10 +39,10 @@ help:
 		/^## / { print substr($$0, 4) } \
 		/^##$$/ { print "" }' Makefile
 
-## hetzner-snapshots. On a cloud of its own, which touches neither AWS nor, unless you
-## say REAL=1, Hetzner:
+## hetzner-snapshots. Try it on a local cloud. This never touches AWS, and touches
+## Hetzner only if you say REAL=1:
 
-run: build ## one night's run, start to end: cloud up, run, watch, cloud down, page about it
+run: build ## one night: start the local cloud, run, watch, write a page, stop
 	@$(PY) -m local run
 
 up: build ## start the local cloud and leave it running
@@ -51,25 +51,25 @@ up: build ## start the local cloud and leave it running
 invoke: setup ## start a run on the cloud of `make up` and watch it
 	@$(PY) -m local invoke
 
-logs: setup ## what the functions on that cloud have logged; SERVER=sg5 for one server's night
+logs: setup ## the log of that cloud; SERVER=sg5: of one server
 	@$(PY) -m local logs
 
 down: setup ## stop that cloud
 	@$(PY) -m local down
 
-plan: .venv/complete ## what a retention policy keeps, POLICY=daily7-weekly4
+plan: .venv/complete ## show what a retention policy keeps, POLICY=daily7-weekly4
 	@$(PY) -m local.plan
 
 ##
 ## Put it into your AWS account, with the credentials of your shell:
 
-deploy: build ## make the stack, or bring it up to date; asks the first time, keeps the answers
+deploy: build ## create or update the stack; asks once, keeps the answers
 	@$(PY) -m deploy deploy
 
-token: .venv/complete ## try an API token of Hetzner and store it, PROJECT=default; typed unseen, or <file
+token: .venv/complete ## test and store a Hetzner API token, PROJECT=default; or <file
 	@$(PY) -m deploy token
 
-smoke: .venv/complete ## a dry run on the stack: what does it see, is all in order?
+smoke: .venv/complete ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
 
 destroy: setup ## remove the stack; the snapshots at Hetzner stay
@@ -78,23 +78,23 @@ destroy: setup ## remove the stack; the snapshots at Hetzner stay
 ##
 ## Work on it:
 
-build: setup .aws-sam/build/template.yaml ## sam build: the package that is deployed, on AWS too
+build: setup .aws-sam/build/template.yaml ## sam build: the package that is deployed, locally and on AWS
 
-events: .venv-sam/complete ## events/*.json into the Test tab of StartRun's console, with your AWS credentials
+events: .venv-sam/complete ## put events/*.json into the Test tab of StartRun (Lambda console)
 	$(foreach file,$(sort $(wildcard events/*.json)),$(call PUT_EVENT,$(file)))
 
 # A file's tests stay together: those on the local stack share one cloud.
-test: build ## all tests, the deployed local stack included
+test: build ## all tests, also on a stack that is deployed locally
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-chaos: .venv/complete ## random nights on a hostile Hetzner, RUNS=1000 of them from SEED=1
+chaos: .venv/complete ## simulate RUNS=1000 random nights full of errors, from SEED=1
 	$(PY) -m tests.chaos --runs "$$RUNS" --seed "$$SEED" --jobs 2
 
-mutants: .venv/complete ## break the code on purpose, place by place: does a test, does a night notice?
+mutants: .venv/complete ## break the code on purpose in many places: do the tests notice?
 	$(PY) -m tests.operators --most "$$CHANGES" --seed "$$SEED" --jobs 2
 	$(PY) -m tests.mutants --jobs 2
 
-bench: build ## how long, how many requests, what it costs: beside other ways, and the promises
+bench: build ## compare time, requests, cost with other ways; check promises
 	case "$$FULL" in ''|0) ;; *) set -- --full --docs;; esac; \
 	$(PY) -m bench --seeds "$$SEEDS" --deployed "$$@"
 
@@ -121,11 +121,11 @@ workflows: setup
 	$(call SCHEMA,dependabot,dependabot.yml)
 	$(call SCHEMA,github-issue-forms,ISSUE_TEMPLATE/*.yml)
 
-fmt: setup ## put the code into its format
+fmt: setup ## format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-clean: ## remove what was built; the environments stay (rm -rf .venv*)
+clean: ## remove what was built, but not the environments (rm -rf .venv*)
 	@if [ -e .venv/complete ]; then $(PY) -m local down; fi
 	rm -rf build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find bench checks deploy handler local tests -name __pycache__ -prune -exec rm -rf {} +
@@ -133,19 +133,19 @@ clean: ## remove what was built; the environments stay (rm -rf .venv*)
 ##
 ## Release it:
 
-package: build ## build/hetzner-snapshots.zip: that package, whoever builds it the same bytes
+package: build ## build/hetzner-snapshots.zip: the package; same commit: same zip
 	@$(PY) -m local.package .aws-sam/build/StartRun build/hetzner-snapshots.zip
 
-sbom: build ## build/sbom.json: what the package holds (CycloneDX); its licences
+sbom: build ## build/sbom.json: what the package contains (CycloneDX), licences
 	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
 
-audit: setup ## known holes in what is deployed; without network it says so
+audit: setup ## known vulnerabilities in the package; says if it has no network
 	$(PY) -m checks.audit "$$AUDIT"
 
-release: package sbom ## build/release: all that a release holds; TAG=v0.1.0 has to be the version
+release: package sbom ## build/release: the files of a release; TAG=v0.1.0, the version
 	@$(PY) -m checks.release "$$TAG" build/release
 
-lock: ## resolve requirements/*.in anew into the locked *.txt
+lock: ## lock the requirements again: requirements/*.in to *.txt
 	"$$PYTHON" -m venv build/lock
 	build/lock/bin/python -m $(INSTALL) --requirement requirements/lock.txt
 	$(call LOCK,lock)
@@ -156,33 +156,38 @@ lock: ## resolve requirements/*.in anew into the locked *.txt
 
 ##
 ## Settings, as in `make run EVENT=events/dry-run.json`:
-##   EVENT=FILE           what to run (run, invoke); events/all.json, or the JSON itself
+##   EVENT=FILE           the event (run, invoke): a file or the JSON itself;
+##                        events/all.json
 ##   SERVER=NAME          only this server's lines, by its name or id (logs)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
-##                        HERTZNER_API_KEY); shows what it would do and asks (run, up)
-##   YES=1                do not ask (deploy, destroy, and whatever has REAL=1)
-##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that same
-##                        token; nothing is asked (run, up)
-##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on the
-##                        simulator, whose clock then runs 60 times as fast (run, up)
+##                        HERTZNER_API_KEY); shows what it would do, then asks;
+##                        EVENT=events/dry-run.json only reads (run, up)
+##   YES=1                do not ask (deploy, destroy, and with REAL=1)
+##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
+##                        same token; nothing is asked (run, up)
+##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
+##                        the simulator, whose clock is 60 times as fast (run, up)
 ##   AWS_PORT=N           port of the local AWS; a free one (run, up)
 ##   SIMULATOR_PORT=N     port of the simulator; a free one (run, up)
-##   CLOUD_DIR=DIR        where run.json, run.html and the state of `make up` are; build
-##   POLICY=daily3        the policy that `make plan` shows, for a year of nights or
-##   SNAPSHOTS=FILE       a JSON list of creation times; FORMAT=json for programs
-##   RUNS=1000 SEED=1     how many nights of `make chaos`, and the first one's number
-##   CHANGES=40           how many in each file `make mutants` tries on the pure modules' tests,
-##                        drawn by SEED=1
-##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; fleets of 500 and 1,000
-##                        too, and docs/benchmark.md and its pictures made anew
-##   STACK=NAME           the deployed stack (deploy and below, events); hetzner-snapshots
-##   REGION=NAME          its AWS region; else that of the first `make deploy`, else
-##                        AWS_REGION, else the profile's (AWS_PROFILE=NAME chooses one)
+##   CLOUD_DIR=DIR        where run.json, run.html and the state of `make up` are;
+##                        build
+##   POLICY=daily3        the policy that `make plan` shows, for a year of nights
+##   SNAPSHOTS=FILE       or for a JSON list of creation times; FORMAT=json for
+##                        programs
+##   RUNS=1000 SEED=1     how many nights `make chaos` plays, and the first's seed
+##   CHANGES=40           how many changes `make mutants` tries in each pure
+##                        module, drawn by SEED=1
+##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; FULL=1: also fleets
+##                        of 500 and 1,000; writes docs/benchmark.md, its pictures
+##   STACK=NAME           the stack (deploy, token, smoke, destroy, events);
+##                        hetzner-snapshots
+##   REGION=NAME          its AWS region; if not given, that of the first deploy,
+##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
 ##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy)
 ##   SAMCONFIG=FILE       where they are kept; samconfig.toml
-##   PROJECT=NAME         the Hetzner project, named as you like (token); default
-##   TAG=v0.1.0           the version that `make release` is to be
-##   AUDIT=required       `make audit` fails where it can ask nobody (make check, too)
+##   PROJECT=NAME         the Hetzner project, a name you choose (token); default
+##   TAG=v0.1.0           the version that `make release` makes
+##   AUDIT=required       `make audit` fails if it gets no answer (make check, too)
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments
 
 # From here on: how things are made. Each step leaves a file behind and is done again

@@ -38,6 +38,7 @@ class Line:
     ratio: float  # to the bound, median of the nights
     worst_ratio: float
     requests: float  # per server
+    questions: float  # per server, of these: is it locked, what are its labels before a delete
     refused: float  # answered 429, per night
     refused_share: float  # of all nights' requests
     least_left: int  # of the rate limit, in any night
@@ -91,6 +92,7 @@ def line(nights: Sequence[Night], cold_s: float) -> Line:
         ratio=each(lambda n: n.makespan_s / n.bound.seconds),
         worst_ratio=max(n.makespan_s / n.bound.seconds for n in nights),
         requests=each(lambda n: n.requests / n.servers),
+        questions=each(lambda n: n.questions / n.servers),
         refused=each(lambda n: n.refused),
         refused_share=sum(n.refused for n in nights) / sum(n.requests for n in nights),
         least_left=min(night.least_left for night in nights),

@@ -1,5 +1,6 @@
 """Plays one night in one way, and measures it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from local.virtual.cloud import stack
 Way = Literal["ours", "script", "naive"]
 WAYS: tuple[Way, ...] = ("ours", "script", "naive")
 NAIVE_SECONDS = 5
+ONE_SERVER = re.compile(r"/servers/\d+")
 RUN_ID = "the-night"
 
 
@@ -41,6 +43,7 @@ class Night:
     makespan_s: float
     bound: Bound
     requests: int
+    questions: int  # of these, for one server: whether it is locked, or its labels before a delete
     refused: int  # answered 429
     least_left: int  # the lowest number of requests left of the rate limit
     transitions: int
@@ -81,6 +84,7 @@ def play(way: Way, servers: int, seed: int) -> Night:
         makespan_s=world.loop.now,
         bound=bound(world.fleet.values(), int(stack().parameters["ServersAtATime"])),
         requests=len(world.world.requests),
+        questions=sum(bool(ONE_SERVER.fullmatch(r.path)) for r in world.world.requests),
         refused=sum(request.status == 429 for request in world.world.requests),
         least_left=world.wire.least_left,
         transitions=world.transitions.count,

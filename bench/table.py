@@ -74,7 +74,7 @@ def of_bounds(lines: Sequence[Line]) -> Rows:
         (f"{b.servers:,}", duration(b.at_once_s), duration(b.by_rate_s), duration(b.bound_s))
         for b in ours
     ]
-    return Rows("What nobody can beat", heads, rows)
+    return Rows("The lower bound", heads, rows)
 
 
 def of_groups(groups: dict[int, list[Group]]) -> Rows:
@@ -83,7 +83,7 @@ def of_groups(groups: dict[int, list[Group]]) -> Rows:
         *("of max(15 s, 10 %), median", "of max(15 s, 20 %), p95"),
     )
     rows = [_group(servers, group) for servers, some in groups.items() for group in some]
-    return Rows("Ours: what it makes of what it knows of a server", heads, rows)
+    return Rows("Ours, by what is known of a server", heads, rows)
 
 
 def _group(servers: int, group: Group) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from handler.documents.document import Look, Stopwatch
 from handler.documents.errors import RateLimited, Refused, TransientError
 from handler.documents.job import Job, ServerItem, StartedSnapshot
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
-from handler.documents.resources import Action, Snapshot
+from handler.documents.resources import Action, Server, Snapshot
 from tests.test_creating import AGAIN, NOW, action, image, job
 
 WATCHED = job(600, snapshot=StartedSnapshot(7, 77), status="creating", waited_s=60, deadline_s=9999)
@@ -175,11 +175,12 @@ def old(id: int, days: int = 9, **more: Any) -> Snapshot:
 
 
 NEW = replace(image(), size_gb=1.5)
+SERVER = Server(42, "sg5", "running", None, None, None, None, {}, NOW)
 OLD = (old(1), old(2, 8))
 
 
 def seen(*snapshots: Snapshot, **more: Any) -> pruning.Seen:
-    return pruning.Seen(snapshots, **more)
+    return pruning.Seen(snapshots, **{"server": SERVER, **more})
 
 
 def after_minutes(minutes: int) -> Job:
@@ -241,7 +242,7 @@ LISTINGS = [
     Row(
         "a label that is wrong prunes nothing",
         replace(PRUNING, server=ServerItem(42, "sg5", problem="its label is nonsense")),
-        seen(NEW, *OLD),
+        seen(NEW, *OLD, server=None),
         "available",
         "made, not pruned: its label is nonsense",
     ),
@@ -324,6 +325,13 @@ def test_what_no_rule_keeps_is_deleted_and_decided_once() -> None:
     # What is gone without an answer may be ours.
     assert again.job.at_least and again.job.deleted == 0
     assert again.notes == "1 more to delete next time (at most 5 in one run)"
+
+
+def test_before_a_delete_the_servers_labels_are_asked_for_and_only_then() -> None:
+    step = pruning.decide(PRUNING, seen(NEW, *OLD, server=None), 0.0, NOW)
+    assert (step.asks_labels, step.delete, step.decisions) == (True, None, ())
+    nothing = pruning.decide(PRUNING, seen(NEW, server=None), 0.0, NOW)
+    assert (nothing.asks_labels, nothing.delete) == (False, ())
 
 
 def test_when_more_would_go_than_may_the_decision_is_kept_first() -> None:

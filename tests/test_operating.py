@@ -6,15 +6,19 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from bench.night import play
+from deploy.parameters import check
+from deploy.settings import Settings
 from handler.aws.tokens import TOKEN_CACHE_SECONDS
 from handler.decisions.checking import MOST_FAILED_ACTIONS
 from handler.decisions.inventory import Inventory, Stock
 from handler.documents.job import run_again
+from handler.documents.labels import LABEL_ENABLED
 from handler.documents.request import parse_event
 from handler.documents.run import MOST_ATTENTION, Concern, Totals
 from handler.report import notification
@@ -298,10 +302,24 @@ def test_every_name_is_one_of_the_templates() -> None:
     assert names <= known, names - known
 
 
-def test_every_parameter_given_to_make_is_one_of_the_templates() -> None:
-    parameters = read_template()["Parameters"]
-    for given in re.findall(r"PARAMETERS='?([^`]+)", TEXT):
-        assert set(re.findall(r"(\w+)=", given)) <= set(parameters)
+def test_every_parameter_given_to_make_is_taken_by_deploy(tmp_path: Path) -> None:
+    found = re.findall(r"PARAMETERS=('[^']*'|[^\s`]+)", TEXT)
+    assert len(found) > 4
+    for given in found:
+        environ = {"PARAMETERS": given.strip("'"), "SAMCONFIG": str(tmp_path / "none.toml")}
+        parameters = Settings.from_env(environ).parameters
+        assert parameters
+        check(parameters)
+
+
+def test_a_restored_server_is_not_left_out_of_the_nights_unless_one_is_told_how_to_end_that() -> (
+    None
+):
+    restoring = section("Restoring a snapshot")
+    for block in re.findall(r"```sh\n(.*?)```", restoring, re.DOTALL):
+        assert LABEL_ENABLED not in block
+    assert f"`--label {LABEL_ENABLED}=false`" in restoring
+    assert f"`hcloud server remove-label sg5-restored {LABEL_ENABLED}`" in restoring
 
 
 def test_every_event_can_be_pasted() -> None:

@@ -5,13 +5,16 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from handler.decisions.retention import plan
 from handler.documents.policy import parse_policy
+from handler.documents.resources import Snapshot
 from local.plan import YEAR, Unplannable, main, planned
-from local.virtual.template import ROOT
+from local.virtual.template import ROOT, read_template
 from tests import restic
 
 DOC = (ROOT / "docs" / "retention.md").read_text()
@@ -40,6 +43,45 @@ def test_the_documented_numbers_of_snapshots_are_those_of_a_year_of_nights() -> 
     assert len(numbers) > 3
     for policy, number in numbers:
         assert planned({"POLICY": policy}).startswith(f"{policy} keeps {number} of 365 ")
+
+
+def test_rules_do_not_add_up_as_documented() -> None:
+    assert "`last1-daily1-weekly1` keeps one\n  snapshot" in DOC
+    assert planned({"POLICY": "last1-daily1-weekly1"}).startswith(
+        "last1-daily1-weekly1 keeps 1 of 365 "
+    )
+
+
+def nights_after_a_pause(policy: str, days: int) -> tuple[int, list[tuple[int, int]]]:
+    """How many are there after a year; for each of seven nights after the pause, how many it
+    deletes and how many from before the pause are left."""
+    rules = parse_policy(policy)
+    first = datetime(YEAR, 1, 1, 2, tzinfo=UTC)
+    most = int(read_template()["Parameters"]["MaxDeletions"]["Default"])
+    there: list[Snapshot] = []
+
+    def deletes(day: int) -> int:
+        nonlocal there
+        night = first + timedelta(days=day)
+        decisions = plan(rules, [*there, Snapshot(day, night)], now=night, most_deletions=most)
+        there = [decision.snapshot for decision in decisions if decision.keep]
+        return sum(not decision.keep for decision in decisions)
+
+    for day in range(365):
+        deletes(day)
+    before = {snapshot.id for snapshot in there}
+    return len(before), [
+        (deletes(364 + days + night), sum(s.id in before for s in there)) for night in range(7)
+    ]
+
+
+def test_what_the_nights_after_a_long_pause_delete_is_as_documented() -> None:
+    rows = re.findall(r"^\| `([a-z0-9-]+)`((?: \| [0-9]+){5}) \|$", DOC, re.MULTILINE)
+    assert len(rows) > 4
+    for policy, numbers in rows:
+        before, nights = nights_after_a_pause(policy, days=30)
+        left = [nights[night - 1][1] for night in (1, 3, 7)]
+        assert numbers == "".join(f" | {n}" for n in (before, nights[0][0], *left)), policy
 
 
 def test_each_night_of_the_year_is_in_the_calendar_or_deleted() -> None:

@@ -1,11 +1,22 @@
 """The README says what is there."""
 
+import io
+import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from handler.documents.request import FIELDS
+from local.board import Board
+from local.cloud import Cloud
+from local.commands import Commands
+from local.options import REAL_ENDPOINT, Options
+from local.show import plain_console
 from local.virtual.template import ROOT, read_template
 
 README = (ROOT / "README.md").read_text()
@@ -75,3 +86,45 @@ def test_the_benchmarks_figures_are_those_of_its_page() -> None:
         [line] = re.findall(rf"^\| 100 \| {way} \| .*$", page, re.MULTILINE)
         for figure in figures.split(" | "):
             assert f" {figure.removeprefix('$')} |" in line, (way, figure)
+
+
+FIRST_SCREEN = "\n".join(README.splitlines()[:45])
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["not yet run against a real account", "same Hetzner project", "Volumes", "copied\n  elsewhere",
+     "as your only backup no", "#compared-with-hetzners-backups", "#restoring-a-snapshot",
+     "make run REAL=1 EVENT=events/dry-run.json"],
+)  # fmt: skip
+def test_the_first_screen_says_what_it_is_not(told: str) -> None:
+    assert told in FIRST_SCREEN
+
+
+class Planned(Board):
+    def verdict(self) -> Any:
+        return "Completed"
+
+
+def asked_for(event: dict[str, Any], folder: Path, patch: pytest.MonkeyPatch) -> str:
+    """What `make run REAL=1` says with that event; a question is answered with N."""
+    patch.setattr(Commands, "_watch", lambda *_: Planned("20261121T020000Z", ["default"]))
+    patch.setattr(Commands, "_write_page", lambda *_: None)
+    patch.setattr(sys, "stdin", io.StringIO("N\n"))
+    cloud = Cloud(aws="", endpoint=REAL_ENDPOINT, api="real", wait_scale=1.0, folder=str(folder))
+    said = io.StringIO()
+    Commands(plain_console(said), folder).run_on(cloud, event, yes=False)
+    return said.getvalue()
+
+
+def test_the_trial_on_ones_own_servers_asks_nothing_and_a_real_run_the_question_that_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [command] = re.findall(r"^HCLOUD_TOKEN=\$TOKEN make run (.*)$", README, re.MULTILINE)
+    given = dict(setting.split("=") for setting in command.split())
+    trial = Options.from_env({**given, "HCLOUD_TOKEN": "t" * 64})
+    assert (trial.api, trial.endpoint) == ("real", REAL_ENDPOINT)
+    event = json.loads((ROOT / given["EVENT"]).read_text())
+    assert "[y/N]" not in asked_for(event, tmp_path, monkeypatch)
+    [question] = re.findall(r"`(Do this on .*?)`", README)
+    assert question in asked_for({}, tmp_path, monkeypatch)

@@ -270,6 +270,20 @@ def test_a_dry_run_needs_no_more_than_a_read_only_token(
     assert "/hetzner-snapshots/tokens/default" in night.results["sg5"]["reason"]
 
 
+def test_two_halves_of_one_owner_leave_each_others_snapshots_alone(
+    aws: Aws, project: Project
+) -> None:
+    pair = [project.add_server(name) for name in ("node-a", "node-b")]
+    pair[1].labels["second-half"] = "true"
+    for server in pair:
+        for days in range(1, 5):
+            ours(project, server, days)
+    aws.run({"label_selector": "!second-half", "retention": "last1"})
+    assert available(project) == {"node-a": 1, "node-b": 4}
+    aws.run({"label_selector": "second-half", "retention": "last2"})
+    assert available(project) == {"node-a": 1, "node-b": 2}
+
+
 def test_two_projects_and_one_bad_token(aws: Aws, world: World, project: Project) -> None:
     project.add_server("sg5")
     wrong = a_token("of nobody")

@@ -6,11 +6,13 @@ That is estimated from this server's earlier snapshots, then from the progress s
 either, the looks come ever more rarely.
 
 A server takes fewer than eight requests: three start its snapshot (its actions, our snapshots of
-it, the create), two to three look at it, one lists, one deletes. Two requests serve two purposes:
-the actions tell both who holds the lock and how long earlier snapshots took; the listing for the
-pruning is also the last look (half a request and one transition less for each server). Two savings
-are not used: one request could read 25 actions, but then one branch would wait for 25 servers; and
-both looks before a create stay, because they make sure that there is exactly one snapshot.
+it, the create), two to three look at it, one lists, one deletes. One more asks for its labels
+before a delete, and one whether it is locked while another action runs. Two requests serve two
+purposes: the actions tell both who holds the lock and how long earlier snapshots took; the listing
+for the pruning is also the last look (half a request and one transition less for each server). Two
+savings are not used: one request could read 25 actions, but then one branch would wait for 25
+servers; and both looks before a create stay, because they make sure that there is exactly one
+snapshot.
 
 `jitter` is a random number from 0 to 1, drawn by the caller, so that servers do not all ask at the
 same time.

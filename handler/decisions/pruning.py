@@ -47,9 +47,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The job on its way; or, with `delete`, what to delete first."""
+    """The job on its way; or, with `delete`, what to delete first; or a question."""
 
     job: Job
+    asks_labels: bool = False  # decide again once `Seen.server` is known
     decisions: tuple[Decision, ...] = ()  # made just now
     delete: tuple[int, ...] | None = None
     kept: int = 0
@@ -135,7 +136,8 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
         return Step(_wait(job, str(seen.server), wait))
     if isinstance(seen.server, HetznerError):
         return Step(not_pruned(job, str(seen.server)))
-    return _to_delete(job, seen.snapshots, jitter, now)
+    step = _to_delete(job, seen.snapshots, jitter, now)
+    return Step(job, asks_labels=True) if step.delete and seen.server is None else step
 
 
 def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:
@@ -230,17 +232,17 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
             # Nor must a function that dies: the decision is kept before anything is deleted. A run
             # that only prunes knows by it what is gone when an attempt has died.
             reason = f"deletes {len(job.to_delete)} for now"
-            return Step(job.moved_to("pruning", reason), made)
+            return Step(job.moved_to("pruning", reason), decisions=made)
     notes = _notes(job, snapshots, decisions)
     kept = sum(d.keep and d.snapshot.status == "available" for d in decisions)
     if job.run.dry_run:
         planned = replace(job, deleted=len(job.to_delete)).done("planned", notes, kept=kept)
-        return Step(planned, made)
+        return Step(planned, decisions=made)
     delete = [d.snapshot.id for d in decisions if not d.keep and d.snapshot.id in job.to_delete]
     wait = pacing.before_deleting(len(delete), Budget.of(job), jitter)
     if wait and not job.overdue:
-        return Step(_wait(job, f"{len(delete)} to delete", wait), made)
-    return Step(job, made, tuple(delete), kept, notes)
+        return Step(_wait(job, f"{len(delete)} to delete", wait), decisions=made)
+    return Step(job, decisions=made, delete=tuple(delete), kept=kept, notes=notes)
 
 
 def _decisions(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[Decision]:

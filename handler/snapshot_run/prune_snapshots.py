@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handler.aws.logs import log_input, logger, output_of
 from handler.aws.runtime import hetzner_for
 from handler.decisions import pruning
-from handler.decisions.pruning import Deleted, Seen
+from handler.decisions.pruning import Deleted, Seen, Step
 from handler.decisions.retention import Decision
 from handler.documents.document import format_time
 from handler.documents.errors import (
@@ -41,20 +41,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def prune_snapshots(job: Job, hetzner: Hetzner, jitter: float) -> Job:
     """The job: at its end, pruning (goes on after a wait), or creating (not available yet)."""
-    job = pruning.begun(job)
-    asked, seen = job, gather(job, hetzner)
-    job = asked.observed(hetzner)
-    step = pruning.decide(job, seen, jitter, job.stopwatch.now or datetime.now(UTC))
-    if step.delete:
-        seen = replace(seen, server=server_now(job, hetzner))
-        job = asked.observed(hetzner)
-        step = pruning.decide(job, seen, jitter, job.stopwatch.now or datetime.now(UTC))
+    asked = pruning.begun(job)
+    seen = gather(asked, hetzner)
+    step = _decided(asked, seen, hetzner, jitter)
+    if step.asks_labels:
+        seen = replace(seen, server=server_now(asked, hetzner))
+        step = _decided(asked, seen, hetzner, jitter)
     for decision in step.decisions:
-        _log(job, decision)
+        _log(step.job, decision)
     if step.delete is None:
         return step.job
     deleted = delete(step.job, step.delete, hetzner)
     return pruning.after_deleting(step.job.observed(hetzner), step, deleted, jitter)
+
+
+def _decided(asked: Job, seen: Seen, hetzner: Hetzner, jitter: float) -> Step:
+    job = asked.observed(hetzner)
+    return pruning.decide(job, seen, jitter, job.stopwatch.now or datetime.now(UTC))
 
 
 def gather(job: Job, hetzner: Hetzner) -> Seen:
