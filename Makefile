@@ -3,21 +3,27 @@
 # for the code, the tests, the checks and the local cloud, .venv-sam for `sam` and `cfn-lint`.
 
 PYTHON ?= python3
+PYTHON_NAMED ?= $(filter-out file,$(origin PYTHON))
 EVENT ?= events/all.json
 RUNS ?= 1000
 SEED ?= 1
 SEEDS ?= 5
 CHANGES ?= 40
 STACK ?= hetzner-snapshots
-export EVENT STACK
+export PYTHON PYTHON_NAMED EVENT RUNS SEED SEEDS CHANGES STACK
+
+# What is said to make is text, which a tag's name may be a part of. Recipes therefore write $$NAME,
+# never $(NAME), and what is said on the command line is not expanded by make, here or in a sub-make.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval \
+	override $(name) := $$(value $(name)))$(eval export $(name))))
+MAKEOVERRIDES :=
 
 PY := .venv/bin/python
 INSTALL := pip install --quiet --disable-pip-version-check \
 	--no-deps --require-hashes --only-binary=:all:
 # Neither somebody's AWS settings nor make's own variables reach SAM.
-SAM := env -i PATH="$(PATH)" HOME="$(CURDIR)/build/home" SAM_CLI_TELEMETRY=0 \
+SAM := env -i PATH="$$PATH" HOME="$(CURDIR)/build/home" TMPDIR="$(CURDIR)/build/tmp" SAM_CLI_TELEMETRY=0 \
 	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
-UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
 # One step after the other, except that `setup` installs both environments at once.
@@ -86,14 +92,15 @@ test: build ## all tests, also on a stack that is deployed locally
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 chaos: venv ## simulate RUNS=1000 random nights full of errors, from SEED=1
-	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --jobs 2
+	$(PY) -m tests.chaos --runs "$$RUNS" --seed "$$SEED" --jobs 2
 
 mutants: venv ## break the code on purpose in many places: do the tests notice?
-	$(PY) -m tests.operators --most $(CHANGES) --seed $(SEED) --jobs 2
+	$(PY) -m tests.operators --most "$$CHANGES" --seed "$$SEED" --jobs 2
 	$(PY) -m tests.mutants --jobs 2
 
 bench: build ## compare time, requests, cost with other ways; check promises
-	$(PY) -m bench --seeds $(SEEDS) --deployed $(if $(filter-out 0,$(FULL)),--full --docs)
+	case "$$FULL" in ''|0) ;; *) set -- --full --docs;; esac; \
+	$(PY) -m bench --seeds "$$SEEDS" --deployed "$$@"
 
 check: format-check lint types template workflows sbom audit test ## format, lint, types, template, package, then all tests
 
@@ -137,14 +144,15 @@ sbom: build ## build/sbom.json: what the package contains (CycloneDX), licences
 	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
 
 audit: setup ## known vulnerabilities in the package; says if it has no network
-	$(PY) -m checks.audit $(AUDIT)
+	$(PY) -m checks.audit "$$AUDIT"
 
 release: package sbom ## build/release: the files of a release; TAG=v0.1.0, the version
-	@$(PY) -m checks.release "$(TAG)" build/release
+	@$(PY) -m checks.release "$$TAG" build/release
 
 lock: ## lock the requirements again: requirements/*.in to *.txt
-	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check $(UV)
+	"$$PYTHON" -m venv build/lock
+	build/lock/bin/python -m $(INSTALL) --requirement requirements/lock.txt
+	$(call LOCK,lock)
 	$(call LOCK,dev)
 	$(call LOCK,runtime,--constraint requirements/dev.txt \
 		--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer)
@@ -205,15 +213,15 @@ venv:
 # An environment whose Python is gone or too old is made anew; so is one of another Python than the
 # one that is named. Without a name a good one stays, whatever python3 is by now.
 define CHECK_PYTHON
-@command -v "$(PYTHON)" >/dev/null || \
-	{ echo "$(PYTHON) not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
-@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	{ echo "Python 3.11 or later is needed, $(PYTHON) is" \
-		"$$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.13"; exit 1; }
-@wanted=$$("$(PYTHON)" -c "$(MINOR)"); for each in .venv .venv-sam; do \
+@command -v "$$PYTHON" >/dev/null || { printf '%s\n' \
+	"$$PYTHON not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
+@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { printf '%s\n' \
+	"Python 3.11 or later is needed, $$PYTHON is $$("$$PYTHON" --version 2>&1). Name another:" \
+	"make PYTHON=python3.13"; exit 1; }
+@wanted=$$("$$PYTHON" -c "$(MINOR)"); for each in .venv .venv-sam; do \
 	[ -e $$each/complete ] || [ -L $$each/bin/python ] || continue; \
 	had=$$($$each/bin/python -c "$(MINOR)" 2>/dev/null || echo 3.0); \
-	case "$$had:$(if $(filter file,$(origin PYTHON)),,named)" in \
+	case "$$had:$$PYTHON_NAMED" in \
 		3.0:*|3.[1-9]:*|3.10:*|2.*) ;; \
 		"$$wanted":*|*:) continue ;; \
 	esac; \
@@ -230,13 +238,14 @@ MINOR := import sys; print('%d.%d' % sys.version_info[:2])
 
 .aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
 		.venv-sam/complete handler statemachine $(wildcard handler/*.py handler/*/*.py statemachine/*)
-	@mkdir -p build/home
-	@$(MAKE) --no-print-directory --file handler/Makefile package
+	@mkdir -p build/home build/tmp
+	@$(MAKE) --no-print-directory --file handler/Makefile package PYTHON=$(PY)
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }
+	@rm -rf build/tmp
 
 define ENVIRONMENT
 @echo "Installing $(1) from $(2), once ..."
-@$(PYTHON) -m venv $(1)
+@"$$PYTHON" -m venv $(1)
 @$(1)/bin/python -m $(INSTALL) --requirement $(2)
 @touch $@
 endef

@@ -24,6 +24,7 @@ from local.virtual.truth import Deletion, is_ours
 from tests.chaos.between_runs import wrong_between
 from tests.chaos.counts import false_counts, vanished
 from tests.chaos.pace import untimely
+from tests.chaos.plain_words import obeyed
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
 
@@ -37,6 +38,7 @@ def broken(night: Stage) -> list[str]:
         *_deletions(night),
         *_others(night),
         *_secrets(night),
+        *obeyed(night),
         *_locks(night),
         *untimely(night),
         *wrong_between(night),
