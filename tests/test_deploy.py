@@ -23,7 +23,7 @@ from deploy.__main__ import main
 from deploy.account import Failed
 from deploy.bring import _quoted, sam
 from deploy.give_token import NO_IMAGE, may_write, seen_with
-from deploy.samconfig import LastDeploy, read_samconfig
+from deploy.samconfig import LastDeploy, read_profile, read_samconfig
 from handler.hetzner.api import client_for
 from local.common.parameters import check, template_parameters
 from local.common.variables import Unusable
@@ -549,6 +549,44 @@ def test_what_acts_on_a_stack_of_another_account_than_the_last_asks_first(
     text = said(command, capsys)
     assert f"was in the account {ANOTHER}; these credentials are of the account {ACCOUNT}" in text
     assert boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"] == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ("default = 1", "default is no table"),
+        ("default.deploy = []", "default.deploy is no table"),
+        ("[default.deploy]\nparameters = true", "default.deploy.parameters is no table"),
+        (
+            "[default.deploy.parameters]\nparameter_overrides = 'Notify=always'",
+            "default.deploy.parameters.parameter_overrides is no table",
+        ),
+        ("[default.deploy.parameters]\nregion = ['eu']", 'Write it as in region = "…"'),
+        ("[default.deploy.parameters.parameter_overrides]\nNotify = {}", "Notify is no text"),
+        ("[default.deploy.parameters]\nregion='eu'\n[default]\naccount.id = []", "id is no text"),
+        ("[default.global.parameters]\nprofile = {}", "profile is no text"),
+        ("[default]\nglobal = 'me'", "default.global is no table"),
+    ],
+)
+def test_what_a_person_wrote_into_samconfig_is_refused_in_one_line(
+    tmp_path: Path, kept: str, said: str
+) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text(kept)
+    with pytest.raises(Unusable, match=re.escape(said)):
+        read_samconfig(file, "default")
+        read_profile(file, "default")
+
+
+def test_numbers_and_truth_values_in_samconfig_are_texts(tmp_path: Path) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text(
+        "[default.deploy.parameters]\nregion = 'eu'\n"
+        "[default.deploy.parameters.parameter_overrides]\n"
+        "FreshnessHours = 26\nSavedQueries = true\n"
+    )
+    last = read_samconfig(file, "default")
+    assert last == LastDeploy("eu", None, {"FreshnessHours": "26", "SavedQueries": "true"})
 
 
 def test_a_profile_in_samconfig_is_that_of_all_commands(
