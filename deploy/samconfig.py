@@ -53,13 +53,14 @@ def _table(path: Path, *names: str) -> dict[str, Any]:
             f"{path} cannot be read: {error}. Repair it, or remove it to be asked again."
         ) from None
     for depth, name in enumerate(names, 1):
-        part = part.get(name, {})
-        if not isinstance(part, dict):
+        inner: Any = part.get(name, {})
+        if not isinstance(inner, dict):
             where = ".".join(names[:depth])
             raise Unusable(
                 f"In {path}, {where} is no table. Write it as lines below [{where}], as in "
-                f'Notify = "always", or remove the file to be asked again.'
+                'Notify = "always", or remove the file to be asked again.'
             )
+        part = inner
     return part
 
 
