@@ -123,7 +123,7 @@ def _verdicts(night: Stage, execution: Execution, told: list[dict[str, Any]]) ->
         mine = result["image_id"]
         if result["status"] == "available":
             # Of a branch that gave no result, SummariseRun has looked later than the branch's end.
-            if not (execution.results.get(result["id"]) or {}).get("status") == "available":
+            if (execution.results.get(result["id"]) or {}).get("status") != "available":
                 truth = truth | night.truth.of_run(run["id"], result["id"])
             if truth.get(mine) != "available" and mine not in night.truth.meddled:
                 yield f"told to be available, is {truth.get(mine)}: {result}"
