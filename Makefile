@@ -41,7 +41,7 @@ help:
 		/^##$$/ { print "" }' Makefile
 
 ## hetzner-snapshots. Try it on a local cloud. This never touches AWS, and touches
-## Hetzner only if you say REAL=1:
+## Hetzner only if you say REAL=1, or HCLOUD_ENDPOINT= with Hetzner's own address:
 
 run: build ## one night: start the local cloud, run, watch, write a page, stop
 	@$(PY) -m local run
@@ -172,7 +172,8 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##   YES=1                do not ask (deploy, destroy, and with REAL=1)
 ##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
-##                        same token; nothing is asked (run, up)
+##                        same token; asks first only if the address is Hetzner's
+##                        own, which is as REAL=1 (run, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
 ##                        the simulator, whose clock is 60 times as fast (run, up)
 ##   AWS_PORT=N           port of the local AWS; a free one (run, up)
