@@ -70,7 +70,7 @@ plan: venv ## show what a retention policy keeps, POLICY=daily7-weekly4
 deploy: build ## create or update the stack; asks once, keeps the answers
 	@$(PY) -m deploy deploy
 
-token: venv ## test and store a Hetzner API token, PROJECT=default; or <file
+token: venv ## test and store a Hetzner API token; from stdin: make token <file
 	@$(PY) -m deploy token
 
 smoke: venv ## a dry run on the stack: what would the next night do?
@@ -167,7 +167,8 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        resume, too. Others: default, 30 (any number),
 ##                        random:30 (run, up)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
-##                        HERTZNER_API_KEY); shows what it would do, then asks;
+##                        in HERTZNER_API_KEY, which is spelled like that); shows
+##                        what it would do, then asks;
 ##                        EVENT=events/dry-run.json only reads (run, up)
 ##   YES=1                do not ask (deploy, destroy, and with REAL=1)
 ##   STOP=1               stop the runs that go on before the removal (destroy)
