@@ -76,7 +76,7 @@ token: venv ## test and store a Hetzner API token; from stdin: make token <file
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
 
-destroy: setup ## remove the stack; the snapshots at Hetzner stay
+destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
 	@$(PY) -m deploy destroy
 
 ##
