@@ -41,7 +41,7 @@ help:
 		/^##$$/ { print "" }' Makefile
 
 ## hetzner-snapshots. Try it on a local cloud. This never touches AWS, and touches
-## Hetzner only if you say REAL=1:
+## Hetzner only if you say REAL=1, or HCLOUD_ENDPOINT= with Hetzner's own address:
 
 run: build ## one night: start the local cloud, run, watch, write a page, stop
 	@$(PY) -m local run
@@ -70,13 +70,13 @@ plan: venv ## show what a retention policy keeps, POLICY=daily7-weekly4
 deploy: build ## create or update the stack; asks once, keeps the answers
 	@$(PY) -m deploy deploy
 
-token: venv ## test and store a Hetzner API token, PROJECT=default; or <file
+token: venv ## test and store a Hetzner API token; from stdin: make token <file
 	@$(PY) -m deploy token
 
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
 
-destroy: setup ## remove the stack; the snapshots at Hetzner stay
+destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
 	@$(PY) -m deploy destroy
 
 ##
@@ -167,12 +167,14 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        resume, too. Others: default, 30 (any number),
 ##                        random:30 (run, up)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
-##                        HERTZNER_API_KEY); shows what it would do, then asks;
+##                        in HERTZNER_API_KEY, which is spelled like that); shows
+##                        what it would do, then asks;
 ##                        EVENT=events/dry-run.json only reads (run, up)
 ##   YES=1                do not ask (deploy, destroy, and with REAL=1)
 ##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
-##                        same token; nothing is asked (run, up)
+##                        same token; asks first only if the address is Hetzner's
+##                        own, which is as REAL=1 (run, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
 ##                        the simulator, whose clock is 60 times as fast (run, up)
 ##   AWS_PORT=N           port of the local AWS; a free one (run, up)
