@@ -3,21 +3,27 @@
 # for the code, the tests, the checks and the local cloud, .venv-sam for `sam` and `cfn-lint`.
 
 PYTHON ?= python3
+PYTHON_NAMED ?= $(filter-out file,$(origin PYTHON))
 EVENT ?= events/all.json
 RUNS ?= 1000
 SEED ?= 1
 SEEDS ?= 5
 CHANGES ?= 40
 STACK ?= hetzner-snapshots
-export EVENT STACK
+export PYTHON PYTHON_NAMED EVENT RUNS SEED SEEDS CHANGES STACK
+
+# What is said to make is text, which a tag's name may be a part of. Recipes therefore write $$NAME,
+# never $(NAME), and what is said on the command line is not expanded by make, here or in a sub-make.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval \
+	override $(name) := $$(value $(name)))$(eval export $(name))))
+MAKEOVERRIDES :=
 
 PY := .venv/bin/python
 INSTALL := pip install --quiet --disable-pip-version-check \
 	--no-deps --require-hashes --only-binary=:all:
 # Neither somebody's AWS settings nor make's own variables reach SAM.
-SAM := env -i PATH="$(PATH)" HOME="$(CURDIR)/build/home" SAM_CLI_TELEMETRY=0 \
+SAM := env -i PATH="$$PATH" HOME="$(CURDIR)/build/home" TMPDIR="$(CURDIR)/build/tmp" SAM_CLI_TELEMETRY=0 \
 	AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
-UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
 # One step after the other, except that `setup` installs both environments at once.
@@ -35,7 +41,7 @@ help:
 		/^##$$/ { print "" }' Makefile
 
 ## hetzner-snapshots. Try it on a local cloud. This never touches AWS, and touches
-## Hetzner only if you say REAL=1:
+## Hetzner only if you say REAL=1, or HCLOUD_ENDPOINT= with Hetzner's own address:
 
 run: build ## one night: start the local cloud, run, watch, write a page, stop
 	@$(PY) -m local run
@@ -64,13 +70,13 @@ plan: venv ## show what a retention policy keeps, POLICY=daily7-weekly4
 deploy: build ## create or update the stack; asks once, keeps the answers
 	@$(PY) -m deploy deploy
 
-token: venv ## test and store a Hetzner API token, PROJECT=default; or <file
+token: venv ## test and store a Hetzner API token; from stdin: make token <file
 	@$(PY) -m deploy token
 
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
 
-destroy: setup ## remove the stack; the snapshots at Hetzner stay
+destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
 	@$(PY) -m deploy destroy
 
 ##
@@ -86,14 +92,15 @@ test: build ## all tests, also on a stack that is deployed locally
 	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 chaos: venv ## simulate RUNS=1000 random nights full of errors, from SEED=1
-	$(PY) -m tests.chaos --runs $(RUNS) --seed $(SEED) --jobs 2
+	$(PY) -m tests.chaos --runs "$$RUNS" --seed "$$SEED" --jobs 2
 
 mutants: venv ## break the code on purpose in many places: do the tests notice?
-	$(PY) -m tests.operators --most $(CHANGES) --seed $(SEED) --jobs 2
+	$(PY) -m tests.operators --most "$$CHANGES" --seed "$$SEED" --jobs 2
 	$(PY) -m tests.mutants --jobs 2
 
 bench: build ## compare time, requests, cost with other ways; check promises
-	$(PY) -m bench --seeds $(SEEDS) --deployed $(if $(filter-out 0,$(FULL)),--full --docs)
+	case "$$FULL" in ''|0) ;; *) set -- --full --docs;; esac; \
+	$(PY) -m bench --seeds "$$SEEDS" --deployed "$$@"
 
 check: format-check lint types template workflows sbom audit test ## format, lint, types, template, package, then all tests
 
@@ -137,14 +144,15 @@ sbom: build ## build/sbom.json: what the package contains (CycloneDX), licences
 	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
 
 audit: setup ## known vulnerabilities in the package; says if it has no network
-	$(PY) -m checks.audit $(AUDIT)
+	$(PY) -m checks.audit "$$AUDIT"
 
 release: package sbom ## build/release: the files of a release; TAG=v0.1.0, the version
-	@$(PY) -m checks.release "$(TAG)" build/release
+	@$(PY) -m checks.release "$$TAG" build/release
 
 lock: ## lock the requirements again: requirements/*.in to *.txt
-	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check $(UV)
+	"$$PYTHON" -m venv build/lock
+	build/lock/bin/python -m $(INSTALL) --requirement requirements/lock.txt
+	$(call LOCK,lock)
 	$(call LOCK,dev)
 	$(call LOCK,runtime,--constraint requirements/dev.txt \
 		--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer)
@@ -159,12 +167,14 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        resume, too. Others: default, 30 (any number),
 ##                        random:30 (run, up)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
-##                        HERTZNER_API_KEY); shows what it would do, then asks;
+##                        in HERTZNER_API_KEY, which is spelled like that); shows
+##                        what it would do, then asks;
 ##                        EVENT=events/dry-run.json only reads (run, up)
 ##   YES=1                do not ask (deploy, destroy, and with REAL=1)
 ##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
-##                        same token; nothing is asked (run, up)
+##                        same token; asks first only if the address is Hetzner's
+##                        own, which is as REAL=1 (run, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
 ##                        the simulator, whose clock is 60 times as fast (run, up)
 ##   AWS_PORT=N           port of the local AWS; a free one (run, up)
@@ -205,15 +215,15 @@ venv:
 # An environment whose Python is gone or too old is made anew; so is one of another Python than the
 # one that is named. Without a name a good one stays, whatever python3 is by now.
 define CHECK_PYTHON
-@command -v "$(PYTHON)" >/dev/null || \
-	{ echo "$(PYTHON) not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
-@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	{ echo "Python 3.11 or later is needed, $(PYTHON) is" \
-		"$$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.13"; exit 1; }
-@wanted=$$("$(PYTHON)" -c "$(MINOR)"); for each in .venv .venv-sam; do \
+@command -v "$$PYTHON" >/dev/null || { printf '%s\n' \
+	"$$PYTHON not found. Say which Python to use: make PYTHON=/path/to/python3"; exit 1; }
+@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { printf '%s\n' \
+	"Python 3.11 or later is needed, $$PYTHON is $$("$$PYTHON" --version 2>&1). Name another:" \
+	"make PYTHON=python3.13"; exit 1; }
+@wanted=$$("$$PYTHON" -c "$(MINOR)"); for each in .venv .venv-sam; do \
 	[ -e $$each/complete ] || [ -L $$each/bin/python ] || continue; \
 	had=$$($$each/bin/python -c "$(MINOR)" 2>/dev/null || echo 3.0); \
-	case "$$had:$(if $(filter file,$(origin PYTHON)),,named)" in \
+	case "$$had:$$PYTHON_NAMED" in \
 		3.0:*|3.[1-9]:*|3.10:*|2.*) ;; \
 		"$$wanted":*|*:) continue ;; \
 	esac; \
@@ -230,13 +240,14 @@ MINOR := import sys; print('%d.%d' % sys.version_info[:2])
 
 .aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
 		.venv-sam/complete handler statemachine $(wildcard handler/*.py handler/*/*.py statemachine/*)
-	@mkdir -p build/home
-	@$(MAKE) --no-print-directory --file handler/Makefile package
+	@mkdir -p build/home build/tmp
+	@$(MAKE) --no-print-directory --file handler/Makefile package PYTHON=$(PY)
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }
+	@rm -rf build/tmp
 
 define ENVIRONMENT
 @echo "Installing $(1) from $(2), once ..."
-@$(PYTHON) -m venv $(1)
+@"$$PYTHON" -m venv $(1)
 @$(1)/bin/python -m $(INSTALL) --requirement $(2)
 @touch $@
 endef

@@ -77,6 +77,9 @@ def run_pip_audit() -> Audit:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments not in ([], [""], ["required"]):
+        print(f"AUDIT={arguments[0]!r} is not known. There is AUDIT=required.")
+        return 2
     said, good = run_pip_audit().verdict(required=arguments == ["required"])
     print(said)
     return 0 if good else 1

@@ -68,7 +68,10 @@ def fill(folder: Path) -> None:
 
 def main(tag: str, folder: Path) -> None:
     if tag != f"v{version()}":
-        raise NotReady(f"The tag is {tag!r}, pyproject.toml says {version()}: tag v{version()}.")
+        form = "" if re.fullmatch(r"v[0-9]+(\.[0-9]+){2}", tag) else "which is no version; "
+        raise NotReady(
+            f"The tag is {tag!r}, {form}pyproject.toml says {version()}: tag v{version()}."
+        )
     text = notes((ROOT / "CHANGELOG.md").read_text(), version())
     fill(folder)
     folder.with_name("release-notes.md").write_text(text)

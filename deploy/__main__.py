@@ -4,6 +4,7 @@ Exit code: 0 if all went well, 1 if AWS failed or the dry run is not Completed, 
 cannot be carried out; the message then says what to do. 130 if interrupted.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from deploy.give_token import give_token
 from deploy.settings import Settings
 from deploy.smoke import smoke
 from deploy.trouble import explain
+from local.common.streams import plain_streams
 from local.common.variables import Unusable
 
 COMMANDS: Mapping[str, Callable[[Settings], int]] = {
@@ -27,6 +29,10 @@ COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "events": put_events,
     "destroy": destroy,
 }
+NOT_READ = (
+    " If it is none of this folder's, look at what AWS_WEB_IDENTITY_TOKEN_FILE and the profile in "
+    "~/.aws/config name: text in UTF-8 that you may read."
+)
 
 
 def main(command: str, environ: Mapping[str, str]) -> int:
@@ -41,10 +47,19 @@ def main(command: str, environ: Mapping[str, str]) -> int:
     except (BotoCoreError, ClientError) as error:
         print(explain(error), file=sys.stderr)
         return 2
+    except OSError as error:
+        print(
+            f"{error.filename or 'A file'}: {error.strerror or error}.{NOT_READ}", file=sys.stderr
+        )
+        return 2
+    except (UnicodeError, json.JSONDecodeError) as error:
+        print(f"A file or program cannot be understood: {error}.{NOT_READ}", file=sys.stderr)
+        return 2
     except (KeyboardInterrupt, EOFError):
         print("\nInterrupted.", file=sys.stderr)
         return 130
 
 
 if __name__ == "__main__":
+    plain_streams()
     sys.exit(main(sys.argv[1], os.environ))

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
+from botocore.utils import JSONFileCache
 
 from deploy.settings import Settings
 from local.common.variables import Unusable
@@ -17,6 +18,9 @@ DESCRIPTION = "Nightly snapshots of Hetzner Cloud servers - one Step Functions b
 NOTHING_THERE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 # In these states no update is possible: the first deployment or a removal has failed.
 DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+
+# No update is possible, but what there is can be rescued.
+STUCK = "UPDATE_ROLLBACK_FAILED"
 
 
 class Failed(Exception):
@@ -50,6 +54,9 @@ class Stack:
 def connect(settings: Settings) -> Account:
     """The account of these credentials. Raises botocore's errors."""
     session = boto3.Session(profile_name=settings.profile, region_name=settings.region)
+    # SAM has the same cache: of a role with MFA the code is asked for once, not once by each.
+    roles = session._session.get_component("credential_provider").get_provider("assume-role")
+    roles.cache = JSONFileCache()
     if not session.region_name:
         raise NoRegionError
     account = Account(session, "", session.region_name)
@@ -135,6 +142,15 @@ def refuse_foreign(account: Account, stack: Stack) -> None:
 
 
 def refuse_unready(stack: Stack, settings: Settings) -> None:
+    if stack.status == STUCK:
+        region = f" --region {settings.region}" if settings.region else ""
+        raise Unusable(
+            f"The stack {stack.name} is {stack.status}: an update failed, and CloudFormation could "
+            "not take it back either, so that parts are old and parts are new. Its events in the "
+            "CloudFormation console say what is in the way. Remove that, then: "
+            f"`aws cloudformation continue-update-rollback{region} --stack-name {stack.name}`, "
+            f"then {command('deploy', settings)}. Until then its nights may fail."
+        )
     if stack.status in DEAD:
         raise Unusable(
             f"The stack {stack.name} is {stack.status}: it can neither be used nor updated. Its "

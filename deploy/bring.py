@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -147,7 +149,8 @@ def _run_sam(settings: Settings, account: Account, values: Mapping[str, str]) ->
         "--save-params",
     ]
     if values:
-        overrides = [f'{name}="{value}"' for name, value in values.items()]
+        # SAM takes a backslash away only before a quote or a blank.
+        overrides = [f'{name}="{_quoted(value)}"' for name, value in values.items()]
         given += ["--parameter-overrides", *overrides]
     with kept_if_it_works(settings.samconfig, settings.environment, account.id) as copy:
         kept_in = ["--config-file", str(copy), "--config-env", settings.environment]
@@ -161,27 +164,46 @@ def profile_of(settings: Settings) -> list[str]:
     return ["--profile", settings.profile] if settings.profile else []
 
 
+def _quoted(value: str) -> str:
+    if "\\" in value:
+        raise Unusable(f"SAM would lose the backslash in {value!r}, so nothing was deployed.")
+    return value.replace('"', '\\"')
+
+
 def sam(verb: str, arguments: list[str], seconds: int) -> None:
     """Runs SAM on this terminal, with this environment. Raises Failed."""
     # SAM must not see make's own variables.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    try:
-        done = subprocess.run(
-            [str(SAM), verb, *arguments],
-            cwd=ROOT,
-            env={**environ, "SAM_CLI_TELEMETRY": "0"},
-            timeout=seconds,
-            check=False,
+    (ROOT / "build").mkdir(exist_ok=True)
+    # SAM leaves what it has uploaded in the temporary folder.
+    with tempfile.TemporaryDirectory(dir=ROOT / "build", prefix="sam-") as leftovers:
+        environ |= {"SAM_CLI_TELEMETRY": "0", "TMPDIR": leftovers}
+        done = _run(verb, arguments, seconds, environ)
+    if done.returncode:
+        raise Failed(
+            f"`sam {verb}` failed; what it says is above. Nothing at Hetzner has been touched."
         )
+
+
+def _run(
+    verb: str, arguments: list[str], seconds: int, environ: Mapping[str, str]
+) -> "subprocess.CompletedProcess[bytes]":
+    try:
+        return subprocess.run(
+            [str(SAM), verb, *arguments], cwd=ROOT, env=environ, timeout=seconds, check=False
+        )
+    except KeyboardInterrupt:
+        print(
+            f"\n`sam {verb}` was left. What CloudFormation has begun goes on at AWS; its console "
+            f"shows how it ends. Then `make {'destroy' if verb == 'delete' else verb}` again.",
+            file=sys.stderr,
+        )
+        raise
     except subprocess.TimeoutExpired:
         raise Failed(
             f"`sam {verb}` has not ended after {seconds // 60} min and was stopped. What "
             "CloudFormation has begun goes on; its console shows how it ends."
         ) from None
-    if done.returncode:
-        raise Failed(
-            f"`sam {verb}` failed; what it says is above. Nothing at Hetzner has been touched."
-        )
 
 
 def _say_what_next(settings: Settings, before: Stack | None, stack: Stack) -> None:

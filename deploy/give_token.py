@@ -59,6 +59,11 @@ def usable(text: str) -> str:
     token = text.strip()
     if not token:
         raise Unusable(f"No token was given, so nothing was stored. {WHERE}.")
+    if "\ufffd" in token or "\0" in token:
+        raise Unusable(
+            "What was given is not text in UTF-8, so nothing was stored. PowerShell, for one, "
+            "writes files in UTF-16: save the file as UTF-8, or type the token."
+        )
     if len(token) > MOST_CHARACTERS or not TOKEN.fullmatch(token):
         raise Unusable(
             "This is no API token, so nothing was stored: a token is one word of letters and "

@@ -21,41 +21,58 @@ class LastDeploy:
 
 def read_samconfig(path: Path, environment: str) -> LastDeploy | None:
     """None if this stack was not deployed from here. Raises Unusable if it cannot be read."""
-    part = _part(path, environment)
-    asked = part.get("deploy", {}).get("parameters", {})
+    asked = _table(path, environment, "deploy", "parameters")
     if not asked:
         return None
-    overrides = asked.get("parameter_overrides", {})
-    if not isinstance(overrides, dict):
-        raise Unusable(
-            f"In {path}, parameter_overrides of {environment} is no table. Write them as lines "
-            f'below [{environment}.deploy.parameters.parameter_overrides], as in Notify = "always".'
-        )
-    region = asked.get("region") or part.get("global", {}).get("parameters", {}).get("region")
-    account = part.get("account", {}).get("id")
-    return LastDeploy(region, account, {name: str(value) for name, value in overrides.items()})
+    everywhere = _table(path, environment, "global", "parameters")
+    overrides = _table(path, environment, "deploy", "parameters", "parameter_overrides")
+    return LastDeploy(
+        region=_text(path, "region", asked.get("region", everywhere.get("region"))),
+        account=_text(path, "id", _table(path, environment, "account").get("id")),
+        parameters={name: _text(path, name, value) or "" for name, value in overrides.items()},
+    )
 
 
 def read_profile(path: Path, environment: str) -> str | None:
     """The AWS profile that SAM takes from the file, whatever the shell's credentials are."""
-    part = _part(path, environment)
     for command in ("deploy", "global"):
-        if profile := part.get(command, {}).get("parameters", {}).get("profile"):
-            return str(profile)
+        profile = _table(path, environment, command, "parameters").get("profile")
+        if profile is not None:
+            return _text(path, "profile", profile)
     return None
 
 
-def _part(path: Path, environment: str) -> dict[str, Any]:
+def _table(path: Path, *names: str) -> dict[str, Any]:
+    """This part of the file; empty if there is none."""
     try:
-        document = tomllib.loads(path.read_text())
+        part: dict[str, Any] = tomllib.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise Unusable(
             f"{path} cannot be read: {error}. Repair it, or remove it to be asked again."
         ) from None
-    part: dict[str, Any] = document.get(environment, {})
+    for depth, name in enumerate(names, 1):
+        inner: Any = part.get(name, {})
+        if not isinstance(inner, dict):
+            where = ".".join(names[:depth])
+            raise Unusable(
+                f"In {path}, {where} is no table. Write it as lines below [{where}], as in "
+                'Notify = "always", or remove the file to be asked again.'
+            )
+        part = inner
     return part
+
+
+def _text(path: Path, name: str, value: Any) -> str | None:
+    match value:
+        case None | str():
+            return value
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+    raise Unusable(f'In {path}, {name} is no text. Write it as in {name} = "…".')
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from local.common.variables import Unusable, flag
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "hetzner-snapshots"
 STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
+# Of samconfig.toml: the stack of no name's section, and the file's version.
+NO_SECTIONS = ("default", "version")
 # As in StartRun: parameters below the token path with other names are no projects.
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 
@@ -35,6 +37,11 @@ class Settings:
         if not STACK_NAME.fullmatch(stack):
             raise Unusable(
                 f"STACK={stack} is no name for a stack: letters, digits and dashes, a letter first."
+            )
+        if stack in NO_SECTIONS:
+            raise Unusable(
+                f"STACK={stack} cannot be used: samconfig.toml has something else by this name. "
+                "Choose another name for the stack."
             )
         project = environ.get("PROJECT", "").strip() or "default"
         if not PROJECT.fullmatch(project):

@@ -4,6 +4,7 @@ It prints what the first night would make and delete, server by server.
 """
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -43,9 +44,18 @@ def smoke(settings: Settings) -> int:
     for warning in answer.get("warnings", []):
         print(f"Warning: {warning}")
     deadline = time.monotonic() + LONGEST_SECONDS
-    ends = [
-        (item, _wait_for(account, item["execution_arn"], deadline)) for item in answer["executions"]
-    ]
+    try:
+        ends = [
+            (item, _wait_for(account, item["execution_arn"], deadline))
+            for item in answer["executions"]
+        ]
+    except KeyboardInterrupt:
+        pages = "".join(f"\n  {item['console']}" for item in answer["executions"])
+        print(
+            f"\nThe dry run goes on at AWS, and changes nothing. How it ends is shown here:{pages}",
+            file=sys.stderr,
+        )
+        raise
     projects = [item["project"] for item in answer["executions"]]
     board = Board(answer["run_id"], projects, dry_run=True)
     missing = read_log(account, stack.outputs["LogGroupName"], board, began_ms)

@@ -6,6 +6,7 @@ from botocore.exceptions import (
     ConnectionError,
     CredentialRetrievalError,
     InvalidRegionError,
+    MissingDependencyException,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -33,6 +34,11 @@ def explain(error: BotoCoreError | ClientError) -> str:
             return f"Half of the AWS credentials is missing ({error}). {HOW_TO_LOG_IN}"
         case ProfileNotFound():
             return f"{error}. `aws configure list-profiles` lists those there are."
+        case MissingDependencyException():
+            return (
+                "This AWS profile is one of `aws login`, which the AWS library here cannot read. "
+                'Pass its credentials on: eval "$(aws configure export-credentials --format env)"'
+            )
         case SSOError() | TokenRetrievalError() | CredentialRetrievalError():
             return f"The AWS credentials cannot be had: {error}. `aws sso login` may renew them."
         case NoRegionError():

@@ -16,9 +16,11 @@ from types import FrameType
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from handler.documents.printable import printable_lines
 from local.aws import DeployFailed
 from local.commands import Commands
 from local.common.console import plain_console
+from local.common.streams import steady_streams
 from local.common.variables import Unusable, flag
 from local.daemon import Daemon
 from local.environment import forget_the_rest
@@ -39,11 +41,15 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(arguments, environ, console)
     except (Unusable, Refused) as refusal:
-        console.print(str(refusal), style="red", soft_wrap=True)
+        console.print(printable_lines(str(refusal)), style="red", soft_wrap=True)
         return 2
     except (Crashed, DeployFailed, BotoCoreError, ClientError) as error:
-        console.print(str(error), style="red", soft_wrap=True)
+        console.print(printable_lines(str(error)), style="red", soft_wrap=True)
         return 1
+    except OSError as error:
+        said = f"{error.filename or 'A file'}: {error.strerror or error}."
+        console.print(printable_lines(said), style="red", soft_wrap=True)
+        return 2
     except Interrupted as interruption:
         console.print(f"Interrupted ({signal.Signals(interruption.number).name}).")
         return 128 + interruption.number
@@ -80,4 +86,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    steady_streams()
     sys.exit(main(sys.argv[1:]))

@@ -131,7 +131,7 @@ class Daemon:
 
     def last_words(self) -> str:
         """The end of the daemon's output, for when it ended by itself."""
-        return self._log.read_text().strip() if self._log.exists() else ""
+        return self._log.read_text(errors="replace").strip() if self._log.exists() else ""
 
     def _read(self) -> Cloud | None:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
+from handler.documents.printable import printable_lines
 from local.common.board import parse, until
 from local.common.console import COLOURS
 from local.common.variables import Unusable
@@ -31,7 +32,7 @@ def readable(messages: Iterable[str], server: str = "") -> Iterator[Text]:
     for message, line in known:
         if line is None:
             if _worth_a_line(message):
-                yield Text(message.rstrip(), "dim")
+                yield Text(printable_lines(message.rstrip()), "dim")
             continue
         if line.get("run_id") and line["run_id"] != run_id:
             run_id, clock = str(line["run_id"]), ""

@@ -18,6 +18,7 @@ from pathlib import Path
 from handler.decisions.retention import Decision, plan
 from handler.documents.policy import BadPolicy, Policy, parse_policy
 from handler.documents.resources import Snapshot
+from local.common.streams import plain_streams
 
 YEAR = 2026  # fixed, so that a policy's calendar is the same whenever it is printed
 MOST_LISTED = 60
@@ -147,6 +148,7 @@ def _mark(kept: int) -> str:
 
 
 if __name__ == "__main__":
+    plain_streams()
     try:
         sys.exit(main(os.environ))
     except BrokenPipeError:

@@ -45,6 +45,12 @@ MACHINE = "statemachine/snapshot_run.asl.json"
 
 MUTANTS = [
     Mutant(
+        "tell names and errors as they are, control characters and all",
+        "handler/hetzner/redaction.py",
+        "return printable(shown + text[end:])",
+        "return shown + text[end:]",
+    ),
+    Mutant(
         "create without a look before",
         GATHER,
         "listed = hetzner.snapshots(job.run.owner, job.server.id)",

@@ -119,6 +119,7 @@ def of_another_version(place: Place) -> None:
     def change(function: str, event: Any) -> None:
         if function == "SummariseRun":
             event["batch"] = [result | {"status": "paused"} for result in event["batch"]]
+            place.project.images.clear()
 
     place.aws.before = change
     place.mend = lambda: setattr(place.aws, "before", None)

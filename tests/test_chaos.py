@@ -348,7 +348,7 @@ def test_names_and_errors_of_any_length_fit_the_states() -> None:
     assert execution.error == "Failed"
 
 
-@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 2)])
+@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 1)])
 def test_some_failed_children_fit_beside_a_full_batch_of_the_longest_results(
     form: str, count: int
 ) -> None:
@@ -366,7 +366,7 @@ def test_some_failed_children_fit_beside_a_full_batch_of_the_longest_results(
         result for line in told.logs for result in [json.loads(line).get("result")] if result
     ]
     assert len(results) == BATCH
-    assert sum("ended without a result (States.Runtime" in r["reason"] for r in results) == count
+    assert sum("ended without a result" in r["reason"] for r in results) == count
 
 
 def test_a_document_too_large_for_a_state_fails_as_on_aws() -> None:

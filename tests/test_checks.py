@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
+from checks import audit
 from checks.audit import Audit
 from checks.contents import described, environment
 from checks.translate import translated
@@ -24,6 +25,11 @@ def package(**more: Any) -> dict[str, Any]:
 HOLE = {"id": "PYSEC-1", "fix_versions": ["2.1"], "aliases": [], "description": ""}
 CLEAN, HOLED = package(vulns=[]), package(vulns=[HOLE])
 UNKNOWN = package(skip_reason="Dependency not found and could not be audited")
+
+
+def test_a_mistyped_demand_for_an_audit_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.main(["Required"]) == 2
+    assert "There is AUDIT=required." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

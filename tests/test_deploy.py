@@ -21,8 +21,9 @@ import deploy.bring
 import deploy.destroy
 from deploy.__main__ import main
 from deploy.account import Failed
+from deploy.bring import _quoted, sam
 from deploy.give_token import NO_IMAGE, may_write, seen_with
-from deploy.samconfig import LastDeploy, read_samconfig
+from deploy.samconfig import LastDeploy, read_profile, read_samconfig
 from handler.hetzner.api import client_for
 from local.common.parameters import check, template_parameters
 from local.common.variables import Unusable
@@ -144,6 +145,8 @@ def test_without_credentials_every_command_says_how_to_get_some(
         ({"REGION": "eu central"}, "whether the region is written as in REGION=eu-central-1"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS does not answer"),
         ({"STACK": "my_stack"}, "STACK=my_stack is no name for a stack"),
+        ({"STACK": "default"}, "STACK=default cannot be used: samconfig.toml has something else"),
+        ({"STACK": "version"}, "Choose another name for the stack."),
         ({"PROJECT": "a/b"}, "PROJECT=a/b is no name for a project: 1 to 29 letters"),
         ({"PARAMETERS": "Retention"}, "In PARAMETERS, Retention has no value."),
         ({"PARAMETERS": "Schedule='cron"}, "cannot be read"),
@@ -247,6 +250,11 @@ def test_a_stack_of_something_else_is_not_touched(
     [
         ("ROLLBACK_COMPLETE", "Remove it with `make destroy REGION=eu-central-1`, then `make dep"),
         ("UPDATE_IN_PROGRESS", "Try again when that has ended"),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "`aws cloudformation continue-update-rollback --region eu-central-1 --stack-name "
+            "hetzner-snapshots`, then `make deploy REGION=eu-central-1`.",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events"])
@@ -331,6 +339,44 @@ def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
     told = capsys.readouterr().out
     assert f"The log group {LOG_GROUP} cannot be read: " in told
     assert "default: Completed: 1 of 1 server; dry run" in told
+
+
+def test_leaving_a_trial_says_that_it_goes_on_and_where(
+    stacks: Stacks,
+    aws: Aws,
+    project: Project,
+    simulator: Simulator,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    project.add_server("web-1")
+
+    def leave(_: float) -> None:
+        raise KeyboardInterrupt
+
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=leave)
+    shell.setattr("deploy.smoke.time", clock)
+    assert main("smoke", os.environ) == 130
+    text = capsys.readouterr().err
+    assert "The dry run goes on at AWS, and changes nothing." in text
+    assert "/states/home" in text and text.endswith("\nInterrupted.\n")
+
+
+def test_a_profile_of_aws_login_says_what_it_needs(
+    shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shell.delenv("AWS_ACCESS_KEY_ID")
+    shell.delenv("AWS_SECRET_ACCESS_KEY")
+    (tmp_path / "config").write_text(
+        "[default]\nregion = eu-central-1\nlogin_session = arn:aws:iam::123456789012:user/a\n"
+    )
+    shell.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    text = said("smoke", capsys)
+    assert "aws configure export-credentials --format env" in text
+    assert text.count("\n") == 1
 
 
 def test_events_go_to_the_stacks_region_each_under_its_files_name(
@@ -505,6 +551,44 @@ def test_what_acts_on_a_stack_of_another_account_than_the_last_asks_first(
     assert boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"] == []
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ("default = 1", "default is no table"),
+        ("default.deploy = []", "default.deploy is no table"),
+        ("[default.deploy]\nparameters = true", "default.deploy.parameters is no table"),
+        (
+            "[default.deploy.parameters]\nparameter_overrides = 'Notify=always'",
+            "default.deploy.parameters.parameter_overrides is no table",
+        ),
+        ("[default.deploy.parameters]\nregion = ['eu']", 'Write it as in region = "…"'),
+        ("[default.deploy.parameters.parameter_overrides]\nNotify = {}", "Notify is no text"),
+        ("[default.deploy.parameters]\nregion='eu'\n[default]\naccount.id = []", "id is no text"),
+        ("[default.global.parameters]\nprofile = {}", "profile is no text"),
+        ("[default]\nglobal = 'me'", "default.global is no table"),
+    ],
+)
+def test_what_a_person_wrote_into_samconfig_is_refused_in_one_line(
+    tmp_path: Path, kept: str, said: str
+) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text(kept)
+    with pytest.raises(Unusable, match=re.escape(said)):
+        read_samconfig(file, "default")
+        read_profile(file, "default")
+
+
+def test_numbers_and_truth_values_in_samconfig_are_texts(tmp_path: Path) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text(
+        "[default.deploy.parameters]\nregion = 'eu'\n"
+        "[default.deploy.parameters.parameter_overrides]\n"
+        "FreshnessHours = 26\nSavedQueries = true\n"
+    )
+    last = read_samconfig(file, "default")
+    assert last == LastDeploy("eu", None, {"FreshnessHours": "26", "SavedQueries": "true"})
+
+
 def test_a_profile_in_samconfig_is_that_of_all_commands(
     passed_to_sam: list[str], shell: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -608,6 +692,57 @@ def test_leaving_at_a_question_deploys_nothing(
     assert main("deploy", os.environ) == 130
     assert capsys.readouterr().err == "\nInterrupted.\n"
     assert passed_to_sam == []
+
+
+@pytest.mark.parametrize(("verb", "again"), [("deploy", "deploy"), ("delete", "destroy")])
+def test_leaving_sam_says_that_cloudformation_goes_on(
+    shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, again: str
+) -> None:
+    def leave(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    shell.setattr(subprocess, "run", leave)
+    with pytest.raises(KeyboardInterrupt):
+        sam(verb, [], 1)
+    text = capsys.readouterr().err
+    assert "What CloudFormation has begun goes on at AWS" in text
+    assert f"Then `make {again}` again." in text
+
+
+@pytest.mark.parametrize(
+    "value", ["", "a b", 'say "no"', "it's", "a=b,c in (d,e)", '"', "''", '"a" "b"', "x, Y=z"]
+)
+def test_sam_reads_a_parameter_as_it_was_written(value: str) -> None:
+    code = (
+        "import json, sys; from samcli.cli.types import CfnParameterOverridesType as P;"
+        "print(json.dumps(P().convert(tuple(sys.argv[1:]), None, None)))"
+    )
+    passed = f'LabelSelector="{_quoted(value)}"'
+    read = subprocess.run(
+        [ROOT / ".venv-sam/bin/python", "-c", code, passed, 'Notify="always"'],
+        capture_output=True, check=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert json.loads(read.stdout) == {"LabelSelector": value, "Notify": "always"}
+
+
+def test_a_backslash_that_sam_would_lose_is_refused() -> None:
+    with pytest.raises(Unusable, match="SAM would lose the backslash"):
+        _quoted("a\\ b")
+
+
+def test_sam_leaves_nothing_in_the_temporary_folder(
+    shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "sam"
+    program.write_text('#!/bin/sh\nls -d "$TMPDIR" >"$SEEN" && touch "$TMPDIR/left"\n')
+    program.chmod(0o755)
+    shell.setattr("deploy.bring.SAM", program)
+    shell.setenv("SEEN", str(tmp_path / "seen"))
+    shell.setenv("PATH", "/usr/bin:/bin")
+    sam("deploy", [], 10)
+    folder = Path((tmp_path / "seen").read_text().strip())
+    assert folder.parent == ROOT / "build"
+    assert not folder.exists()
 
 
 def test_when_sam_fails_that_is_said(

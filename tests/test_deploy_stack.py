@@ -311,9 +311,9 @@ def test_nothing_is_deployed_elsewhere_or_changed_unasked(
         there = boto3.client(
             "cloudformation",
             region_name=region,
-            endpoint_url=place.aws,
+            endpoint_url=place.aws.url,
             aws_access_key_id=account,
-            aws_secret_access_key="test",
+            aws_secret_access_key=place.aws.secret,
         )
         assert there.describe_stacks()["Stacks"] == []
     assert place.parameters(STACK)["Notify"] == "always"

@@ -1,9 +1,7 @@
 """Who is told what, when, and where the links lead."""
 
 import json
-import os
 import re
-import subprocess
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +12,7 @@ from moto.events.models import EventPattern
 from handler.documents.run import MOST_ATTENTION
 from handler.report.links import CONSOLES, execution_link, log_link
 from local.simulator import Project, Simulator, World
-from local.virtual.template import ROOT, Stack
+from local.virtual.template import Stack
 from tests.aws import Aws, deployed
 from tests.cloudwatch import widgets
 from tests.conftest import TOKEN
@@ -252,25 +250,6 @@ def test_start_run_answers_with_links(aws: Aws, project: Project) -> None:
     [started] = night.answer["executions"]
     assert started["console"] == execution_link(started["execution_arn"])
     assert night.run_id in started["logs"] and "logs-insights" in started["logs"]
-
-
-def test_make_events_puts_every_event_into_the_stacks_test_tab() -> None:
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
-    said = subprocess.run(
-        ["make", "--dry-run", "events", "STACK=mine"],
-        cwd=ROOT,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    ).stdout.replace("\\\n", " ")
-    commands = [line.split() for line in said.splitlines() if "test-event" in line]
-    assert commands == [
-        [".venv-sam/bin/sam", "remote", "test-event", "put", "StartRun", "--stack-name", "mine",
-         "--name", file.stem, "--file", f"events/{file.name}", "--force"]
-        for file in sorted((ROOT / "events").glob("*.json"))
-    ]  # fmt: skip
 
 
 def test_however_many_fail_the_table_says_how_many_it_leaves_out(

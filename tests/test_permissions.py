@@ -217,28 +217,30 @@ def test_every_role_is_used_and_only_its_service_may_take_it() -> None:
     stack = Stack()
     services = {role_of(name, stack): "lambda.amazonaws.com" for name in FUNCTIONS}
     services[role_of("SnapshotRun", stack)] = "states.amazonaws.com"
+    services["ScheduleRole"] = "scheduler.amazonaws.com"
     assert services.keys() == allowed(stack).keys()
     for role, service in services.items():
         [trust] = stack.resource(role)["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": service}
         assert trust["Action"] == "sts:AssumeRole"
+        # Scheduler and Step Functions document that they send it; Lambda does not.
+        own = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+        assert trust.get("Condition") == (None if service == "lambda.amazonaws.com" else own), role
 
 
-def test_the_roles_that_sam_adds_are_known_and_as_narrow() -> None:
+def test_sam_adds_no_role_and_the_schedules_is_as_narrow() -> None:
     resources = translated(ROOT / "template.yaml")["Resources"]
     iam = {name for name, r in resources.items() if r["Type"].startswith("AWS::IAM::")}
     added = iam - Stack().template["Resources"].keys()
-    # The schedule's: it calls StartRun, and keeps what it could not deliver.
-    assert added == {"StartRunNightlyRole"}
-    role = resources["StartRunNightlyRole"]["Properties"]
-    assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
+    assert not added
+    role = resources["ScheduleRole"]["Properties"]
     target = resources["StartRunNightly"]["Properties"]["Target"]
+    assert target["RoleArn"] == {"Fn::GetAtt": ["ScheduleRole", "Arn"]}
+    # It calls StartRun, and keeps what it could not deliver.
     assert set().union(*(allowed_by(p["PolicyDocument"]) for p in role["Policies"])) == {
         ("lambda:InvokeFunction", json.dumps(target["Arn"])),
         ("sqs:SendMessage", json.dumps(target["DeadLetterConfig"]["Arn"])),
     }
-    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
-    assert trust["Principal"] == {"Service": ["scheduler.amazonaws.com"]}
     # Nobody else may call a function: the account's own callers go by their own policies.
     assert not [name for name, r in resources.items() if r["Type"] == "AWS::Lambda::Permission"]
 
@@ -247,9 +249,10 @@ def test_every_permission_in_the_template_has_its_reason_above_it() -> None:
     lines = [line.strip() for line in (ROOT / "template.yaml").read_text().splitlines()]
     seen = 0
     for above, line, below in zip(lines, lines[1:], lines[2:], strict=False):
-        if line == "- Effect: Allow" and not below.startswith("Principal"):
+        on_two = line == "- Effect: Allow" and not below.startswith("Principal")
+        if on_two or line.startswith("- {Effect: Allow, Action:"):
             seen += 1
-            assert above.startswith("# "), f"no reason above: {below}"
+            assert above.startswith("# "), f"no reason above: {line} {below}"
     stack = Stack()
     apart = stack.resource("SnapshotRunChildrenPolicy")["Properties"]["PolicyDocument"]
     inside = [statement for role in allowed(stack) for statement in statements(stack, role)]

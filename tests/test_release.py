@@ -51,11 +51,16 @@ def test_a_version_without_a_section_is_not_ready(version: str) -> None:
         notes(CHANGELOG, version)
 
 
-@pytest.mark.parametrize("tag", ["", "0.1.0", "v0.1.0-rc1", "v99.0.0"])
+@pytest.mark.parametrize("tag", ["", "0.1.0", "v0.1.0-rc1", "v99.0.0", "v0.1.0\n", "v$(sh)"])
 def test_a_tag_that_is_not_the_version_is_refused(tag: str, tmp_path: Path) -> None:
     with pytest.raises(NotReady, match=r"pyproject\.toml says"):
         main(tag, tmp_path / "release")
     assert not (tmp_path / "release").exists()
+
+
+def test_a_tag_that_is_no_version_is_shown_as_text_without_control_characters() -> None:
+    with pytest.raises(NotReady, match=r"^The tag is 'v1\\x1b\[2J', which is no version"):
+        main("v1\x1b[2J", Path("nowhere"))
 
 
 def test_a_template_that_names_its_code_otherwise_is_not_ready() -> None:

@@ -121,7 +121,7 @@ def test_a_failed_child_without_input_is_known_by_its_place(entry: dict[str, Any
     assert "States.Runtime" not in found(entry)[0].reason
 
 
-@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 2)])
+@pytest.mark.parametrize(("form", "count"), [("object", 10), ("32 kB", 1)])
 def test_some_failed_children_fit_beside_a_full_batch_of_the_worst_results(
     form: str, count: int
 ) -> None:

@@ -21,7 +21,7 @@ SETTINGS = SummarySettings(
 NIGHT = RunDocument(
     run=replace(RUN, began="2026-11-21T02:00:00Z", server_count=600),
     selection=Selection(),
-    status="ready",
+    status="done",
     execution="arn:aws:states:eu-central-1:123456789012:execution:machine:night_default_1",
     projects=("default",),
     totals=Totals(available=500),

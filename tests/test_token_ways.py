@@ -1,5 +1,6 @@
 """Where a token goes on its way from a person to Hetzner, and where it does not."""
 
+import getpass
 import io
 import os
 import re
@@ -9,9 +10,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.credentials import AssumeRoleProvider
+from botocore.utils import JSONFileCache
 
 from deploy import give_token
 from deploy.__main__ import main
+from deploy.account import connect
+from deploy.settings import Settings
 from handler.aws.tokens import put_parameter_command
 from handler.hetzner.api import client_for
 from local.simulator import Project, Simulator
@@ -135,3 +140,34 @@ def test_another_address_than_hetzners_is_named_before_the_token_goes_there(
     shell.setattr("sys.stdin", io.StringIO("no token at all\n"))
     assert main("token", os.environ) == 2
     assert f"to {simulator.url}, which is not Hetzner's address" in capsys.readouterr().out
+
+
+def test_an_mfa_code_is_asked_for_once_however_many_processes_follow(
+    account: None, shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "123456"
+
+    (tmp_path / "config").write_text(
+        f"[profile admin]\nregion = {REGION}\nrole_arn = arn:aws:iam::123456789012:role/admin\n"
+        "source_profile = me\nmfa_serial = arn:aws:iam::123456789012:mfa/a\n"
+        "[profile me]\naws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    shell.delenv("AWS_ACCESS_KEY_ID")
+    shell.delenv("AWS_SECRET_ACCESS_KEY")
+    shell.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    shell.setenv("AWS_PROFILE", "admin")
+    # SAM's cache, too, is in this folder.
+    shell.setattr(JSONFileCache, "CACHE_DIR", str(tmp_path / "cache"))
+    shell.setattr(JSONFileCache.__init__, "__defaults__", (str(tmp_path / "cache"), None))
+    start = AssumeRoleProvider.__init__
+    shell.setattr(
+        start, "__defaults__",
+        tuple(ask if d is getpass.getpass else d for d in start.__defaults__ or ()),
+    )  # fmt: skip
+    for _ in range(2):  # as two processes would
+        connect(Settings.from_env(os.environ))
+    assert len(asked) == 1

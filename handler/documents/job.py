@@ -8,8 +8,8 @@ from handler.documents.document import Document, Look, Run, Wait
 from handler.documents.reading import is_whole, known
 
 # 500 results of this size, the run and its totals fit a state's 262,144 bytes, and beside them what
-# Step Functions puts for two children that failed with the longest Cause, or ten with a short one.
-RESULT_BYTES = 310
+# Step Functions puts for a child that failed with the longest Cause, or for ten with a short one.
+RESULT_BYTES = 375
 TOLD = ("deleted", "pruned")  # where a result lacks these, the worse is assumed
 NAME_BYTES, LOCK_BYTES = 63, 50  # of a result's other texts
 STATUSES = ("available", "planned", "pruned", "skipped", "failed")  # of a result

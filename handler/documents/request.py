@@ -8,6 +8,7 @@ from typing import Any
 
 from handler.documents.document import OnLocked
 from handler.documents.policy import BadPolicy, parse_policy
+from handler.documents.printable import printable
 
 UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
 # A selection of this size and a full batch fit together into a state's input.
@@ -100,7 +101,8 @@ def _field(name: str, value: Any) -> Any:
             ok = isinstance(value, list) and bool(value) and all(map(_is_name_or_id, value))
             if ok and len(json.dumps(value)) > MOST_SELECTION_CHARACTERS:
                 raise _refused(name, value, "; so many are better chosen by a label_selector")
-            value = tuple(dict.fromkeys(value)) if ok else value
+            # As the names of Hetzner's servers are read.
+            value = tuple(dict.fromkeys(map(_as_read, value))) if ok else value
         case "max_deletions":
             ok = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
         case "on_locked":
@@ -122,6 +124,10 @@ def _is_name_or_id(value: Any) -> bool:
     if isinstance(value, str):
         return bool(value.strip())
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _as_read(value: str | int) -> str | int:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _policy(value: Any) -> str:
@@ -150,5 +156,5 @@ def _refused(name: str, value: Any, why: str = "") -> EventRefused:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = printable(json.dumps(value, ensure_ascii=False, default=repr))
     return text if len(text) <= 100 else text[:100] + "..."

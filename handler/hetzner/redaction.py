@@ -1,8 +1,13 @@
-"""Takes tokens out of texts: Hetzner's 429, for one, quotes the first 32 characters of ours."""
+"""Takes out of Hetzner's texts what must not be told or shown: tokens and control characters.
+
+Its 429, for one, quotes the first 32 characters of our token. Names are what people have written.
+"""
 
 import re
 from collections.abc import Iterable
 from typing import Any
+
+from handler.documents.printable import printable
 
 PIECE = 8  # a text that holds so many characters of a token in a row is redacted
 HIDDEN = "[token]"
@@ -27,11 +32,11 @@ class Redaction:
         self._pieces |= {token[at : at + PIECE] for at in range(len(token) - PIECE + 1)}
 
     def text(self, text: str) -> str:
-        """A text of Hetzner's, without these tokens and without what looks like another."""
+        """A text of Hetzner's in one line, without these tokens and what looks like another."""
         return redacted(self._without(text))
 
     def values(self, value: Any) -> Any:
-        """An answer, without these tokens. What people have named may look as it likes."""
+        """An answer, each text in one line without these tokens; names may look like a token."""
         match value:
             case str():
                 return self._without(value)
@@ -50,7 +55,7 @@ class Redaction:
             if at > end or not shown:
                 shown += text[end:at] + HIDDEN
             end = at + PIECE
-        return shown + text[end:]
+        return printable(shown + text[end:])
 
 
 def redacted(text: str) -> str:

@@ -34,6 +34,7 @@ from handler.decisions.freshness import last_good
 from handler.documents.document import parse_time
 from handler.documents.errors import HetznerError
 from handler.documents.job import Result
+from handler.documents.printable import printable
 from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 from handler.documents.survey import Survey
@@ -223,7 +224,8 @@ def _notified(document: RunDocument, conclusion: Conclusion, settings: SummarySe
             Message=notification.text(conclusion.line, conclusion.below, conclusion.advice, links),
         )
     except (BotoCoreError, ClientError) as error:
-        logger.error(f"The notification could not be sent to {settings.topic_arn}: {error}")
+        said = printable(str(error))
+        logger.error(f"The notification could not be sent to {settings.topic_arn}: {said}")
         return False
     except Exception:  # no error may change the verdict
         logger.exception("The notification could not be written")

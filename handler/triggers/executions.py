@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws.logs import logger
+from handler.documents.printable import printable
 from handler.documents.request import EventRefused, Request
 from handler.documents.run import MOST_CONCURRENT_RUNS, RunDocument
 from handler.report.links import execution_link
@@ -77,13 +78,14 @@ def known_executions(
                 break
             arguments["nextToken"] = token
     except (BotoCoreError, ClientError) as error:
+        said = printable(str(error))
         if request.run_id:
             raise ExecutionsUnknown(
-                f"Which executions the run {request.run_id} has is not known: {error}. "
+                f"Which executions the run {request.run_id} has is not known: {said}. "
                 "Nothing was started. Try again in a minute."
             ) from error
         # It is needed only where runs overlap, which is rare: the run starts without it.
-        logger.warning(f"Which runs are going on is not known: {error}")
+        logger.warning(f"Which runs are going on is not known: {said}")
         return None
     # Step Functions lists the newest first. Reversed before the sort, which is stable: so those of
     # the same second are in order, too.

@@ -16,6 +16,7 @@ from handler.aws.runtime import run_settings
 from handler.aws.settings import RunSettings
 from handler.aws.tokens import put_parameter_command
 from handler.documents.document import Run, format_time
+from handler.documents.printable import printable
 from handler.documents.request import EventRefused, Request, parse_event
 from handler.documents.run import MOST_PROJECTS, RunDocument, Selection
 from handler.report.links import execution_link, log_link
@@ -88,7 +89,7 @@ def start_run(
         except Exception as error:  # the other projects are started all the same
             project = document.run.project
             logger.exception(f"{project}: not started", extra={"project": project})
-            unusable.append(f"{project}: {type(error).__name__}: {error}")
+            unusable.append(f"{project}: {type(error).__name__}: {printable(str(error))}")
     warnings = [*projects.warnings, *planned.warnings]
     for warning in warnings:
         logger.warning(warning)

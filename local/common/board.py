@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from handler.documents.printable import printable_lines
+
 Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
 WORST_FIRST: tuple[Verdict, ...] = ("Failed", "PartiallyFailed", "Completed")
 # Statuses after which a server has no more lines.
@@ -158,6 +160,18 @@ def parse(message: str) -> dict[str, Any] | None:
         return None
     try:
         line = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return line if isinstance(line, dict) else None
+    return _shown(line) if isinstance(line, dict) else None
+
+
+def _shown(value: Any) -> Any:
+    """A line's texts as a terminal and a page may show them; a traceback keeps its lines."""
+    match value:
+        case str():
+            return printable_lines(value)
+        case list():
+            return [_shown(item) for item in value]
+        case dict():
+            return {_shown(name): _shown(item) for name, item in value.items()}
+    return value

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from handler.documents.printable import printable
 from handler.report import metrics
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
@@ -75,7 +76,7 @@ def _false_result(night: Stage, execution: Execution, result: dict[str, Any]) ->
     if result["status"] == "available" and not result["adopted"] and not made:
         yield f"told to be made by this run: {result}"
     locks = {
-        action.command
+        printable(action.command)
         for action in truth.project._actions.values()
         if action.server_id == server_id
     } | {"create_image", "unknown"}  # whose actions may vanish in a night, or name no command

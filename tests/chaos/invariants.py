@@ -25,6 +25,7 @@ from tests.chaos.between_runs import wrong_between
 from tests.chaos.counts import false_counts, vanished
 from tests.chaos.emptied import lost_to_small_ones, wrongly_told
 from tests.chaos.pace import untimely
+from tests.chaos.plain_words import obeyed
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
 
@@ -39,6 +40,7 @@ def broken(night: Stage) -> list[str]:
         *lost_to_small_ones(night),
         *_others(night),
         *_secrets(night),
+        *obeyed(night),
         *_locks(night),
         *untimely(night),
         *wrong_between(night),

@@ -16,6 +16,7 @@ from tests.chaos import (
     bad_luck,
     bad_runs,
     bad_tokens,
+    bad_words,
     bad_worlds,
 )
 from tests.chaos.troubles import Mild, Trouble
@@ -30,6 +31,7 @@ TROUBLES: list[Trouble] = [
     *bad_children.TROUBLES,
     *bad_runs.TROUBLES,
     *bad_beliefs.TROUBLES,
+    *bad_words.TROUBLES,
 ]
 POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
 STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]

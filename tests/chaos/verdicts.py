@@ -123,6 +123,9 @@ def _verdicts(night: Stage, execution: Execution, told: list[dict[str, Any]]) ->
             yield f"nothing worse than what it must get over, and yet: {result}"
         mine = result["image_id"]
         if result["status"] == "available":
+            # Of a branch that gave no result, SummariseRun has looked later than the branch's end.
+            if (execution.results.get(result["id"]) or {}).get("status") != "available":
+                truth = truth | night.truth.of_run(run["id"], result["id"])
             if truth.get(mine) != "available" and mine not in night.truth.meddled:
                 yield f"told to be available, is {truth.get(mine)}: {result}"
             continue
