@@ -109,8 +109,9 @@ def test_what_is_cut_is_not_the_advice(lock: str) -> None:
 def test_where_names_leave_no_room_the_advice_loses_only_its_event(name: str) -> None:
     """The message gives that event once for all servers."""
     run = replace(RUN, id="r" * 32, project="p" * 29)
-    worst = worst_of(name, "l" * 90, f"{LIMITS} {run_again(run, 1)}.")
-    assert worst.reason.strip().startswith(LIMITS) and worst.reason.endswith("...")
+    quota = "Delete snapshots that nobody needs or ask for more on the console's Limits page, then"
+    worst = worst_of(name, "l" * 90, f"{quota} {run_again(run, 1)}.")
+    assert worst.reason.strip().startswith(quota) and worst.reason.endswith("...")
     assert len(json.dumps(worst.to_dict())) <= RESULT_BYTES
 
 
