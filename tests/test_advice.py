@@ -199,7 +199,7 @@ def test_every_advice_was_followed() -> None:
     if len(SEEN) < len(FAILURES):
         pytest.skip("only some of the failures were played")
     texts = {text for tree in TREES for text in advising(tree)}
-    assert len(texts) > 5
+    assert len(texts) >= 5
     assert not {text for text in texts if not any(fits(text, reason) for reason in SEEN)}
 
 
