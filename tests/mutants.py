@@ -183,7 +183,7 @@ MUTANTS = [
     Mutant(
         "forget servers without a result",
         RESULTS,
-        "for server_id, item in unheard.items():",
+        "for server_id, item in missing.items():",
         "for server_id, item in {}.items():  # type: ignore[var-annotated]",
         "tests/test_stories.py::test_a_branch_that_ends_without_a_result_is_a_failure",
     ),
@@ -339,9 +339,9 @@ MUTANTS = [
     ),
     Mutant(
         "delete by labels that were read at the start",
-        "handler/snapshot_run/prune_snapshots.py",
-        "    if step.delete:",
-        "    if False:",
+        PRUNING,
+        "return Step(job, asks_labels=True) if step.delete and seen.server is None else step",
+        "return step",
         "tests/test_labels_heeded.py",
     ),
     Mutant(
@@ -359,7 +359,7 @@ MUTANTS = [
     Mutant(
         "forget a failed child's error",
         RESULTS,
-        "                unheard[server_id] = item",
+        "                missing[server_id] = item",
         "                pass",
         "tests/test_rollback.py",
     ),

@@ -19,12 +19,13 @@ from local.simulator.faults import Call, drop, hook, html, status
 from local.virtual.cloud import Execution, Fate
 from local.virtual.machine import Failed, Walk
 from local.virtual.stage import Stage
-from local.virtual.template import Stack
+from local.virtual.template import ROOT, Stack
 from tests.aws import deployed
 from tests.chaos.bad_answers import CREATE
 from tests.chaos.check import check
 from tests.chaos.invariants import broken
 from tests.conftest import TOKEN
+from tests.mutants import MUTANTS, Mutant
 from tests.snapshots import available, ours
 
 NIGHTS, AT_ONCE, FIRST = 500, 50, 1
@@ -376,3 +377,10 @@ def test_a_document_too_large_for_a_state_fails_as_on_aws() -> None:
     task["Catch"] = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "A"}]
     with pytest.raises(Failed, match=r"States\.DataLimitExceeded"):
         walk.run({"StartAt": "A", "States": {"A": task}}, json.loads("{}"))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+def test_a_sabotage_fits_the_code(mutant: Mutant) -> None:
+    """One that fits no longer would break nothing when `make mutants` plays it."""
+    assert mutant.old in (ROOT / mutant.file).read_text()
+    assert mutant.old != mutant.new
