@@ -103,7 +103,7 @@ def twins(job: Job, snapshots: Sequence[Snapshot]) -> list[str]:
     return [
         str(snapshot.id)
         for snapshot in snapshots
-        if mine and snapshot.labels.get(LABEL_RUN_ID) == job.run.id and snapshot.id != mine
+        if mine and job.run.made(snapshot) and snapshot.id != mine
     ]
 
 
