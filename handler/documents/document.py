@@ -62,7 +62,8 @@ class Run:
         """
         first = parse_time(self.first_began)
         is_older = first is not None and snapshot.created < first - SAME_RUN
-        return snapshot.labels.get(LABEL_RUN_ID) == self.id and not is_older
+        is_labelled = snapshot.labels.get(LABEL_RUN_ID) == self.id
+        return is_labelled and not (is_older or snapshot.is_of_another)
 
 
 @dataclass(frozen=True, slots=True)
