@@ -47,7 +47,8 @@ def snapshot_in(item: dict[str, Any]) -> Snapshot:
 
     One that has been deleted and is still listed is of no use.
     """
-    size, made_of = item.get("image_size"), _inner(item, "created_from").get("id")
+    size = item.get("image_size")
+    made_of = _inner(item, "created_from").get("id")
     return Snapshot(
         id=int(item["id"]),
         status=UNAVAILABLE if item.get("deleted") else str(item["status"]),
