@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant(
         "adopt any run's snapshot",
         CREATING,
-        "tuple(s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id)",
+        "tuple(snapshot for snapshot in snapshots if job.run.made(snapshot))",
         "tuple(snapshots)",
     ),
     Mutant(
@@ -306,7 +306,7 @@ MUTANTS = [
     Mutant(
         "judge an image whose status is new",
         "handler/documents/resources.py",
-        'return self.status not in ("available", "unavailable")',
+        'return self.status not in ("available", UNAVAILABLE)',
         'return self.status == "creating"',
         also="tests/test_answers.py",
     ),

@@ -9,6 +9,7 @@ from flask import Response
 
 from handler.documents.errors import IncompleteListing, OutcomeUnknown
 from handler.documents.job import ServerItem
+from handler.documents.labels import LABEL_SERVER_ID
 from handler.hetzner.answers import action_in, server_in, snapshot_in, well_formed
 from handler.hetzner.api import Hetzner, client_for
 from local.simulator import Fault, Project, Simulator, World
@@ -50,6 +51,8 @@ def test_what_is_optional_may_be_missing() -> None:
     assert snapshot_in({**IMAGE, "protection": {}, "image_size": None}) == image
     assert snapshot_in({**IMAGE, "protection": None, "description": None, "new": 1}) == image
     assert snapshot_in({**IMAGE, "protection": {"delete": True}}).protected
+    assert snapshot_in({**IMAGE, "created_from": None, "deleted": None}) == image
+    assert snapshot_in({**IMAGE, "created_from": {"name": "sg5"}}) == image
     server = server_in(SERVER)
     assert (server.status, server.ipv4, server.type, server.location) == ("unknown",) + (None,) * 3
     assert server_in({**SERVER, "public_net": None, "server_type": "cx23", "new": []}) == server
@@ -59,6 +62,20 @@ def test_what_is_optional_may_be_missing() -> None:
     bare = action_in({"id": 17})
     assert (bare.status, bare.progress, bare.age_s(datetime.now(UTC))) == ("unknown", 0, 0)
     assert str(bare) == "unknown (action 17, 0 %, since unknown)"
+
+
+def test_an_image_is_of_the_server_that_it_was_made_of_and_of_no_use_once_it_is_deleted() -> None:
+    ours = {**IMAGE, "labels": {LABEL_SERVER_ID: "42"}}
+    assert not snapshot_in(ours).is_of_another
+    assert not snapshot_in({**ours, "created_from": {"id": 42}}).is_of_another
+    assert snapshot_in({**ours, "created_from": {"id": 43}}).is_of_another
+    deleted = snapshot_in({**ours, "deleted": TIME})
+    assert not (deleted.is_available or deleted.is_pending)
+
+
+def test_a_time_that_no_calendar_holds_is_not_hetzners() -> None:
+    with pytest.raises(OutcomeUnknown), well_formed():
+        snapshot_in({**IMAGE, "created": "0001-01-01T00:00:00+02:00"})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 The local AWS evaluates no missing data: tests/cloudwatch.py does what CloudWatch documents.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,6 +36,11 @@ def found_in(
 ) -> list[LastGood]:
     ids = {server.id for server in servers} if matching is None else matching
     return last_good(Survey(tuple(servers), frozenset(ids), tuple(snapshots), None, None))
+
+
+def test_an_image_of_another_server_with_our_labels_makes_none_fresh() -> None:
+    copied = replace(snapshot(1, BEGIN), made_of=2)
+    assert found_in([server(1)], [copied]) == [LastGood("server-1", BEGIN - 99 * DAY, False)]
 
 
 class Nights:

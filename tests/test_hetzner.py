@@ -197,6 +197,26 @@ def test_a_listing_that_changes_between_pages_is_incomplete(
         hetzner.servers()
 
 
+@pytest.mark.parametrize("deleted", [0, 10, 60, 119])
+@pytest.mark.parametrize("page", [2, 3])
+def test_a_server_made_and_one_deleted_between_pages_hide_no_third_one(
+    hetzner: Hetzner, world: World, project: Project, deleted: int, page: int
+) -> None:
+    """The total stays the same: with the oldest first, one would slip to a page already read."""
+    servers = [project.add_server(f"server-{number}") for number in range(120)]
+
+    def replaced(*_: Any) -> None:
+        project.delete_server(servers[deleted])
+        project.add_server("new")
+
+    world.faults.add(Fault(faults.hook(replaced), nth=page))
+    throughout = {server.id for server in servers} - {servers[deleted].id}
+    try:
+        assert throughout <= {server.id for server in hetzner.servers()}
+    except IncompleteListing:
+        assert throughout <= {server.id for server in hetzner.servers()}
+
+
 def test_only_our_snapshots_of_that_server_are_listed(hetzner: Hetzner, project: Project) -> None:
     server, other = project.add_server("sg5"), project.add_server("other")
     labels = {LABEL_MANAGED_BY: "me", LABEL_SERVER_ID: str(server.id)}

@@ -8,7 +8,7 @@ import pytest
 
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from local.simulator import Fault, Project, World
-from local.simulator.faults import drop, hook, html, malformed, status, truncated
+from local.simulator.faults import drop, edited, hook, html, malformed, status, truncated
 from tests.aws import Aws, LambdaDied
 from tests.snapshots import available, ours, writes
 
@@ -260,6 +260,48 @@ def test_a_snapshot_from_the_future_stays_and_pushes_nothing_out(
     aws.run({"retention": "last3"})
     assert {*future, *past} <= project.images.keys()
     assert "created in the future" in aws.messages()
+
+
+def test_one_of_another_server_with_our_labels_stays_and_pushes_nothing_out(
+    aws: Aws, project: Project
+) -> None:
+    server, golden = project.add_server("sg5"), project.add_server("golden")
+    past = [ours(project, server, days).id for days in (1, 2)]
+    copied = [ours(project, server, days) for days in (0, 30)]
+    for image in copied:
+        image.created_from = {"id": golden.id, "name": golden.name}
+    night = aws.run({"retention": "last3", "servers": ["sg5"]})
+    assert {*past, *(image.id for image in copied)} <= project.images.keys()
+    assert f"made of server {golden.id}, whatever its labels say" in aws.messages()
+    assert night.results["sg5"]["kept"] == 5
+
+
+def test_one_of_another_server_with_this_runs_labels_is_not_taken_over(
+    aws: Aws, project: Project
+) -> None:
+    copied = ours(project, project.add_server("sg5"), 0)
+    copied.created_from = {"id": 7, "name": "golden"}
+    copied.labels[LABEL_RUN_ID] = "20261121T020000Z"
+    night = aws.run({"scheduled_time": "2026-11-21T02:00:00Z"})
+    assert not night.results["sg5"]["adopted"]
+    assert night.results["sg5"]["image_id"] != copied.id
+
+
+def test_one_that_is_deleted_and_still_listed_pushes_nothing_out(
+    aws: Aws, world: World, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    images = [ours(project, server, days).id for days in (1, 2, 3, 4)]
+    going = set(images[:2])
+
+    def deleted(body: Any) -> None:
+        for image in body["images"]:
+            image["deleted"] = "2026-11-21T01:00:00Z" if image["id"] in going else None
+
+    world.faults.add(Fault(edited(deleted), "GET", "/images", times=None, when="after"))
+    night = aws.run({"retention": "last3"})
+    assert images[2] in project.images and images[3] in project.images
+    assert night.results["sg5"]["kept"] == 3
 
 
 def test_a_delete_of_what_is_gone_already_is_a_success(

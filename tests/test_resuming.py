@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
+from handler.decisions.checking import MOST_FAILED_ACTIONS
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.request import EventRefused
 from local.simulator import Fault, Project, World
@@ -241,6 +242,37 @@ def test_a_new_name_is_taken_once(aws: Aws, project: Project) -> None:
     aws.run(event, request_id="bbbbbbbb-0000-4000-8000-000000000000")
     with pytest.raises(EventRefused, match="there is a run of that name"):
         aws.invoke("StartRun", event)
+    assert available(project) == {"sg5": 1}
+
+
+def test_a_name_of_long_ago_is_a_new_run_and_takes_no_old_snapshot_over(
+    aws: Aws, project: Project
+) -> None:
+    # Step Functions forgets a name after 90 days, or with its stack; the snapshots stay.
+    servers = [project.add_server(name) for name in ("sg5", "web-1")]
+    for server in servers:
+        ours(project, server, 100).labels[LABEL_RUN_ID] = "before-upgrade"
+    project.next_action_fails(servers[1], times=MOST_FAILED_ACTIONS, after_seconds=20)
+    night = aws.run({"run_id": "before-upgrade", "new": True})
+    assert (night.results["sg5"]["adopted"], night.results["sg5"]["reason"]) == (False, "")
+    assert available(project) == {"sg5": 2, "web-1": 1}
+    assert night.verdict() == "PartiallyFailed"
+    # Nor does its resume, which takes over what the new run has made.
+    again = aws.run({"run_id": "before-upgrade"})
+    assert again.verdict() == "Completed"
+    assert [again.results[name]["adopted"] for name in ("sg5", "web-1")] == [True, False]
+    assert again.results["sg5"]["image_id"] == night.results["sg5"]["image_id"]
+    assert available(project) == {"sg5": 2, "web-1": 2}
+
+
+def test_what_another_region_has_made_in_this_run_is_taken_over(
+    aws: Aws, world: World, project: Project
+) -> None:
+    made = ours(project, project.add_server("sg5"), 0)
+    made.labels[LABEL_RUN_ID] = "20261121T020000Z"
+    made.created = world.clock.now() - timedelta(hours=2)
+    night = aws.run(SCHEDULED)
+    assert night.results["sg5"]["adopted"]
     assert available(project) == {"sg5": 1}
 
 

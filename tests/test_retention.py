@@ -39,6 +39,11 @@ class Image:
     status: str = "available"
     protected: bool = False
     size_gb: float | None = None
+    made_of: int | None = None
+
+    @property
+    def is_of_another(self) -> bool:
+        return self.made_of is not None
 
 
 def nights(count: int, first: datetime = START) -> list[Image]:
@@ -420,6 +425,13 @@ def test_what_is_from_the_future_stays_and_does_not_count() -> None:
         "last 1 of 1, within 1d of the newest", "no rule keeps it", "no rule keeps it",
     ]  # fmt: skip
     assert [decision.keep for decision in decisions] == [True, True, True, False, False]
+
+
+def test_what_was_made_of_another_server_stays_and_does_not_count() -> None:
+    images = [*nights(2), Image(8, NOW, made_of=7), Image(9, START, made_of=7)]
+    decisions = plan(parse_policy("last1"), images, now=NOW)
+    another = "made of server 7, whatever its labels say"
+    assert [d.reason for d in decisions] == [another, "last 1 of 1", another, "no rule keeps it"]
 
 
 def test_a_snapshot_of_this_very_moment_is_not_from_the_future() -> None:

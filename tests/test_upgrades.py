@@ -70,6 +70,8 @@ def test_what_is_stored_of_this_version_has_the_fields_of_today() -> None:
             ]
             for kind, value in kinds:
                 found[kind] = found.get(kind, set()) | set(value or ())
+    # A result is stored without what is as usual.
+    assert found.pop(Result) <= {field.name for field in fields(Result)}
     said = {"verdict", "summary", "error"}  # by SummariseRun, for the definition
     for kind, names in found.items():
         # A result leaves this out where it is as usual.

@@ -29,7 +29,7 @@ from handler.documents.errors import (
     Unauthorized,
 )
 from handler.documents.job import Job, StartedSnapshot
-from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID
+from handler.documents.labels import LABEL_MANAGED_BY
 from handler.documents.resources import Action, Snapshot
 
 # While a server is locked, an older create_image is not taken for this run's. If the run is resumed
@@ -98,7 +98,7 @@ def observed(job: Job, api: Api, seen: Seen) -> Job:
 
 def of_this_run(job: Job, snapshots: list[Snapshot]) -> tuple[Snapshot, ...]:
     """This run's snapshots. There should never be more than one."""
-    return tuple(s for s in snapshots if s.labels.get(LABEL_RUN_ID) == job.run.id)
+    return tuple(snapshot for snapshot in snapshots if job.run.made(snapshot))
 
 
 def is_ours(job: Job, snapshot: Snapshot) -> bool:

@@ -41,7 +41,8 @@ def last_good(survey: Survey) -> list[LastGood]:
     """
     newest: dict[int, datetime] = {}
     for snapshot in survey.snapshots:
-        if snapshot.is_available and snapshot.server_id is not None:
+        is_good = snapshot.is_available and not snapshot.is_of_another
+        if is_good and snapshot.server_id is not None:
             earlier = newest.get(snapshot.server_id, snapshot.created)
             newest[snapshot.server_id] = max(earlier, snapshot.created)
     found = [

@@ -12,7 +12,6 @@ from handler.decisions.retention import Decision
 from handler.documents.document import Wait
 from handler.documents.errors import HetznerError, RateLimited, TransientError
 from handler.documents.job import Job
-from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.resources import Server, Snapshot
 
 PRUNE_MINUTES = 60
@@ -99,7 +98,7 @@ def twins(job: Job, snapshots: Sequence[Snapshot]) -> list[str]:
     return [
         str(snapshot.id)
         for snapshot in snapshots
-        if mine and snapshot.labels.get(LABEL_RUN_ID) == job.run.id and snapshot.id != mine
+        if mine and job.run.made(snapshot) and snapshot.id != mine
     ]
 
 

@@ -12,8 +12,9 @@ documents/policy.py says how a policy is written. A snapshot stays if any rule k
   inside the rule's duration.
 
 Differences to restic: all periods are in UTC (restic: the local time zone). Snapshots that are not
-available or from the future stay and do not count. Protected ones stay, the newest good one stays,
-a larger one stays while all others are much smaller (shrinking.py), and a run deletes only so many.
+available, from the future or made of another server stay and do not count. Protected ones stay, the
+newest good one stays, a larger one stays while all others are much smaller (shrinking.py), and a
+run deletes only so many.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,10 +53,10 @@ def plan(
 ) -> list[Decision]:
     """A decision for each of one server's snapshots, newest first.
 
-    Only available snapshots that are not from the future are counted or deleted. Protected ones
-    and the newest good one stay; one that is much larger than all of these stays, too, but not if
-    the run is to `accept_smaller` ones. Of those that are left, only the oldest `most_deletions`
-    are deleted.
+        Only available snapshots of this server that are not from the future are counted or deleted.
+    Protected ones and the newest good one stay; one that is much larger than all of these stays,
+    too, but not if the run is to `accept_smaller` ones. Of those that are left, only the oldest
+    `most_deletions` are deleted.
     """
     newest_first = sorted(snapshots, key=lambda s: (s.created, s.id), reverse=True)
     good = [s for s in newest_first if not _exempt(s, now)]
@@ -80,6 +81,8 @@ def plan(
 def _exempt(snapshot: Snapshot, now: datetime | None) -> str:
     if snapshot.status != "available":
         return f"not available but {snapshot.status}"
+    if snapshot.is_of_another:
+        return f"made of server {snapshot.made_of}, whatever its labels say"
     return "created in the future" if now and snapshot.created > now else ""
 
 

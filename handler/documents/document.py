@@ -8,11 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
+from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.reading import known, renamed
+from handler.documents.resources import Snapshot
 
 REASON_CHARACTERS = 1000  # room for Hetzner's words, what we say about them, and advice
 LONGEST_WAIT_SECONDS = 3600
 JUMP = timedelta(minutes=5)  # a look may be late by this much, or by as much as the wait was long
+# A run's snapshot may be older than its first execution by this much: another region's stack of the
+# same owner may have begun before.
+SAME_RUN = timedelta(days=1)
 
 OnLocked = Literal["wait", "skip"]
 
@@ -21,7 +26,7 @@ OnLocked = Literal["wait", "skip"]
 class Run:
     """What one execution was asked to do: the same in all its documents, whatever is deployed.
 
-    Only `began`, `server_count` and `witnesses` come later, from ListServers.
+    Only `began`, `first_began`, `server_count` and `witnesses` come later, from ListServers.
     """
 
     id: str
@@ -39,6 +44,7 @@ class Run:
     # The project's runs that were running at the start; None: not known, or too many.
     concurrent_runs: tuple[str, ...] | None = ()
     began: str | None = None  # when it was started, by Hetzner's clock
+    first_began: str | None = None  # when its first execution was started; None: not known
     server_count: int | None = None  # servers selected
     witnesses: tuple[int, ...] = ()  # some servers by which the project is known again
     # Of one server, what the executions before this one may have deleted.
@@ -50,6 +56,16 @@ class Run:
     def most_deletions(self) -> int:
         """How many of one server this execution may delete."""
         return max(0, self.max_deletions - self.earlier_deletions)
+
+    def made(self, snapshot: Snapshot) -> bool:
+        """Whether it is this run's: it has the run's label, and is not older than the run.
+
+        Step Functions forgets a run's name after 90 days, or with the stack; the snapshots stay.
+        """
+        first = parse_time(self.first_began)
+        is_older = first is not None and snapshot.created < first - SAME_RUN
+        is_labelled = snapshot.labels.get(LABEL_RUN_ID) == self.id
+        return is_labelled and not (is_older or snapshot.is_of_another)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from handler.documents.labels import LABEL_SERVER_ID
 
+UNAVAILABLE = "unavailable"
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -34,6 +36,7 @@ class Snapshot:
     size_gb: float | None = None
     protected: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+    made_of: int | None = None  # a server, by Hetzner's word; None: not told
 
     @property
     def is_available(self) -> bool:
@@ -42,7 +45,12 @@ class Snapshot:
     @property
     def is_pending(self) -> bool:
         """Whether it may still become available."""
-        return self.status not in ("available", "unavailable")
+        return self.status not in ("available", UNAVAILABLE)
+
+    @property
+    def is_of_another(self) -> bool:
+        """Whether it is of another server than its label says: somebody has copied our labels."""
+        return self.made_of not in (None, self.server_id)
 
     def age_s(self, now: datetime) -> int:
         return max(0, int((now - self.created).total_seconds()))

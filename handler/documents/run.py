@@ -131,6 +131,7 @@ class RunDocument(Document):
     execution: str = ""  # its ARN
     resumes: bool = False  # an earlier execution of this run
     started: str | None = None  # by our own clock, read before the running executions were listed
+    first_started: str | None = None  # the same of the run's first execution
     projects: tuple[str, ...] = ()  # all there were at the start, this one among them
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
@@ -179,3 +180,10 @@ class RunDocument(Document):
             return None
         waited = timedelta(seconds=self.stopwatch.elapsed_s)
         return answered_at - max(waited, now - started if started else waited)
+
+    def first_began(self, began: datetime | None) -> datetime | None:
+        """When the run's first execution was started, by the earlier clock if the two differ."""
+        started, first = parse_time(self.started), parse_time(self.first_started)
+        if not (began and started and first):
+            return None
+        return min(first, began - (started - first))

@@ -6,11 +6,10 @@ Only what a decision needs is demanded; what else is missing gets the meaning th
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import DecimalException
 from typing import Any
 
 from handler.documents.errors import MESSAGE_CHARACTERS, OutcomeUnknown
-from handler.documents.resources import Action, Server, Snapshot
+from handler.documents.resources import UNAVAILABLE, Action, Server, Snapshot
 from handler.hetzner.redaction import redacted
 
 UNKNOWN = "unknown"
@@ -21,7 +20,7 @@ def well_formed() -> Iterator[None]:
     """Raises OutcomeUnknown for an answer of the wrong shape: it is not from Hetzner's API."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, DecimalException) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise OutcomeUnknown(f"an answer that is not Hetzner's: {redacted(repr(error))}") from None
 
 
@@ -44,16 +43,21 @@ def server_in(item: dict[str, Any]) -> Server:
 
 
 def snapshot_in(item: dict[str, Any]) -> Snapshot:
-    """The image. If it is protected and does not say so, Hetzner refuses to delete it."""
+    """The image. If it is protected and does not say so, Hetzner refuses to delete it.
+
+    One that has been deleted and is still listed is of no use.
+    """
     size = item.get("image_size")
+    made_of = _inner(item, "created_from").get("id")
     return Snapshot(
         id=int(item["id"]),
-        status=str(item["status"]),
+        status=UNAVAILABLE if item.get("deleted") else str(item["status"]),
         description=_text(item, "description", ""),
         created=_time(item["created"]),
         size_gb=None if size is None else float(size),
         protected=bool(_inner(item, "protection").get("delete")),
         labels=dict(item["labels"]),
+        made_of=int(made_of) if made_of else None,
     )
 
 

@@ -48,6 +48,9 @@ from handler.hetzner.redaction import Redaction
 TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
 PER_PAGE = 50  # Hetzner's maximum
 MOST_PAGES = 400
+# What is created while pages are read comes before them, so that nothing slips to a page already
+# read, unless more is deleted than created: then the total moves.
+NEWEST_FIRST = "id:desc"
 NO_CONTENT = 204
 
 BY_CODE: dict[str, type[HetznerError]] = {
@@ -119,7 +122,8 @@ class Hetzner(Headers):
 
     def servers(self, label_selector: str = "") -> list[Server]:
         """All servers, or all that the selector matches, by id. Raises IncompleteListing."""
-        params = {"sort": "id:asc"} | ({"label_selector": label_selector} if label_selector else {})
+        selector = {"label_selector": label_selector} if label_selector else {}
+        params = {"sort": NEWEST_FIRST} | selector
         with well_formed():
             servers = [server_in(item) for item in self._list("/servers", "servers", params)]
         # Batches are cut by id: a server out of order would be left out.
@@ -137,7 +141,7 @@ class Hetzner(Headers):
         selector = f"{LABEL_MANAGED_BY}=={owner}"
         if server_id is not None:
             selector += f",{LABEL_SERVER_ID}=={server_id}"
-        params = {"type": "snapshot", "label_selector": selector, "sort": "id:asc"}
+        params = {"type": "snapshot", "label_selector": selector, "sort": NEWEST_FIRST}
         with well_formed():
             snapshots = [snapshot_in(item) for item in self._list("/images", "images", params)]
         # What is deleted is chosen from this list: it must not hold more than was asked for.

@@ -8,7 +8,6 @@ from typing import Any
 
 from handler.documents.document import Run, parse_time
 from handler.documents.job import STATUSES, Result, run_again
-from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.reading import known
 from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
@@ -52,9 +51,7 @@ def made_by_run(run: Run, snapshots: Iterable[Snapshot]) -> dict[int, Snapshot]:
     return {
         snapshot.server_id: snapshot
         for snapshot in snapshots
-        if snapshot.is_available
-        and snapshot.server_id
-        and snapshot.labels.get(LABEL_RUN_ID) == run.id
+        if snapshot.is_available and snapshot.server_id and run.made(snapshot)
     }
 
 

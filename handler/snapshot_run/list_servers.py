@@ -48,8 +48,10 @@ def list_servers(
     if seen.error:
         return _not_listed(document, seen.error, jitter)
     if document.run.began is None:
-        began = format_time(document.began(now))
-        document = replace(document, run=replace(document.run, began=began))
+        began = document.began(now)
+        first = format_time(document.first_began(began))
+        run = replace(document.run, began=format_time(began), first_began=first)
+        document = replace(document, run=run)
     return _select(document, seen, jitter)
 
 

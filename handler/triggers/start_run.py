@@ -187,8 +187,8 @@ def first_document(
     if resumed:
         # What an execution finds out by itself is not handed on.
         run = replace(
-            resumed.run, concurrent_runs=(), earlier_deletions=0, began=None, server_count=None,
-            witnesses=(),
+            resumed.run, concurrent_runs=(), earlier_deletions=0, began=None, first_began=None,
+            server_count=None, witnesses=(),
         )  # fmt: skip
         selection = replace(resumed.selection, as_before=True)
     fields = ("retention", "on_locked", "dry_run", "prune_only", "accept_smaller", "max_deletions")
@@ -222,8 +222,8 @@ def with_surroundings(
     What an earlier execution of this run has deleted may be known to nobody: it counts with all
     that it was allowed.
     """
-    run = document.run
-    runs = [each.run for each in earlier.get(run.project, ())]
+    run, before = document.run, earlier.get(document.run.project, ())
+    runs = [each.run for each in before]
     return replace(
         document,
         run=replace(
@@ -232,6 +232,7 @@ def with_surroundings(
             earlier_deletions=sum(each.most_deletions for each in runs if not each.dry_run),
         ),
         started=format_time(now),
+        first_started=before[0].started if before else format_time(now),
         # With more projects than that, the freshness of all is not judged.
         projects=projects.names if len(projects.names) <= MOST_PROJECTS else (),
         execution=arn.replace(":stateMachine:", ":execution:") + f":{name}",

@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 from handler.decisions.retention import plan
@@ -18,6 +17,8 @@ from handler.documents.labels import (
     LABEL_SERVER_ID,
 )
 from handler.documents.policy import BadPolicy, parse_policy
+from handler.documents.resources import Snapshot
+from local.simulator import Image
 from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
@@ -153,6 +154,17 @@ def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
     )
 
 
+def _listed(image: Image) -> Snapshot:
+    return Snapshot(
+        image.id,
+        image.created.replace(microsecond=0),  # the API's times are whole seconds
+        image.status,
+        protected=image.protected,
+        labels=image.labels,
+        made_of=image.created_from and image.created_from["id"],
+    )
+
+
 def _allowed(night: Stage, deletion: Deletion, by: Invocation) -> bool:
     """Whether the pure plan lets it go, on the state when it was listed or when it went, by labels
     that the server has had while this function ran."""
@@ -168,8 +180,7 @@ def _allowed(night: Stage, deletion: Deletion, by: Invocation) -> bool:
         except BadPolicy:
             continue
         for state in (deletion.state, by.seen.get(server_id, [])):
-            # The API's times are whole seconds.
-            whole = [replace(i, created=i.created.replace(microsecond=0)) for i in state]
+            whole = [_listed(image) for image in state]
             for decision in plan(policy, whole, now=now, accept_smaller=True):
                 if decision.snapshot.id == deletion.image.id and not decision.keep:
                     return True
