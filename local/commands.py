@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from local import story
-from local.aws import LogTail, deploy, outputs, store_token
+from local.aws import STACK, LogTail, deploy, outputs, store_token
 from local.cloud import Cloud, running
 from local.common.attention import resuming
 from local.common.board import Board
@@ -149,6 +149,10 @@ class Commands:
             plan = self._watch(cloud, {**event, "dry_run": True}, check)
             if plan.verdict() == "Failed":
                 return 1
+            self._say(
+                f"If you have a stack named {STACK} on AWS: its snapshots count as this run's own, "
+                "and are pruned by this run's policy. PARAMETERS=Owner=another spares them."
+            )
             if not yes and not self.agreed(f"Do this on {cloud.endpoint}, for real?"):
                 self._say("Nothing was done.")
                 return 1

@@ -166,7 +166,8 @@ def _everywhere_since(
     """Every server of every project has a good snapshot from then or later; None: not known.
 
     The night's last run sees all of them. If one project cannot be listed or has no run, the time
-    is older or unknown, however good the others are.
+    is older or unknown, however good the others are. Where no project has a server nothing is
+    proved: each token may be another project's.
     """
     run, own = document.run, own_since(document, findings)
     if own is None or not is_of_all(document, settings.label_selector):
@@ -174,13 +175,16 @@ def _everywhere_since(
     if run.project not in document.projects:
         return None
     since = [own]
+    seen = len(findings.last_good) if findings else document.totals.servers
     for project in document.projects:
         if project != run.project:
             survey = _survey(project, run.owner, settings.label_selector, connect)
             if survey is None:
                 return None
-            since += [last.since for last in last_good(survey)[:1]]
-    return min(since)
+            others = last_good(survey)
+            since += [last.since for last in others[:1]]
+            seen += len(others)
+    return min(since) if seen else None
 
 
 def _put_metrics(document: RunDocument, conclusion: Conclusion, since: datetime | None) -> None:
