@@ -10,7 +10,13 @@ import pytest
 from handler.decisions import checking, pruning
 from handler.decisions.pruning import Deleted, Step
 from handler.documents.document import Look, Stopwatch
-from handler.documents.errors import RateLimited, Refused, TransientError
+from handler.documents.errors import (
+    HetznerError,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    TransientError,
+)
 from handler.documents.job import Job, ServerItem, StartedSnapshot
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.documents.resources import Action, Server, Snapshot
@@ -427,6 +433,17 @@ def test_after_the_deletes(deleted: Deleted, status: str, count: int | None, rea
         assert found.result and found.result.kept == 4
         only = replace(PRUNING, run=replace(PRUNING.run, prune_only=True))
         assert pruning.after_deleting(only, step, deleted, 0.0).status == "pruned"
+
+
+@pytest.mark.parametrize(("error", "at_least"), [(DOWN, False), (OutcomeUnknown("lost"), True)])
+def test_a_delete_without_a_clear_answer_may_have_happened(
+    error: HetznerError, at_least: bool
+) -> None:
+    late = after_minutes(60)
+    found = pruning.after_deleting(
+        late, Step(late, delete=(1, 2)), Deleted([1], failed={2: error}), 0.0
+    )
+    assert found.result and (found.result.deleted, found.result.at_least) == (1, at_least)
 
 
 def test_who_asks_too_often_waits_longer_to_delete_again() -> None:

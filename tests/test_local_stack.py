@@ -210,7 +210,8 @@ def test_a_run_that_does_not_complete_exits_with_an_error(up: Up) -> None:
     assert "nobody" in up.record()["projects"]["default"]["line"]
     assert "nobody" in up.page()
     # A resume would look for the same server again.
-    assert "Start a new run" in done.stdout and "run_id" not in done.stdout
+    assert "Start it again with the right names" in done.stdout
+    assert "make what is missing" not in done.stdout
 
 
 def test_when_a_server_fails_screen_and_page_name_it_and_say_how_to_go_on(up: Up) -> None:

@@ -144,7 +144,7 @@ def test_detail_is_written_when_a_function_breaks_off(
     aws: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.add_server("sg5")
-    monkeypatch.setattr("handler.decisions.pruning.parse_policy", lambda _: 1 / 0)
+    monkeypatch.setattr("handler.decisions.planning.parse_policy", lambda _: 1 / 0)
     aws.run({})
     detail = [line for line in aws.logs if line["level"] == "DEBUG"]
     assert {line["function_name"] for line in detail} == {"PruneSnapshots", "SummariseRun"}

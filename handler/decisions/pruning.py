@@ -10,7 +10,7 @@ from handler.decisions.pacing import Budget
 from handler.decisions.planning import decisions_of
 from handler.decisions.retention import Decision
 from handler.documents.document import Wait
-from handler.documents.errors import HetznerError, RateLimited, TransientError
+from handler.documents.errors import HetznerError, OutcomeUnknown, RateLimited, TransientError
 from handler.documents.job import Job
 from handler.documents.resources import Server, Snapshot
 
@@ -148,6 +148,8 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
         reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
         limited = next((e for e in deleted.failed.values() if isinstance(e, RateLimited)), None)
         error = limited or TransientError(reason)
+        if job.overdue and any(isinstance(e, OutcomeUnknown) for _, e in errors):
+            job = replace(job, at_least=True)  # no further look tells whether it went
         return _wait(job, reason, pacing.after_error(error, job, jitter))
     if deleted.refused:
         return not_pruned(job, "; ".join(deleted.refused))
