@@ -48,7 +48,7 @@ class Seen:
     actions_error: HetznerError | None = None  # why these are not known
     locked: bool | None = None  # whether Hetzner says so; None: not asked, or not told
     snapshots: tuple[Snapshot, ...] | None = None  # this run's; None: not looked for
-    before: tuple[int, ...] = ()  # all of ours that are available, this run's or not
+    listed: tuple[Snapshot, ...] = ()  # all of ours of this server, this run's or not
     error: HetznerError | None = None  # why the rest is not known
     created: StartedSnapshot | HetznerError | None = None  # the answer to the create, once sent
 
@@ -168,7 +168,7 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
         return _locked(job, seen, jitter)
     if job.run.dry_run:
         return Step("plan", job.moved_to("planned", "would be made now"))
-    if job.maybe_posted and (action := unlisted_action(job, seen.actions, seen.snapshots or ())):
+    if job.maybe_posted and (action := unlisted_action(job, seen.actions, seen.listed)):
         reason = f"the snapshot of {action} is not listed yet"
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
     # After the deadline a server that is not locked still gets its snapshot, unless one may exist.

@@ -38,7 +38,8 @@ def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
     if job.run.prune_only:
         return job.moved_to("pruning")
     seen = believed(job, gather(job, hetzner), hetzner)
-    job = replace(job, before=seen.before or job.before)
+    before = tuple(snapshot.id for snapshot in seen.listed if snapshot.is_available)
+    job = replace(job, before=before or job.before)
     for snapshot in seen.unused:
         logger.warning(
             f"{job.server.name}: snapshot {snapshot.id} of this run is {snapshot.status} and "
@@ -72,8 +73,8 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
     try:
         # An earlier create may have succeeded although its answer was lost.
         listed = hetzner.snapshots(job.run.owner, job.server.id)
-        before = tuple(snapshot.id for snapshot in listed if snapshot.is_available)
-        seen = replace(seen, snapshots=creating.of_this_run(job, listed), before=before)
+        mine = creating.of_this_run(job, listed)
+        seen = replace(seen, snapshots=mine, listed=tuple(listed))
         return seen if seen.usable else _with_unlisted(looked, seen, hetzner)
     except HetznerError as error:
         return replace(seen, error=error)
@@ -85,7 +86,7 @@ def believed(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:
     It does if it lists a snapshot of the server, or another server that the run has listed.
     """
     told = isinstance(seen.actions_error, NotFound) or isinstance(seen.created, NotFound)
-    if not told or seen.error or seen.before or seen.snapshots:
+    if not told or seen.error or seen.listed or seen.snapshots:
         return seen
     doubt: HetznerError
     try:
