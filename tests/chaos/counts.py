@@ -80,12 +80,13 @@ def _false_result(night: Stage, execution: Execution, result: dict[str, Any]) ->
         for action in truth.project._actions.values()
         if action.server_id == server_id
     } | {"create_image", "unknown"}  # whose actions may vanish in a night, or name no command
-    named = set(re.split(" and | or ", re.sub(r" and \d+ more$", "", result["lock"]))) - {""}
-    # The last one may have been cut to fit its result.
+    # The last words may have been cut to fit the result.
+    lock = re.sub(r" (and \d+ more|(a|an|and|o|or)?( \d*( m\w*)?)?\.\.\.)$", "", result["lock"])
+    named = set(re.split(" and | or ", lock)) - {""}
     cut = {each for each in named if each.endswith("...")}
     fits = all(any(lock.startswith(each[:-3]) for lock in locks) for each in cut)
     if not (fits and named - cut <= locks):
-        yield f"locked by {locks}, told: {result}"
+        yield f"locked by {locks}, told {named}: {result}"
     lasted = execution.child_ended.get(server_id, night.loop.now) - execution.started
     if result["lock_s"] > lasted + 1:
         yield f"there for {lasted} s, told: {result}"
