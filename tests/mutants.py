@@ -315,7 +315,7 @@ MUTANTS = [
         "handler/documents/resources.py",
         'return self.status not in ("success", "error")',
         'return self.status == "running"',
-        also="tests/test_answers.py",
+        "tests/test_answers.py",
     ),
     # Counts, vanished projects, other versions' documents.
     Mutant(

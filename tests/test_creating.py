@@ -212,7 +212,9 @@ ROWS = [
     Row(
         "nor one whose image is listed and of no use",
         job(60, **POSTED),
-        Seen(actions=(NAMELESS,), snapshots=(image("unavailable"),)),
+        Seen(
+            actions=(NAMELESS,), snapshots=(image("unavailable"),), listed=(image("unavailable"),)
+        ),
         "create",
         "",
     ),

@@ -198,4 +198,4 @@ def test_trying_a_token_does_not_show_it(project: Project, simulator: Simulator)
 
 def test_what_a_call_asked_is_not_hidden(hetzner: Hetzner, said: list[str]) -> None:
     hetzner.servers()
-    assert said[0].startswith("GET /v1/servers?sort=id%3Aasc&page=1&per_page=50: 200 in ")
+    assert said[0].startswith("GET /v1/servers?sort=id%3Adesc&page=1&per_page=50: 200 in ")

@@ -97,6 +97,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "server_count": None,
         "earlier_deletions": 0,
         "witnesses": (),
+        "first_began": None,
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -119,6 +120,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "server_count": None,
         "earlier_deletions": 0,
         "witnesses": (),
+        "first_began": None,
     }
 
 

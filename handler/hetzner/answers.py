@@ -6,6 +6,7 @@ Only what a decision needs is demanded; what else is missing gets the meaning th
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import DecimalException
 from typing import Any
 
 from handler.documents.errors import MESSAGE_CHARACTERS, OutcomeUnknown
@@ -13,6 +14,10 @@ from handler.documents.resources import UNAVAILABLE, Action, Server, Snapshot
 from handler.hetzner.redaction import redacted
 
 UNKNOWN = "unknown"
+# What reading an answer of the wrong shape raises.
+NOT_HETZNERS = (
+    KeyError, TypeError, ValueError, AttributeError, DecimalException, OverflowError
+)  # fmt: skip
 
 
 @contextmanager
@@ -20,7 +25,7 @@ def well_formed() -> Iterator[None]:
     """Raises OutcomeUnknown for an answer of the wrong shape: it is not from Hetzner's API."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except NOT_HETZNERS as error:
         raise OutcomeUnknown(f"an answer that is not Hetzner's: {redacted(repr(error))}") from None
 
 
