@@ -315,7 +315,7 @@ MUTANTS = [
         "handler/documents/resources.py",
         'return self.status not in ("success", "error")',
         'return self.status == "running"',
-        "tests/test_answers.py",
+        "tests/test_creating.py",
     ),
     # Counts, vanished projects, other versions' documents.
     Mutant(

@@ -549,3 +549,11 @@ def test_only_actions_that_have_ended_tell_how_long_earlier_snapshots_took() -> 
     assert creating.observed(job(), Api(), Seen(actions=(endless,))).earlier_s == ()
     known = job(earlier_s=(60,))
     assert creating.observed(known, Api(), Seen()).earlier_s == (60,)
+
+
+def test_an_action_in_a_status_that_is_new_is_waited_for() -> None:
+    paused = replace(NAMELESS, status="paused")
+    seen = Seen(actions=(paused,), snapshots=())
+    assert paused.is_running and seen.makes_image
+    assert creating.decide(job(60), seen, 0.0).kind == "wait"
+    assert not replace(NAMELESS, status="error").is_running
