@@ -39,6 +39,7 @@ CHECKING, PRUNING = "handler/decisions/checking.py", "handler/decisions/pruning.
 PACING, RETENTION = "handler/decisions/pacing.py", "handler/decisions/retention.py"
 PLANNING = "handler/decisions/planning.py"
 DOCUMENT, API = "handler/documents/document.py", "handler/hetzner/api.py"
+LISTING = "handler/hetzner/listing.py"
 READING = "handler/documents/reading.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
@@ -98,8 +99,8 @@ MUTANTS = [
     ),
     Mutant(
         "prune on an incomplete listing",
-        API,
-        'if totals - {len(found)} or pagination["next_page"] is not None:',
+        LISTING,
+        'if told - {len(found)} or pagination["next_page"] is not None:',
         "if False:",
         "tests/test_pruning.py::test_a_listing_that_does_not_add_up_deletes_nothing",
     ),
@@ -257,10 +258,26 @@ MUTANTS = [
     ),
     Mutant(
         "demand a total",
-        API,
-        "if totals - {len(found)} or",
-        "if totals != {len(found)} or",
+        LISTING,
+        "if told - {len(found)} or",
+        "if told != {len(found)} or",
         also="tests/test_answers.py",
+    ),
+    Mutant(
+        "take many pages without a total for a whole listing",
+        LISTING,
+        "proven = len(totals) == 1 or None not in totals",
+        "proven = True",
+        also="tests/test_hetzner.py::"
+        "test_what_is_deleted_between_pages_without_totals_hides_nothing",
+    ),
+    Mutant(
+        "take a listing that had an id twice for proven by the next",
+        LISTING,
+        "return not self.repeats and",
+        "return",
+        "tests/test_hetzner.py::"
+        "test_a_server_that_comes_and_goes_again_while_pages_are_read_hides_no_other",
     ),
     Mutant(
         "take any answer to a delete for a yes",

@@ -23,7 +23,7 @@ from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
 from tests.chaos.between_runs import wrong_between
-from tests.chaos.counts import false_counts, vanished
+from tests.chaos.counts import false_counts, overlooked, vanished
 from tests.chaos.emptied import lost_to_small_ones, wrongly_told
 from tests.chaos.pace import untimely
 from tests.chaos.plain_words import obeyed
@@ -50,6 +50,7 @@ def broken(night: Stage) -> list[str]:
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
         found += [f"{execution.name}: {what}" for what in false_counts(night, execution)]
         found += [f"{execution.name}: {what}" for what in vanished(night, execution)]
+        found += [f"{execution.name}: {what}" for what in overlooked(night, execution)]
         found += [f"{execution.name}: {what}" for what in wrongly_told(night, execution)]
     return found
 
