@@ -132,7 +132,10 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
 
 def _without(document: RunDocument, gone: tuple[str, ...]) -> RunDocument:
     """The document that tells of these servers: the run that is resumed had them."""
-    why = "there is no such server in this project any more: skipped"
+    why = (
+        "no server of this name or id in this project any more: skipped. If it was renamed, start "
+        "a new run with its new name or id"
+    )
     for name in gone:
         logger.warning(f"{name}: {why}", extra={"server": name})
     totals = replace(document.totals, skipped=document.totals.skipped + len(gone))
