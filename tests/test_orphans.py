@@ -488,15 +488,33 @@ def test_a_branch_that_breaks_off_while_it_deletes_is_told_and_made_good(
     assert not set(old.values()) & project.images.keys()
 
 
-def test_a_clock_that_is_ahead_once_lets_nothing_go_too_early(
-    after_ten_days: Aws, world: World, project: Project
+def test_a_server_that_is_not_selected_is_not_gone(
+    aws: Aws, world: World, project: Project
 ) -> None:
+    deploy(aws, OrphanDays="10", LabelSelector="env=prod")
+    project.add_server("sg5", labels={"env": "prod"})
+    server = project.add_server("other")
+    old = {days: ours(project, server, days).id for days in (40, 30)}
+    aws.run({})
+    assert nothing_deleted(world, project, old)
+    assert "other (gone)" not in aws.messages()
+
+
+@pytest.mark.parametrize("path", ["/servers", "/images"])
+def test_one_clock_that_is_ahead_lets_nothing_go_too_early(
+    after_ten_days: Aws, world: World, project: Project, path: str
+) -> None:
+    """That of the run's beginning, or each one of the pruning."""
     project.add_server("sg5")
     _, old = left_of(project, "old-db", 40, 9)
     ahead = dated(lambda call: None, timedelta(days=30))
-    for path in ("/servers", "/images"):
+    if path == "/servers":
         world.faults.add(Fault(ahead, "GET", path, when="after"))
-    after_ten_days.run({})
+    else:
+        for each in (path, r"/servers/\d+", "/servers"):
+            world.faults.add(Fault(ahead, "GET", each, nth=2, times=None, when="after"))
+    night = after_ten_days.run({})
+    assert night.verdict() == "Completed"
     assert nothing_deleted(world, project, old)
 
 
