@@ -440,28 +440,28 @@ MUTANTS = [
         "handler/decisions/heeding.py",
         "there = isinstance(server, Server)",
         "there = False",
-        also="tests/test_orphans.py::test_a_server_that_the_listing_lacks_loses_nothing",
+        also="tests/test_gone_servers.py::test_a_server_that_the_listing_lacks_loses_nothing",
     ),
     Mutant(
         "look at the servers that match, not at all, for those that are gone",
         "handler/snapshot_run/list_servers.py",
         "return _with_gone(selected, seen.listed,",
         "return _with_gone(selected, seen.matching,",
-        "tests/test_orphans.py::test_a_server_that_is_not_selected_is_not_gone",
+        "tests/test_gone_servers.py::test_a_server_that_is_not_selected_is_not_gone",
     ),
     Mutant(
         "believe a 404 of a token that is another project's by now",
         "handler/snapshot_run/prune_snapshots.py",
         "return (_doubt(job, hetzner) or error) if job.server.gone else error",
         "return error",
-        "tests/test_orphans.py::test_a_token_that_has_become_another_projects_deletes_nothing_in_either",
+        "tests/test_gone_servers.py::test_a_token_that_has_become_another_projects_deletes_nothing_in_either",
     ),
     Mutant(
         "judge the age of what is left by one clock alone",
         PLANNING,
         "earlier = min(now, began) if began else now",
         "earlier = now",
-        "tests/test_orphans.py::test_one_clock_that_is_ahead_lets_nothing_go_too_early",
+        "tests/test_gone_servers.py::test_one_clock_that_is_ahead_lets_nothing_go_too_early",
     ),
     Mutant(
         "delete snapshots of gone servers in a run for other servers",
@@ -475,7 +475,7 @@ MUTANTS = [
         SUMMARY,
         "totals.failed or totals.not_pruned or totals.gone_not_pruned",
         "totals.failed or totals.not_pruned",
-        "tests/test_orphans.py::test_deletes_that_fail_are_tried_again_and_then_people_are_told",
+        "tests/test_gone_servers.py::test_deletes_that_fail_are_tried_again_and_then_people_are_told",
     ),
     # Resumed and overlapping runs.
     Mutant(
