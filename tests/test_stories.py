@@ -495,6 +495,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "prune_only": False,
         "accept_smaller": False,
         "max_deletions": 2,
+        "orphan_days": 0,
         "servers_at_a_time": 9,
         "lock_wait_minutes": 7,
         "snapshot_minutes": 8,

@@ -41,6 +41,7 @@ class RunSettings:
     max_deletions: int
     servers_at_a_time: int
     rate_limit_floor: int
+    orphan_days: int
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -65,6 +66,7 @@ class RunSettings:
             max_deletions=_number(environ, "MAX_DELETIONS", 1000),
             servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
             rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+            orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
         )
 
 
@@ -78,6 +80,7 @@ class SummarySettings:
     notify_always: bool
     label_selector: str
     freshness_hours: int  # 0: no limit
+    orphan_days: int  # 0: never
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -89,6 +92,7 @@ class SummarySettings:
             notify_always=_text(environ, "NOTIFY") == "always",
             label_selector=environ.get("LABEL_SELECTOR", ""),
             freshness_hours=_number(environ, "FRESHNESS_HOURS", 167, least=0),
+            orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
         )
 
 

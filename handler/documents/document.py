@@ -51,6 +51,8 @@ class Run:
     earlier_deletions: int = 0
     # Only with prune_only: a larger snapshot than all others may go, too.
     accept_smaller: bool = False
+    # Snapshots of servers that are gone go when the newest good one is older than this; 0: never.
+    orphan_days: int = 0
 
     @property
     def most_deletions(self) -> int:

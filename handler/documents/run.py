@@ -18,7 +18,7 @@ MOST_ATTENTION = 20  # servers named in the document; the log has all
 COUNTED = ("available", "planned", "pruned", "skipped", "failed", "not_pruned", "deleted")
 
 # Worst first.
-What = Literal["failed", "made, not pruned", "overdue", "note"]
+What = Literal["failed", "made, not pruned", "not pruned", "overdue", "note"]
 WORST_FIRST = get_args(What)
 
 
@@ -71,6 +71,7 @@ class Totals:
     longest_lock_s: int = 0
     longest_lock: str = ""  # the action that locked it
     attention: tuple[Concern, ...] = ()
+    gone_not_pruned: int = 0  # servers that were gone before the run; only this counts them
 
     @property
     def servers(self) -> int:
@@ -79,7 +80,7 @@ class Totals:
     def plus(self, results: Iterable[Result]) -> "Totals":
         total = self
         for result in results:
-            total = total._plus(result)
+            total = total._plus_gone(result) if result.gone else total._plus(result)
         return total
 
     def noting(self, *concerns: Concern) -> "Totals":
@@ -109,6 +110,18 @@ class Totals:
             )
         return total
 
+    def _plus_gone(self, result: Result) -> "Totals":
+        """What was deleted counts; the server is none of those that the run is for."""
+        bad = result.status == "failed" or not result.pruned
+        total = replace(
+            self,
+            deleted=self.deleted + result.deleted,
+            at_least=self.at_least or result.at_least,
+            gone_not_pruned=self.gone_not_pruned + bad,
+        )
+        concern = Concern("not pruned" if bad else "note", result.server, result.reason)
+        return total.noting(concern) if result.reason else total
+
 
 def _what(result: Result) -> What | None:
     if result.status == "failed":
@@ -136,6 +149,7 @@ class RunDocument(Document):
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id
+    gone: tuple[int, ...] = ()  # those of them that were gone before the run
     batch: tuple[dict[str, Any], ...] = ()  # servers; after the Map the results of its children
     totals: Totals = Totals()
     # Whether a resume may end better. Not if the selection was wrong: a resume has the same one.
@@ -163,6 +177,7 @@ class RunDocument(Document):
             ),
             "remaining": parts.get("remaining", remaining),
             "handed_out": handed_out,
+            "gone": tuple(parts.get("gone") or ()),
             "batch": batch,
             "projects": tuple(parts.get("projects") or ()),
             "resumable": parts.get("resumable") is not False,

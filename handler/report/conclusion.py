@@ -66,9 +66,8 @@ def conclude(
 
 def _unnamed(totals: Totals, remaining: int) -> list[Concern]:
     """How many more failed or were not pruned than the table has room for."""
-    named = sum(
-        c.what in ("failed", "made, not pruned") and bool(c.server) for c in totals.attention
-    )
-    count = totals.failed + totals.not_pruned - remaining - named
+    bad = ("failed", "made, not pruned", "not pruned")
+    named = sum(c.what in bad and bool(c.server) for c in totals.attention)
+    count = totals.failed + totals.not_pruned + totals.gone_not_pruned - remaining - named
     reason = f"{count} more failed or were not pruned: each has a line of its own in the log"
     return [Concern("note", "", reason)] if count > 0 else []

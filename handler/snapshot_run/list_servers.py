@@ -1,6 +1,7 @@
 """ListServers: hand out the next batch of servers, only from a complete listing."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import logger
 from handler.aws.runtime import hetzner_for
-from handler.decisions import pacing, selecting
+from handler.decisions import gone_servers, pacing, selecting
 from handler.decisions.pacing import Budget
 from handler.documents.document import Wait, format_time, shortened
 from handler.documents.errors import HetznerError, TransientError, Unauthorized
@@ -52,7 +53,11 @@ def list_servers(
         first = format_time(document.first_began(began))
         run = replace(document.run, began=format_time(began), first_began=first)
         document = replace(document, run=run)
-    return _select(document, seen, jitter)
+    selected = _select(document, seen, jitter)
+    is_first = document.after_id == 0 and selected.status == "ready"
+    if is_first and selected.run.orphan_days:
+        return _with_gone(selected, seen.listed, hetzner, selected.stopwatch.now or now)
+    return selected
 
 
 def gather(label_selector: str, owner: str, hetzner: Hetzner) -> Seen:
@@ -155,12 +160,34 @@ def _handed_out(document: RunDocument, selected: list[Server]) -> RunDocument:
             for position, server in enumerate(batch)
         ),
         handed_out=tuple(server.id for server in batch),
+        gone=(),
         after_id=batch[-1].id if batch else document.after_id,
         remaining=len(selected) - len(batch),
         attempts=0,
         deadline_s=None,
     )
     return document.moved_to("ready" if batch else "done")
+
+
+def _with_gone(
+    document: RunDocument, listed: Sequence[Server], hetzner: Hetzner, now: datetime
+) -> RunDocument:
+    """The document with the servers that are gone; an error costs these, not the night."""
+    try:
+        items = gone_servers.due(document.run, listed, hetzner.snapshots(document.run.owner), now)
+    except HetznerError as error:
+        why = f"snapshots of servers that are gone were not looked for: {error}"
+        logger.warning(why)
+        return replace(document, totals=document.totals.noting(Concern("note", "", why)))
+    for item in items[: gone_servers.MOST_GONE]:
+        logger.info(
+            f"{item.name}: server {item.id} is not in the project, and snapshots of it are older "
+            f"than OrphanDays ({document.run.orphan_days})",
+            extra={"server": item.name, "server_id": item.id, "status": "gone"},
+        )
+    if (more := len(items) - gone_servers.MOST_GONE) > 0:
+        logger.warning(f"{more} more servers that are gone are left for the next run")
+    return gone_servers.handed_out(document, items) if items else document
 
 
 def _with_deadline(document: RunDocument) -> RunDocument:

@@ -131,7 +131,10 @@ def _false_sums(
         metrics.ADOPTED: adopted,
         metrics.MADE: len(available) - adopted,
         metrics.NOT_PRUNED: sum(
-            not result["pruned"] and result["status"] != "failed" for result in results
+            result["status"] == "failed"
+            if result["gone"]
+            else not result["pruned"] and result["status"] != "failed"
+            for result in results
         ),
     }
     for name, value in sums.items():

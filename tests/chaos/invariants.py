@@ -25,6 +25,7 @@ from local.virtual.truth import Deletion, is_ours
 from tests.chaos.between_runs import wrong_between
 from tests.chaos.counts import false_counts, overlooked, vanished
 from tests.chaos.emptied import lost_to_small_ones, wrongly_told
+from tests.chaos.gone import left_over, untold, wrongly_gone
 from tests.chaos.pace import untimely
 from tests.chaos.plain_words import obeyed
 from tests.chaos.verdicts import untrue
@@ -39,6 +40,7 @@ def broken(night: Stage) -> list[str]:
         *_writes_not_asked_for(night),
         *_deletions(night),
         *lost_to_small_ones(night),
+        *wrongly_gone(night),
         *_others(night),
         *_secrets(night),
         *obeyed(night),
@@ -52,6 +54,8 @@ def broken(night: Stage) -> list[str]:
         found += [f"{execution.name}: {what}" for what in vanished(night, execution)]
         found += [f"{execution.name}: {what}" for what in overlooked(night, execution)]
         found += [f"{execution.name}: {what}" for what in wrongly_told(night, execution)]
+        found += [f"{execution.name}: {what}" for what in left_over(night, execution)]
+        found += [f"{execution.name}: {what}" for what in untold(night, execution)]
     return found
 
 
@@ -136,6 +140,8 @@ def _deletions(night: Stage) -> Iterator[str]:
             yield f"{what} of server {server_id}, which is of this run itself"
         if _unfinished(night, deletion, server_id):
             yield f"{what} of server {server_id}, which another run is not done with"
+        if by.event["server"].get("gone"):
+            continue  # wrongly_gone
         if not _allowed(night, deletion, by):
             yield f"{what} of server {server_id}, which no plan allows"
         if not (run["prune_only"] or _is_made(night, by)):

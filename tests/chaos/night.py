@@ -19,6 +19,7 @@ from tests.chaos import (
     bad_words,
     bad_worlds,
 )
+from tests.chaos.gone import draw
 from tests.chaos.troubles import Mild, Trouble
 
 # Drawn by their place in this list: its order is part of every seed.
@@ -84,6 +85,7 @@ class Night(Stage):
             gone = self.project.add_server("gone")
             self._old(gone, self.stream("orphans"))
             self.project.delete_server(gone)
+        draw(self, self.stream("gone"))
 
     def _old(self, server: Server, rng: random.Random) -> None:
         days = rng.choice([0.01, 0.04, 0.5, 1, 1, 2, 3, 5, 8, 20, 400, -0.5]) + rng.random() / 10
