@@ -182,6 +182,7 @@ def first_document(
         lock_wait_minutes=settings.lock_wait_minutes,
         snapshot_minutes=settings.snapshot_minutes,
         rate_limit_floor=settings.rate_limit_floor,
+        with_backups=settings.with_backups,
     )
     selection = Selection((), settings.label_selector)
     if resumed:
