@@ -149,7 +149,9 @@ def test_a_dry_run_says_who_is_not_due_and_why_and_which_volumes_are_in_no_snaps
     project.add_server("web-1", volumes=2)
     project.add_server("out", {LABEL_ENABLED: "false"}, volumes=2)
     night = aws.run({"dry_run": True})
-    assert night.summary().startswith("Completed: 1 of 3 servers, 1 not due, 1 left out by label; dry")
+    assert night.summary().startswith(
+        "Completed: 1 of 3 servers, 1 not due, 1 left out by label; dry"
+    )
     assert "left out, not due: newest good snapshot 3 d old, every 1w" in aws.messages()
     assert attention(night) == [
         ("note", "db-1", "its volume is in no snapshot"),
@@ -263,6 +265,30 @@ def test_if_our_snapshots_can_never_be_listed_all_are_taken_and_that_is_told(
     [(what, server, reason)] = attention(night)
     assert (what, server) == ("note", "")
     assert reason.startswith("all are taken, because which servers are due is not known: ")
+
+
+def test_a_night_whose_survey_fails_proves_nothing_of_who_was_not_due(
+    aws: Aws, world: World, project: Project
+) -> None:
+    """Of what it has made itself it would know without a survey that it is fresh."""
+    project.add_server("web-1")
+    weekly = project.add_server("db-1", {LABEL_EVERY: "1w"})
+    ours(project, weekly, 3)
+
+    def ends(function: str, event: Any) -> None:
+        if function == "SummariseRun":
+            world.faults.add(Fault(html(502), times=None))
+
+    def proved() -> int:
+        return sum("AllServersSaved" in line for line in aws.metrics)
+
+    aws.before = ends
+    assert aws.run({}).verdict() == "Completed"
+    assert proved() == 0
+    world.faults.clear()
+    weekly.labels.clear()
+    assert aws.run({}).verdict() == "Completed"
+    assert proved() == 1
 
 
 @pytest.mark.parametrize("with_backups", ["include", "skip"])

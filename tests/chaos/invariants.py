@@ -27,6 +27,7 @@ from tests.chaos.counts import false_counts, vanished
 from tests.chaos.emptied import lost_to_small_ones, wrongly_told
 from tests.chaos.pace import untimely
 from tests.chaos.plain_words import obeyed
+from tests.chaos.rhythms import wrongly_taken
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
 
@@ -51,6 +52,7 @@ def broken(night: Stage) -> list[str]:
         found += [f"{execution.name}: {what}" for what in false_counts(night, execution)]
         found += [f"{execution.name}: {what}" for what in vanished(night, execution)]
         found += [f"{execution.name}: {what}" for what in wrongly_told(night, execution)]
+        found += [f"{execution.name}: {what}" for what in wrongly_taken(night, execution)]
     return found
 
 
