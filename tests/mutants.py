@@ -44,6 +44,7 @@ LISTING = "handler/hetzner/listing.py"
 READING = "handler/documents/reading.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
+LISTING, DUE = "handler/snapshot_run/list_servers.py", "handler/decisions/due.py"
 
 MUTANTS = [
     Mutant(
@@ -493,6 +494,59 @@ MUTANTS = [
         "totals.failed or totals.not_pruned or totals.gone_not_pruned",
         "totals.failed or totals.not_pruned",
         "tests/test_gone_servers.py::test_deletes_that_fail_are_tried_again_and_then_people_are_told",
+    ),
+    # Servers with a rhythm of their own, or with Hetzner's Backups.
+    Mutant(
+        "take every server every night, whatever its rhythm",
+        LISTING,
+        "not_due = due.why_not_due(document, taken, seen.snapshots)",
+        "not_due = {}",
+    ),
+    Mutant(
+        "let a night that begins a little earlier skip a server",
+        DUE,
+        "latest - made < rhythm.due_after",
+        "latest - made < rhythm.every",
+    ),
+    Mutant(
+        "let a snapshot that is of no use make a server wait",
+        DUE,
+        "is_good = snapshot.is_available and not snapshot.is_of_another",
+        "is_good = True",
+    ),
+    Mutant(
+        "lose the night where who is due cannot be told",
+        LISTING,
+        "return replace(seen, snapshots_error=error)",
+        "return replace(seen, error=error)",
+        "tests/test_rhythm_nights.py::test_if_our_snapshots_can_never_be_listed_all_are_taken_and_that_is_told",
+    ),
+    Mutant(
+        "forget in a resume what the run has begun",
+        DUE,
+        "server.id not in mine and ",
+        "",
+        "tests/test_rhythm.py",
+    ),
+    Mutant(
+        "let one wrong clock skip a server",
+        DUE,
+        "by_hetzner, latest = beginnings",
+        "by_hetzner = latest = beginnings[0]",
+        "tests/test_rhythm.py",
+    ),
+    Mutant(
+        "call a project fresh in which some were not due",
+        "handler/decisions/findings.py",
+        "unseen = document.remaining or totals.not_due",
+        "unseen = document.remaining",
+        "tests/test_rhythm_nights.py::test_a_night_whose_survey_fails_proves_nothing_of_who_was_not_due",
+    ),
+    Mutant(
+        "take servers with Backups whatever is set",
+        "handler/decisions/selecting.py",
+        'if server.backups and with_backups == "skip":',
+        "if False:",
     ),
     # Resumed and overlapping runs.
     Mutant(

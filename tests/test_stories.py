@@ -468,6 +468,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         HetznerEndpoint=aws.stack.parameters["HetznerEndpoint"],
         Owner="somebody",
         LabelSelector="env=prod",
+        WithBackups="skip",
         Retention="last1",
         MaxDeletions="2",
         OnLocked="skip",
@@ -506,6 +507,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "earlier_deletions": 0,
         "witnesses": [],
         "first_began": None,
+        "with_backups": "skip",
     }
     assert available(project) == {"sg5": 1}
     [image] = project.images.values()

@@ -17,6 +17,7 @@ CHANGED = {
     "TokenPath": "/elsewhere",
     "Owner": "somebody",
     "LabelSelector": "env=prod",
+    "WithBackups": "skip",
     "Retention": "last7",
     "MaxDeletions": "2",
     "OrphanDays": "30",
@@ -100,6 +101,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "earlier_deletions": 0,
         "witnesses": (),
         "first_began": None,
+        "with_backups": "include",
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -124,6 +126,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "earlier_deletions": 0,
         "witnesses": (),
         "first_began": None,
+        "with_backups": "skip",
     }
 
 
@@ -175,6 +178,8 @@ def test_no_token_is_in_any_environment() -> None:
         ("OWNER", "x" * 64, "longer than the 63 characters"),
         ("RETENTION", "last0", "RETENTION: 'last0'"),
         ("ON_LOCKED", "maybe", "ON_LOCKED is 'maybe'; it must be wait or skip"),
+        ("WITH_BACKUPS", "", "WITH_BACKUPS is missing"),
+        ("WITH_BACKUPS", "no", "WITH_BACKUPS is 'no'; it must be include or skip"),
         ("LOCK_WAIT_MINUTES", "soon", "LOCK_WAIT_MINUTES is 'soon'; it must be a whole number"),
         ("SNAPSHOT_MINUTES", "0", "SNAPSHOT_MINUTES is '0'"),
         ("SERVERS_AT_A_TIME", "1001", "SERVERS_AT_A_TIME is '1001'"),

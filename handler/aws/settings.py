@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self, cast
 
-from handler.documents.document import OnLocked
+from handler.documents.document import OnLocked, WithBackups
 from handler.documents.labels import label_value
 from handler.documents.policy import parse_policy
 
@@ -42,6 +42,7 @@ class RunSettings:
     servers_at_a_time: int
     rate_limit_floor: int
     orphan_days: int
+    with_backups: WithBackups
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -49,6 +50,9 @@ class RunSettings:
         on_locked = _text(environ, "ON_LOCKED")
         if on_locked not in ("wait", "skip"):
             raise BadSetting(f"ON_LOCKED is {on_locked!r}; it must be wait or skip")
+        with_backups = _text(environ, "WITH_BACKUPS")
+        if with_backups not in ("include", "skip"):
+            raise BadSetting(f"WITH_BACKUPS is {with_backups!r}; it must be include or skip")
         try:
             retention = str(parse_policy(_text(environ, "RETENTION")))
         except ValueError as error:
@@ -67,6 +71,7 @@ class RunSettings:
             servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
             rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
             orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
+            with_backups=cast(WithBackups, with_backups),
         )
 
 

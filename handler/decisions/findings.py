@@ -39,7 +39,8 @@ def findings_of(
     if survey.price:
         inventory = take_inventory(survey.snapshots, server_ids, survey.price, orphan_days)
     of_all = is_of_all(document, label_selector)
-    return Findings(last_good(survey), inventory, survey.now, survey.requests_left, of_all)
+    found = last_good(survey, document.run.with_backups)
+    return Findings(found, inventory, survey.now, survey.requests_left, of_all)
 
 
 def is_of_all(document: RunDocument, label_selector: str) -> bool:
@@ -50,14 +51,18 @@ def is_of_all(document: RunDocument, label_selector: str) -> bool:
 
 
 def own_since(document: RunDocument, findings: Findings | None) -> datetime | None:
-    """Every server of the run's project has a good snapshot from then or later; None: not known."""
+    """Every server of the run's project has a good snapshot from then or later; None: not known.
+
+    Of a server with a rhythm of its own the snapshot counts as so much newer.
+    """
     if findings:
-        return min([findings.now, *(last.since for last in findings.last_good)])
+        return min([findings.now, *(last.counts_from for last in findings.last_good)])
     # If the API cannot be asked now: when the run itself has made a snapshot of every server, all
     # of them are newer than the run's beginning.
     totals = document.totals
     all_made = totals.servers and totals.available == totals.servers and not totals.adopted
-    return parse_time(document.run.began) if all_made and not document.remaining else None
+    unseen = document.remaining or totals.not_due
+    return parse_time(document.run.began) if all_made and not unseen else None
 
 
 def overdue(

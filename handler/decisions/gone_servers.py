@@ -54,14 +54,15 @@ def handed_out(document: RunDocument, items: Sequence[ServerItem]) -> RunDocumen
         asdict(replace(item, start_s=pacing.start_s(position, document.run.servers_at_a_time)))
         for position, item in enumerate(gone, start=len(batch))
     )
-    return replace(
+    with_gone = replace(
         document,
         batch=(*batch, *more),
         handed_out=tuple(item["id"] for item in (*batch, *more)),
         gone=tuple(item.id for item in gone),
-        after_id=batch[-1]["id"],
+        after_id=batch[-1]["id"] if batch else document.after_id,
         remaining=document.remaining + len(document.batch) - len(batch),
     )
+    return with_gone.moved_to("ready")
 
 
 def doubt(job: Job, listed: Collection[int]) -> HetznerError | None:

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Collection, Sequence
 
-from handler.documents.document import shortened
+from handler.documents.document import WithBackups, shortened
 from handler.documents.job import NAME_BYTES, ServerItem, cut, short_name
-from handler.documents.labels import LABEL_ENABLED, LABEL_RETENTION
+from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_RETENTION
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.documents.resources import Server
-from handler.documents.run import RunDocument, Selection
+from handler.documents.rhythm import BadRhythm, parse_rhythm
+from handler.documents.run import Concern, RunDocument, Selection
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 MOST_NAMED = 10
+MOST_NOTES = 15  # of servers, before a run; the table has room for 20 rows
 MOST_WITNESSES = 5
 PROBLEM_BYTES = 190  # of what is wrong with a label, in the batch; the log has it whole
 
@@ -64,16 +66,67 @@ def some_of(names: Sequence[str]) -> str:
     return ", ".join(some) + (f" and {more} more" if more > 0 else "")
 
 
-def why_left_out(
-    server: Server, chosen: Collection[int], matching: Collection[int], selection: Selection
+def left_out(
+    document: RunDocument, listed: Sequence[Server], matching: Sequence[Server]
+) -> dict[int, str]:
+    """Of each listed server why it is left out, by id; empty if it is selected."""
+    selection, ids = document.selection, {server.id for server in matching}
+    chosen, _ = named(selection, listed)
+    # Who names a server wants it.
+    with_backups: WithBackups = "include" if selection.servers else document.run.with_backups
+    return {
+        server.id: "not named in the event"
+        if server.id not in chosen
+        else why_not_taken(server, ids, selection.label_selector, with_backups)
+        for server in listed
+    }
+
+
+def why_not_taken(
+    server: Server, matching: Collection[int], label_selector: str, with_backups: WithBackups
 ) -> str:
-    """Why the server is left out; empty if it is selected."""
-    if server.id not in chosen:
-        return "not named in the event"
+    """Why runs never take the server; empty if they do, each or in its own rhythm.
+
+    `matching` holds the ids of those that the selector matches.
+    """
     if server.id not in matching:
-        return f"does not match the label selector {selection.label_selector!r}"
+        return f"does not match the label selector {label_selector!r}"
     if server.labels.get(LABEL_ENABLED) == "false":
         return f"its label {LABEL_ENABLED} is false"
+    if server.backups and with_backups == "skip":
+        return "it has Hetzner's Backups, and WithBackups is skip"
+    return ""
+
+
+def notes_on(servers: Sequence[Server], dry_run: bool) -> list[Concern]:
+    """What people should know about the servers of a run: a rhythm that is wrong, and, before they
+    rely on it, what no snapshot has."""
+    found = [(server, problem_of_rhythm(server)) for server in servers]
+    found += [(server, without_volumes(server)) for server in servers if dry_run]
+    notes = [Concern("note", short_name(s.name, s.id), why) for s, why in found if why]
+    more = len(notes) - MOST_NOTES
+    if more > 0:
+        rest = f"{more} more on labels and volumes of servers: the log has all"
+        return [*notes[:MOST_NOTES], Concern("note", "", rest)]
+    return notes
+
+
+def without_volumes(server: Server) -> str:
+    """What no snapshot of the server has; empty if it has no volumes."""
+    if not server.volumes:
+        return ""
+    what = "volume is" if server.volumes == 1 else f"{server.volumes} volumes are"
+    return f"its {what} in no snapshot"
+
+
+def problem_of_rhythm(server: Server) -> str:
+    """What is wrong with the label that says how often; empty if nothing is."""
+    every = server.labels.get(LABEL_EVERY)
+    try:
+        if every is not None:
+            parse_rhythm(every)
+    except BadRhythm as error:
+        return f"its label {LABEL_EVERY}: {error}. Until then every run takes it"
     return ""
 
 

@@ -64,6 +64,7 @@ class Totals:
     failed: int = 0
     not_pruned: int = 0
     left_out: int = 0
+    not_due: int = 0  # by their own rhythm; not among those left out
     deleted: int = 0
     at_least: bool = False  # more may have been deleted than `deleted`
     longest: str = ""
@@ -202,3 +203,14 @@ class RunDocument(Document):
         if not (began and started and first):
             return None
         return min(first, began - (started - first))
+
+    def beginnings(self) -> tuple[datetime, datetime] | None:
+        """When the run's first execution was started: by Hetzner's clock, and by the later one of
+        Hetzner's and ours. None: Hetzner's is not known.
+        """
+        began = parse_time(self.run.began)
+        started, first = parse_time(self.started), parse_time(self.first_started)
+        if not (began and started and first):
+            return (began, began) if began else None
+        by_hetzner = began - (started - first)
+        return by_hetzner, max(by_hetzner, first)

@@ -57,7 +57,7 @@ def conclude(
     verdict = verdict_of(totals, unlisted)
     began, now = parse_time(run.began), findings.now if findings else None
     took_s = int((now - began).total_seconds()) if now and began else None
-    by_label = not document.selection.servers
+    by_label = not (document.selection.servers or run.with_backups == "skip")
     line = summary_line(verdict, totals, run, unlisted, took_s, by_label)
     line += f"; {findings.inventory}" if findings and findings.inventory else ""
     advice = tuple(advice_for(document, totals, unlisted))

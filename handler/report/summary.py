@@ -31,13 +31,15 @@ def summary_line(
     """
     if unlisted and not totals.servers:
         return f"{verdict}: {unlisted}"
-    everyone = totals.servers + totals.left_out
+    everyone = totals.servers + totals.left_out + totals.not_due
     if not everyone:
         return f"{verdict}: the project {run.project} has no servers"
     good = totals.available + totals.planned + totals.pruned
     counts = [
+        *(["nothing was due"] if totals.not_due and not totals.servers else []),
         f"{good} of {everyone} server{'s' if everyone > 1 else ''}",
         *_some(totals.skipped, "skipped"),
+        *_some(totals.not_due, "not due"),
         *_some(totals.left_out, "left out by label" if by_label else "left out"),
         *_some(totals.failed, "failed"),
         *_some(totals.not_pruned, "of those made not pruned"),

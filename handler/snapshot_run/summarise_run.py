@@ -182,8 +182,8 @@ def _everywhere_since(
             survey = _survey(project, run.owner, settings.label_selector, connect)
             if survey is None:
                 return None
-            others = last_good(survey)
-            since += [last.since for last in others[:1]]
+            others = last_good(survey, run.with_backups)
+            since += [last.counts_from for last in others]
             seen += len(others)
     return min(since) if seen else None
 

@@ -183,6 +183,7 @@ def first_document(
         snapshot_minutes=settings.snapshot_minutes,
         rate_limit_floor=settings.rate_limit_floor,
         orphan_days=settings.orphan_days,
+        with_backups=settings.with_backups,
     )
     selection = Selection((), settings.label_selector)
     if resumed:

@@ -28,6 +28,7 @@ from tests.chaos.emptied import lost_to_small_ones, wrongly_told
 from tests.chaos.gone import left_over, untold, wrongly_gone
 from tests.chaos.pace import untimely
 from tests.chaos.plain_words import obeyed
+from tests.chaos.rhythms import wrongly_taken
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
 
@@ -56,6 +57,7 @@ def broken(night: Stage) -> list[str]:
         found += [f"{execution.name}: {what}" for what in wrongly_told(night, execution)]
         found += [f"{execution.name}: {what}" for what in left_over(night, execution)]
         found += [f"{execution.name}: {what}" for what in untold(night, execution)]
+        found += [f"{execution.name}: {what}" for what in wrongly_taken(night, execution)]
     return found
 
 
