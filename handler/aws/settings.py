@@ -8,6 +8,8 @@ from handler.documents.document import OnLocked
 from handler.documents.labels import label_value
 from handler.documents.policy import parse_policy
 
+MOST_FRESHNESS_HOURS = 8784  # a leap year
+
 
 class BadSetting(ValueError):
     """A deployed setting that cannot be used; the message names variable, value and remedy."""
@@ -41,6 +43,7 @@ class RunSettings:
     max_deletions: int
     servers_at_a_time: int
     rate_limit_floor: int
+    watch_memory: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -65,6 +68,7 @@ class RunSettings:
             max_deletions=_number(environ, "MAX_DELETIONS", 1000),
             servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
             rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+            watch_memory=_text(environ, "WATCH_MEMORY"),
         )
 
 
@@ -88,7 +92,40 @@ class SummarySettings:
             topic_arn=_text(environ, "TOPIC_ARN"),
             notify_always=_text(environ, "NOTIFY") == "always",
             label_selector=environ.get("LABEL_SELECTOR", ""),
-            freshness_hours=_number(environ, "FRESHNESS_HOURS", 167, least=0),
+            freshness_hours=_number(environ, "FRESHNESS_HOURS", MOST_FRESHNESS_HOURS, least=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """What WatchServers looks at, how old snapshots may be, whom it tells."""
+
+    stack: str
+    token_path: str
+    owner: str
+    label_selector: str
+    freshness_hours: int  # 0: no limit
+    run_minutes: int  # the longest wait for one server in a run
+    rate_limit_floor: int
+    memory: str  # the name of the SSM parameter
+    state_machine_arn: str
+    topic_arn: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting."""
+        return cls(
+            stack=_text(environ, "POWERTOOLS_SERVICE_NAME"),
+            token_path=_text(environ, "TOKEN_PATH"),
+            owner=_owner(environ),
+            label_selector=environ.get("LABEL_SELECTOR", ""),
+            freshness_hours=_number(environ, "FRESHNESS_HOURS", MOST_FRESHNESS_HOURS, least=0),
+            run_minutes=_number(environ, "LOCK_WAIT_MINUTES", 1440)
+            + _number(environ, "SNAPSHOT_MINUTES", 1440),
+            rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+            memory=_text(environ, "WATCH_MEMORY"),
+            state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
+            topic_arn=_text(environ, "TOPIC_ARN"),
         )
 
 

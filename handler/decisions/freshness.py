@@ -1,10 +1,12 @@
 """How old every server's newest good snapshot is: pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handler.documents.job import short_name
 from handler.documents.labels import LABEL_ENABLED
+from handler.documents.resources import Snapshot
 from handler.documents.survey import Survey
 
 
@@ -39,19 +41,26 @@ def last_good(survey: Survey) -> list[LastGood]:
     For a server without a good snapshot its creation counts, so that a server made after last
     night's run raises no alarm.
     """
-    newest: dict[int, datetime] = {}
-    for snapshot in survey.snapshots:
-        is_good = snapshot.is_available and not snapshot.is_of_another
-        if is_good and snapshot.server_id is not None:
-            earlier = newest.get(snapshot.server_id, snapshot.created)
-            newest[snapshot.server_id] = max(earlier, snapshot.created)
+    newest = newest_good(survey.snapshots)
     found = [
         LastGood(
             short_name(server.name, server.id),
-            newest.get(server.id, server.created),
+            newest[server.id].created if server.id in newest else server.created,
             server.id in newest,
         )
         for server in survey.servers
         if server.id in survey.matching and server.labels.get(LABEL_ENABLED) != "false"
     ]
     return sorted(found, key=lambda last: (last.since, last.server))
+
+
+def newest_good(snapshots: Iterable[Snapshot]) -> dict[int, Snapshot]:
+    """Per server id its newest snapshot that is available and really of it."""
+    newest: dict[int, Snapshot] = {}
+    for snapshot in snapshots:
+        server_id = snapshot.server_id
+        if server_id is None or snapshot.is_of_another or not snapshot.is_available:
+            continue
+        if server_id not in newest or newest[server_id].created < snapshot.created:
+            newest[server_id] = snapshot
+    return newest

@@ -5,6 +5,7 @@ import re
 # On servers.
 LABEL_ENABLED = "hetzner-snapshots/enabled"
 LABEL_RETENTION = "hetzner-snapshots/retention"
+LABEL_EVERY = "hetzner-snapshots/every"
 # On snapshots.
 LABEL_MANAGED_BY = "hetzner-snapshots/managed-by"
 LABEL_RUN_ID = "hetzner-snapshots/run-id"

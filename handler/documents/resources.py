@@ -20,6 +20,8 @@ class Server:
     location: str | None
     labels: dict[str, str]
     created: datetime
+    backups: bool = False  # whether Hetzner's own Backups are on
+    volumes: int = 0  # so many are attached; no snapshot has what is on them
 
 
 @dataclass(frozen=True, slots=True)

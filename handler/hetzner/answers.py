@@ -32,7 +32,7 @@ def well_formed() -> Iterator[None]:
 def server_in(item: dict[str, Any]) -> Server:
     """The server. Without labels it could not be told whether it wants a snapshot."""
     location = _inner(item, "location") or _inner(item, "datacenter", "location")
-    created = item.get("created")
+    created, volumes = item.get("created"), item.get("volumes")
     return Server(
         id=int(item["id"]),
         name=str(item["name"]),
@@ -44,6 +44,9 @@ def server_in(item: dict[str, Any]) -> Server:
         labels=dict(item["labels"]),
         # Old enough to be missed by the freshness alarm.
         created=_time(created) if created else datetime.fromtimestamp(0, UTC),
+        # Without the field it is not left out for its backups.
+        backups=bool(item.get("backup_window")),
+        volumes=len(volumes) if isinstance(volumes, list) else 0,
     )
 
 

@@ -43,6 +43,9 @@ OLDEST = "OldestSnapshotHours"
 # Of all projects. A point at a time means: every server has a good snapshot from then or later.
 ALL_SAVED = "AllServersSaved"
 
+# Of the watch: how many servers and projects are overdue, hourly.
+OVERDUE = "ServersOverdue"
+
 UNITS = {
     LOCKED: MetricUnit.Seconds,
     SNAPSHOT: MetricUnit.Seconds,
@@ -117,6 +120,14 @@ def _line(
         for value in each:
             metrics.add_metric(name, UNITS.get(name, MetricUnit.Count), value)
     return dict(metrics.serialize_metric_set())
+
+
+def of_watch(overdue: int) -> Iterator[dict[str, Any]]:
+    """What a look of the watch found. By the stack alone: each dimension more is billed hourly."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_metadata("message", f"metrics: {OVERDUE} {overdue}")
+    metrics.add_metric(OVERDUE, MetricUnit.Count, overdue)
+    yield dict(metrics.serialize_metric_set())
 
 
 def _said(metric: tuple[str, Sequence[float]]) -> str:

@@ -113,6 +113,7 @@ class Cloud:
     def __init__(self, loop: Loop, wire: Wire, rng: random.Random) -> None:
         self.loop, self.wire, self.rng = loop, wire, rng
         self.tokens: dict[str, str] = {}
+        self.memory = "{}"  # the watch's
         self.fates: list[Fate] = []
         self.ssm_errors: list[str] = []
         self.start_errors: dict[str, int] = {}  # Per project, so many StartExecutions fail.
@@ -254,8 +255,17 @@ class Cloud:
     def exceptions(self) -> Any:
         return SimpleNamespace(ExecutionAlreadyExists=ExecutionAlreadyExists)
 
-    def get_parameter(self, Name: str, WithDecryption: bool) -> dict[str, Any]:
+    def put_parameter(self, Name: str, Value: str, Type: str, Overwrite: bool) -> dict[str, Any]:
         self.pause(0.01)
+        assert (Name, Type, Overwrite) == (stack().ref("WatchMemory"), "String", True)
+        assert len(Value) <= 4096, "a standard parameter holds no more"
+        self.memory = Value
+        return {}
+
+    def get_parameter(self, Name: str, WithDecryption: bool = False) -> dict[str, Any]:
+        self.pause(0.01)
+        if Name == stack().ref("WatchMemory"):
+            return {"Parameter": {"Value": self.memory}}
         if self.ssm_errors and (code := self.ssm_errors.pop(0)):
             _aws_error("GetParameter", code)
         if Name not in self.tokens:
