@@ -117,22 +117,24 @@ class Memory:
 
 
 def _entry_of(each: Remembered, newest: datetime | None) -> str:
-    lag = (newest - each.last_seen) // MINUTE if newest and each.last_seen else None
     told = [OF_PROJECT + "".join(sorted(each.told_of_project))] if each.told_of_project else []
     told += [ALL] if each.all_told else []
     told += [_short(id_) for id_ in sorted(each.told)]
-    fields = [
-        _short((each.first_seen - EPOCH) // MINUTE), _short(lag), _short(each.servers),
-        _short(each.server), _short(each.snapshot), ",".join(told) or NOTHING,
-    ]  # fmt: skip
-    return " ".join(fields)
+    numbers = (
+        (each.first_seen - EPOCH) // MINUTE,
+        (newest - each.last_seen) // MINUTE if newest and each.last_seen else None,
+        each.servers,
+        each.server,
+        each.snapshot,
+    )
+    return " ".join([*map(_short, numbers), *([",".join(told)] if told else [])])
 
 
 def _remembered_in(entry: Any, newest: datetime | None) -> Remembered | None:
     """None if it cannot be read."""
     try:
-        first, lag, servers, server, snapshot, told = entry.split(" ")[:6]
-        marks = [] if told == NOTHING else told.split(",")
+        first, lag, servers, server, snapshot, *more = entry.split(" ")
+        marks = more[0].split(",") if more and more[0] != NOTHING else []
         of_project = [mark[1:] for mark in marks if mark.startswith(OF_PROJECT)]
         ids = [mark for mark in marks if mark != ALL and not mark.startswith(OF_PROJECT)]
         late = _long(lag)

@@ -1,5 +1,6 @@
 """ListServers: hand out the next batch of servers, only from a complete listing."""
 
+import json
 import random
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handler.aws.logs import logger
 from handler.aws.runtime import hetzner_for
 from handler.decisions import pacing, selecting
+from handler.decisions.overdue import why_not_itself
 from handler.decisions.pacing import Budget
 from handler.documents.document import Wait, format_time, shortened
-from handler.documents.errors import HetznerError, TransientError, Unauthorized
+from handler.documents.errors import HetznerError, NotFound, TransientError, Unauthorized
 from handler.documents.job import NAME_BYTES, cut
+from handler.documents.memory import LastLook
 from handler.documents.resources import Server
 from handler.documents.run import BATCH, Concern, RunDocument
 from handler.hetzner.api import Hetzner
@@ -29,6 +32,7 @@ class Seen:
     matching: tuple[Server, ...] = ()
     error: HetznerError | None = None
     left: int = 0  # our snapshots in a project without servers
+    is_known: bool = True  # by what the watch saw last in it
 
 
 @logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
@@ -43,7 +47,7 @@ def list_servers(
     document: RunDocument, hetzner: Hetzner, jitter: float, now: datetime
 ) -> RunDocument:
     """The document with the next batch (ready), a wait (waiting), or the end (failed, done)."""
-    seen = gather(document.selection.label_selector, document.run.owner, hetzner)
+    seen = gather(document, hetzner)
     document = document.observed(hetzner)
     if seen.error:
         return _not_listed(document, seen.error, jitter)
@@ -55,17 +59,37 @@ def list_servers(
     return _select(document, seen, jitter)
 
 
-def gather(label_selector: str, owner: str, hetzner: Hetzner) -> Seen:
+def gather(document: RunDocument, hetzner: Hetzner) -> Seen:
     """Complete listings; where there are no servers, of our snapshots. Never raises Hetzner's
     errors."""
+    label_selector, owner = document.selection.label_selector, document.run.owner
     try:
         listed = tuple(hetzner.servers())
         if not listed:
             return Seen(left=len(hetzner.snapshots(owner)))
         matching = tuple(hetzner.servers(label_selector)) if label_selector else listed
-        return Seen(listed, matching)
+        last = document.last_look if document.after_id == 0 else None
+        return Seen(listed, matching, is_known=_is_known(last, listed, owner, hetzner))
     except HetznerError as error:
         return Seen(error=error)
+
+
+def _is_known(
+    last: LastLook | None, listed: tuple[Server, ...], owner: str, hetzner: Hetzner
+) -> bool:
+    """Whether the server or the snapshot of the watch's last look is found, or one of that server.
+
+    Without both of them it may be the same project. Raises HetznerError.
+    """
+    if last is None or last.server is None or last.snapshot is None:
+        return True
+    if any(server.id == last.server for server in listed):
+        return True
+    try:
+        hetzner.snapshot(last.snapshot)
+        return True
+    except NotFound:
+        return bool(hetzner.snapshots(owner, last.server))
 
 
 def _not_listed(document: RunDocument, error: HetznerError, jitter: float) -> RunDocument:
@@ -99,8 +123,9 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
             "Start it again with the right names in the event's field servers: with the run_id "
             "alone it looks for the same names.",
         )
-    if vanished := selecting.why_vanished(document, listed, seen.left):
-        return _failed(document, vanished)
+    vanished, advice = _why_vanished(document, seen)
+    if vanished:
+        return _failed(document, vanished, advice)
     ids = {server.id for server in seen.matching}
     why_not = {s.id: selecting.why_left_out(s, chosen, ids, selection) for s in listed}
     selected = [s for s in listed if not why_not[s.id] and s.id > document.after_id]
@@ -128,6 +153,18 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
         skipped = document.totals.skipped + gone
         document = replace(document, totals=replace(document.totals, skipped=skipped))
     return _handed_out(document, selected)
+
+
+def _why_vanished(document: RunDocument, seen: Seen) -> tuple[str, str]:
+    """Why this is not the project that it was, and what to do about it; empty if it may be."""
+    if vanished := selecting.why_vanished(document, seen.listed, seen.left):
+        return vanished, ""
+    last_look = document.last_look if document.after_id == 0 else None
+    if not_itself := why_not_itself(last_look, len(seen.listed), seen.is_known):
+        event = json.dumps({"forget": document.run.project})
+        advice = f"If it is, invoke WatchServers with {event}, then start this run again."
+        return f"the project {not_itself}", advice
+    return "", ""
 
 
 def _without(document: RunDocument, gone: tuple[str, ...]) -> RunDocument:
