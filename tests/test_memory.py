@@ -64,7 +64,7 @@ def test_a_text_that_is_no_memory_is_a_problem(text: str) -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [7, None, [], {}, "", "x", "1 2 3", "1 0 1 - - #", "# 0 1 - - -", "1 0 1 -", "z" * 99 + " 0 1 - -"],
+    [7, None, [], {}, "", "x", "1 2 3", "1 0 1 - - #", "# 0 1 - -", "1 0 1 -", "z" * 9],
 )  # fmt: skip
 def test_a_project_that_cannot_be_read_costs_the_others_nothing(entry: object) -> None:
     text = json.loads(Memory({"shop": SHOP}).to_text())
