@@ -94,7 +94,7 @@ class MeteredCloud(Cloud):
             {server["id"]: result}
         )
 
-    def get_parameter(self, Name: str, WithDecryption: bool) -> dict[str, Any]:
+    def get_parameter(self, Name: str, WithDecryption: bool = False) -> dict[str, Any]:
         self.pause(0.03)
         return super().get_parameter(Name, WithDecryption)
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -173,16 +174,32 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         patch.dict("handler.aws.runtime.told", clear=True),
         _logged(aws.logs),
         patch("handler.snapshot_run.summarise_run.put_metrics", aws.metrics.extend),
+        patch("handler.triggers.watch_servers.put_metrics", aws.metrics.extend),
+        patch("handler.triggers.watch_servers.datetime", _clock_of(clock)),
         # The jitter of the waits, the same for every test.
         patch("random.random", random.Random(1).random),
     ):
         boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
+        boto3.client("ssm", region_name=REGION).put_parameter(
+            Name=stack.ref("WatchMemory"), Value="{}", Type="String"
+        )
         boto3.client("stepfunctions", region_name=REGION).create_state_machine(
             name="SnapshotRun",
             definition=stack.definition(),
             roleArn=f"arn:aws:iam::{ACCOUNT}:role/SnapshotRunRole",
         )
         yield aws
+
+
+def _clock_of(clock: Clock) -> Any:
+    """In place of the class datetime: the watch looks by the simulator's clock."""
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return clock.now()
+
+    return Now
 
 
 @contextmanager
@@ -193,6 +210,7 @@ def _logged(lines: list[dict[str, Any]]) -> Iterator[None]:
         runtime.run_settings,
         runtime.api_settings,
         runtime.summary_settings,
+        runtime.watch_settings,
         runtime.hcloud_client,
         clients.sns,
         clients.ssm,

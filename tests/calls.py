@@ -184,7 +184,11 @@ def resource(action: str, asked: dict[str, Any]) -> str:
             return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{asked['Path']}"
         case "ssm:GetParameter":
             path = asked["Name"].rpartition("/")[0]
+            if not path:  # the watch's memory
+                return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{asked['Name']}"
             return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{path}/*"
+        case "ssm:PutParameter":
+            return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{asked['Name']}"
         case "states:StartExecution" | "states:ListExecutions":
             return str(asked["stateMachineArn"])
         case "states:DescribeExecution":

@@ -81,8 +81,26 @@ def in_alarm(
         for n in range(last - periods - further, last)
         if n in found
     ][-periods:]
-    missing = {"breaching": True, "notBreaching": False}[alarm["TreatMissingData"]]
+    missing = {"breaching": True}.get(alarm["TreatMissingData"], False)
     return sum(real) + (periods - len(real)) * missing >= needed
+
+
+def state_of(
+    alarm: dict[str, Any],
+    points: Iterable[tuple[float, float]],
+    now: datetime,
+    before: str,
+    further: int = LOOKED_BACK_FURTHER,
+) -> str:
+    """The alarm's state after `before`; of missing data only: as it is told to treat them."""
+    points = list(points)
+    period, periods = int(alarm["Period"]), int(alarm["EvaluationPeriods"])
+    last = math.floor(now.timestamp() / period)
+    looked_at = range(last - periods - further, last)
+    if not any(math.floor(stamp / 1000 / period) in looked_at for stamp, _ in points):
+        treated = {"ignore": before, "missing": "INSUFFICIENT_DATA", "breaching": "ALARM"}
+        return treated.get(alarm["TreatMissingData"], "OK")
+    return "ALARM" if in_alarm(alarm, points, now, further) else "OK"
 
 
 def hours(begin: datetime, count: int) -> Iterator[datetime]:

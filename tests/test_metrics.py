@@ -36,10 +36,7 @@ def test_every_metric_that_is_read_is_emitted_and_every_one_emitted_is_read(
     aws: Aws, world: World, project: Project
 ) -> None:
     eventful_night(aws, world, project)
-    [bad] = [server for server in project.servers.values() if server.name == "bad"]
-    # As old as it is, CloudWatch would refuse the point about its freshness.
-    project.delete_server(bad)
-    aws.run({})
+    aws.invoke("WatchServers", {})
     emitted = {series for line in aws.metrics for series in series_of(line)}
     read = reads_of(aws.stack)
     assert read == emitted
@@ -138,40 +135,8 @@ def test_only_a_real_run_over_all_servers_judges_the_freshness(
     project.add_server("web-1")
     aws.run(event)
     names = {series.name for line in aws.metrics for series in series_of(line)}
-    assert (metrics.ALL_SAVED in names) == (metrics.OLDEST in names) == judged
+    assert (metrics.OLDEST in names) == judged
     assert (metrics.COMPLETED in names) == (not event.get("dry_run"))
-
-
-def test_the_point_of_the_freshness_is_at_the_oldest_of_the_new_snapshots(
-    aws: Aws, project: Project
-) -> None:
-    for name in ("sg5", "web-1", "db-1"):
-        project.add_server(name)
-    aws.run({})
-    oldest = min(image.created for image in project.images.values())
-    [(stamp, _)] = points(aws.metrics, metrics.ALL_SAVED, {"service"})
-    assert stamp == oldest.timestamp() * 1000
-
-
-def test_a_project_that_cannot_be_read_is_not_hidden_by_one_that_is_fresh(
-    aws: Aws, world: World, project: Project
-) -> None:
-    project.add_server("sg5")
-    other = world.project("other")
-    other.add_token("y" * 64)
-    aws.store_token("other", "y" * 64)
-    behind = other.add_server("behind")
-    other.next_action_fails(behind, times=99, after_seconds=20)
-    assert aws.run({}).verdict("default") == "Completed"
-    # Whichever ended last has seen both: no point is later than the failing server's creation.
-    stamps = [stamp for stamp, _ in points(aws.metrics, metrics.ALL_SAVED, {"service"})]
-    assert all(stamp <= behind.created.timestamp() * 1000 for stamp in stamps)
-    aws.metrics.clear()
-    aws.store_token("broken", "z" * 64)
-    night = aws.run({})
-    assert "The snapshots could not be counted: broken" in aws.messages()
-    assert night.verdict("default") == "Completed"
-    assert not points(aws.metrics, metrics.ALL_SAVED, {"service"})
 
 
 def test_a_price_that_is_not_known_costs_the_freshness_nothing(
@@ -181,35 +146,7 @@ def test_a_price_that_is_not_known_costs_the_freshness_nothing(
     world.faults.add(Fault(html(502), path="/pricing", times=None))
     assert aws.run({}).verdict() == "Completed"
     names = {series.name for line in aws.metrics for series in series_of(line)}
-    assert metrics.ALL_SAVED in names and metrics.STORED not in names
-
-
-def test_without_any_server_nothing_is_proved(aws: Aws) -> None:
-    """The token may be one of another project, which is empty."""
-    aws.run({})
-    assert not points(aws.metrics, metrics.ALL_SAVED, {"service"})
-
-
-@pytest.mark.parametrize(("fails", "known"), [(False, True), (True, False)])
-def test_a_night_whose_last_look_fails_is_known_to_be_good_by_its_own_results(
-    aws: Aws, world: World, project: Project, fails: bool, known: bool
-) -> None:
-    server, _ = project.add_server("sg5"), project.add_server("web-1")
-    if fails:
-        project.next_action_fails(server, times=99, after_seconds=20)
-
-    def down(function: str, _: Any) -> None:
-        if function == "SummariseRun":
-            world.faults.add(Fault(html(502), path="/images", times=None))
-
-    aws.before = down
-    began = world.clock.now()
-    aws.run({})
-    assert "The snapshots could not be counted" in aws.messages()
-    stamps = [stamp for stamp, _ in points(aws.metrics, metrics.ALL_SAVED, {"service"})]
-    assert len(stamps) == known
-    # By what has passed on our own clock since, it may be a little earlier.
-    assert all(0 <= began.timestamp() - stamp / 1000 < 60 for stamp in stamps)
+    assert metrics.OLDEST in names and metrics.STORED not in names
 
 
 def test_a_line_of_metrics_can_be_read_in_the_log(aws: Aws, project: Project) -> None:
@@ -218,4 +155,5 @@ def test_a_line_of_metrics_can_be_read_in_the_log(aws: Aws, project: Project) ->
     messages = [line["message"] for line in aws.metrics]
     assert messages[0] == "metrics: LockedSeconds 0"
     assert any(message.startswith("metrics: ServersMade 1, ") for message in messages)
-    assert "metrics: AllServersSaved 1" in messages
+    aws.invoke("WatchServers", {})
+    assert aws.metrics[-1]["message"] == "metrics: ServersOverdue 0"

@@ -172,11 +172,18 @@ def test_every_alarm_tells_the_topic_says_what_to_do_and_is_on_the_dashboard() -
     stack = Stack()
     [widget] = widgets(stack.resource("Dashboard"), "alarm")
     assert set(widget["alarms"]) == {stack.arn(name) for name in alarms()}
-    assert len(alarms()) == 6
+    assert len(alarms()) == 8
     for name, alarm in alarms().items():
-        assert alarm["AlarmActions"] == [stack.arn("Notifications")], name
         assert 100 < len(alarm["AlarmDescription"]) <= 1024, name
-        assert alarm["TreatMissingData"] in ("breaching", "notBreaching"), name
+        actions = {key: alarm[key] for key in alarm if key.endswith("Actions")}
+        if name == "OverdueAlarm":  # WatchServers tells that itself, by name
+            assert (actions, alarm["TreatMissingData"]) == ({}, "ignore")
+        elif name == "WatchSilentAlarm":
+            assert actions == {"InsufficientDataActions": [stack.arn("Notifications")]}
+            assert alarm["TreatMissingData"] == "missing"
+        else:
+            assert actions == {"AlarmActions": [stack.arn("Notifications")]}, name
+            assert alarm["TreatMissingData"] in ("breaching", "notBreaching"), name
 
 
 def test_the_topic_takes_messages_of_alarms_and_of_the_rule() -> None:

@@ -9,7 +9,7 @@ role's name: for that the words of its documentation stand in this file.
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -55,6 +55,10 @@ def asked() -> Iterator[dict[str, Pairs]]:
             night = aws.run({})
             assert night.verdict() == "PartiallyFailed"
             assert aws.run({"run_id": night.run_id}).verdict() == "PartiallyFailed"
+            aws.invoke("WatchServers", {})
+            # The projects' servers are late by then, which is told.
+            world.clock.advance(timedelta(days=2).total_seconds())
+            assert aws.invoke("WatchServers", {})["told"] == "overdue"
             yield made
 
 
@@ -97,7 +101,8 @@ def needed_by(function: str, stack: Stack, asked: dict[str, Pairs]) -> Pairs:
     group = stack.arn(stack.template["Globals"]["Function"]["LoggingConfig"]["LogGroup"]["Ref"])
     # Lambda writes the log, and what failed for good, in the function's name.
     needs = asked[function] | {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
-    if "EventInvokeConfig" in properties:
+    # The watch keeps nothing that failed: it looks again an hour later.
+    if "DestinationConfig" in properties.get("EventInvokeConfig", {}):
         failed = properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
         assert failed["Type"] == "SQS"
         needs.add(("sqs:SendMessage", failed["Destination"]))
@@ -236,9 +241,13 @@ def test_sam_adds_no_role_and_the_schedules_is_as_narrow() -> None:
     role = resources["ScheduleRole"]["Properties"]
     target = resources["StartRunNightly"]["Properties"]["Target"]
     assert target["RoleArn"] == {"Fn::GetAtt": ["ScheduleRole", "Arn"]}
-    # It calls StartRun, and keeps what it could not deliver.
+    looks = resources["WatchServersHourly"]["Properties"]["Target"]
+    assert looks["RoleArn"] == {"Fn::GetAtt": ["ScheduleRole", "Arn"]}
+    assert "DeadLetterConfig" not in looks
+    # It calls StartRun and WatchServers, and keeps what it could not deliver to StartRun.
     assert set().union(*(allowed_by(p["PolicyDocument"]) for p in role["Policies"])) == {
         ("lambda:InvokeFunction", json.dumps(target["Arn"])),
+        ("lambda:InvokeFunction", json.dumps(looks["Arn"])),
         ("sqs:SendMessage", json.dumps(target["DeadLetterConfig"]["Arn"])),
     }
     # Nobody else may call a function: the account's own callers go by their own policies.

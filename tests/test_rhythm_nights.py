@@ -267,30 +267,6 @@ def test_if_our_snapshots_can_never_be_listed_all_are_taken_and_that_is_told(
     assert reason.startswith("all are taken, because which servers are due is not known: ")
 
 
-def test_a_night_whose_survey_fails_proves_nothing_of_who_was_not_due(
-    aws: Aws, world: World, project: Project
-) -> None:
-    """Of what it has made itself it would know without a survey that it is fresh."""
-    project.add_server("web-1")
-    weekly = project.add_server("db-1", {LABEL_EVERY: "1w"})
-    ours(project, weekly, 3)
-
-    def ends(function: str, event: Any) -> None:
-        if function == "SummariseRun":
-            world.faults.add(Fault(html(502), times=None))
-
-    def proved() -> int:
-        return sum("AllServersSaved" in line for line in aws.metrics)
-
-    aws.before = ends
-    assert aws.run({}).verdict() == "Completed"
-    assert proved() == 0
-    world.faults.clear()
-    weekly.labels.clear()
-    assert aws.run({}).verdict() == "Completed"
-    assert proved() == 1
-
-
 @pytest.mark.parametrize("with_backups", ["include", "skip"])
 def test_servers_with_backups_are_left_out_only_if_the_stack_says_so_and_no_event_names_them(
     aws: Aws, world: World, project: Project, with_backups: str

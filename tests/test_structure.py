@@ -25,12 +25,12 @@ from handler.documents.job import (
     StartedSnapshot,
     cut,
 )
+from handler.documents.memory import LastLook
 from handler.documents.request import MOST_SELECTION_CHARACTERS
 from handler.documents.run import (
     BATCH,
     MOST_ATTENTION,
     MOST_CONCURRENT_RUNS,
-    MOST_PROJECTS,
     Concern,
     RunDocument,
     Selection,
@@ -123,7 +123,7 @@ def test_state_function_and_file_have_one_name(definition: dict[str, Any]) -> No
         for name, state in level["States"].items()
         if state["Type"] == "Task"
     }
-    assert tasks == {name: name for name in FUNCTIONS if name != "StartRun"}
+    assert tasks == {name: name for name in FUNCTIONS if name not in ("StartRun", "WatchServers")}
     files = {path.stem for path in (HANDLER / STATES).glob("*.py")} - {"__init__"}
     assert files == {module_name(name) for name in tasks}
 
@@ -411,7 +411,7 @@ def size_of_a_run(item: dict[str, Any], totals: Totals) -> int:
         reason="r" * REASON_CHARACTERS,
         stopwatch=Stopwatch(datetime(2026, 11, 21, 2, tzinfo=UTC), 10**6),
         execution="arn:aws:states:eu-central-1:123456789012:execution:" + "x" * 160,
-        projects=("p" * 29,) * MOST_PROJECTS,
+        last_look=LastLook("2026-11-21T02:00:00Z", 10**4, 10**12, 10**12),
         handed_out=(10**12,) * BATCH,
         batch=(item,) * BATCH,
         totals=totals,

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import boto3
+
 from handler.decisions.selecting import MOST_WITNESSES, why_vanished
+from handler.documents.labels import LABEL_ENABLED
 from handler.documents.run import RunDocument, Selection
 from local.simulator import Fault, Project, World
 from local.simulator.faults import hook, status
@@ -104,3 +107,96 @@ def test_a_run_keeps_few_witnesses(aws: Aws, project: Project) -> None:
     aws.run({})
     [listed] = [i.output for i in aws.invocations if i.function == "ListServers"]
     assert listed["run"]["witnesses"] == ids[:MOST_WITNESSES]
+
+
+def looked_at(aws: Aws) -> None:
+    """The watch has looked: from here on it is known what the project was."""
+    aws.invoke("WatchServers", {})
+
+
+def test_a_project_that_had_servers_at_the_last_look_and_has_none_is_not_completed(
+    aws: Aws, project: Project
+) -> None:
+    server = project.add_server("sg5")
+    looked_at(aws)
+    project.delete_server(server)
+    night = aws.run({})
+    assert night.verdict() == "Failed"
+    assert night.summary() == (
+        "Failed: the project had 1 server on 2026-11-21 02:00Z, now none: is it the right token? "
+        'If it is, invoke WatchServers with {"forget": "default"}, then start this run again.'
+    )
+
+
+def test_a_token_of_another_project_makes_no_snapshot_there(
+    aws: Aws, world: World, project: Project
+) -> None:
+    ours(project, project.add_server("sg5"), 1)
+    looked_at(aws)
+    other = world.project("other")
+    ours(other, other.add_server("theirs"), 1)
+    world.revoke_token(TOKEN)
+    other.add_token(TOKEN)
+    night = aws.run({})
+    assert night.verdict() == "Failed"
+    assert "the project had 1 server on 2026-11-21 02:00Z, and neither server" in night.summary()
+    assert available(other) == {"theirs": 1}
+    # A person says that it is well.
+    aws.invoke("WatchServers", {"forget": "default"})
+    again = aws.run({"run_id": night.run_id})
+    assert again.verdict() == "Completed"
+    assert available(other) == {"theirs": 2}
+
+
+def test_a_fleet_whose_servers_all_come_and_go_is_not_refused(aws: Aws, project: Project) -> None:
+    gone = project.add_server("ci-1")
+    old = ours(project, gone, 1)
+    looked_at(aws)
+    project.delete_server(gone)
+    project.add_server("ci-2")
+    assert aws.run({}).verdict() == "Completed"
+    # Nor if the snapshot of the last look was pruned since, and another one of its server is there.
+    ours(project, gone, 2)
+    del project._images[old.id]
+    assert aws.run({}).verdict() == "Completed"
+
+
+def test_a_fleet_without_any_snapshot_is_not_refused(aws: Aws, project: Project) -> None:
+    gone = project.add_server("ci-1", labels={LABEL_ENABLED: "false"})
+    looked_at(aws)
+    project.delete_server(gone)
+    project.add_server("ci-2")
+    assert aws.run({}).verdict() == "Completed"
+
+
+def test_the_first_run_of_a_new_stack_has_no_memory_and_goes_on(aws: Aws, project: Project) -> None:
+    project.add_server("sg5")
+    assert aws.run({}).verdict() == "Completed"
+    [listed] = [i.event for i in aws.invocations if i.function == "ListServers"]
+    assert listed["last_look"] is None
+
+
+def test_a_memory_that_cannot_be_read_holds_up_no_run(aws: Aws, project: Project) -> None:
+    project.add_server("sg5")
+    ssm = boto3.client("ssm", region_name="eu-central-1")
+    ssm.put_parameter(Name="CFN-WatchMemory", Value="{", Type="String", Overwrite=True)
+    assert aws.run({}).verdict() == "Completed"
+    assert "What the watch saw last is not wholly known: what the watch" in aws.messages()
+    ssm.delete_parameter(Name="CFN-WatchMemory")
+    assert aws.run({}).verdict() == "Completed"
+    assert "What the watch saw last is not known: SSM does not give" in aws.messages()
+
+
+def test_another_projects_look_that_fails_is_asked_for_again(
+    aws: Aws, world: World, project: Project
+) -> None:
+    """Whether the snapshot of the last look is there is not known while Hetzner does not answer."""
+    gone = project.add_server("ci-1")
+    ours(project, gone, 1)
+    looked_at(aws)
+    project.delete_server(gone)
+    project.add_server("ci-2")
+    fault = world.faults.add(Fault(status(503, "unavailable"), "GET", r"/images/\d+", times=2))
+    assert aws.run({}).verdict() == "Completed"
+    assert fault.hits == 2
+    assert aws.waits

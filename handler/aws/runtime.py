@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import logger
-from handler.aws.settings import ApiSettings, RunSettings, SummarySettings
+from handler.aws.settings import ApiSettings, RunSettings, SummarySettings, WatchSettings
 from handler.aws.tokens import token_in
 from handler.hetzner.api import Hetzner, client_for
 
@@ -39,11 +39,18 @@ def summary_settings() -> SummarySettings:
     return SummarySettings.from_env(os.environ)
 
 
-def hetzner_for(project: str, context: LambdaContext) -> Hetzner:
+@cache
+def watch_settings() -> WatchSettings:
+    return WatchSettings.from_env(os.environ)
+
+
+def hetzner_for(
+    project: str, context: LambdaContext, leave_ms: int = ONE_REQUEST_MS, floor_percent: int = 0
+) -> Hetzner:
     """The project's API for this invocation. The token is read with the first request.
 
     No request starts that could last longer than the invocation: the function must still return
-    what it has done.
+    what it has done. `leave_ms` of its time and `floor_percent` of the requests per hour are left.
     """
     settings = api_settings()
     parameter = f"{settings.token_path}/{project}"
@@ -54,9 +61,10 @@ def hetzner_for(project: str, context: LambdaContext) -> Hetzner:
     return Hetzner(
         connect,
         parameter,
-        out_of_time=lambda: context.get_remaining_time_in_millis() < ONE_REQUEST_MS,
+        out_of_time=lambda: context.get_remaining_time_in_millis() < max(ONE_REQUEST_MS, leave_ms),
         reconnect=lambda: connect(anew=True),
         detail=logger.debug,
+        floor_percent=floor_percent,
     )
 
 

@@ -8,6 +8,8 @@ from handler.documents.document import OnLocked, WithBackups
 from handler.documents.labels import label_value
 from handler.documents.policy import parse_policy
 
+MOST_FRESHNESS_HOURS = 8784  # a leap year
+
 
 class BadSetting(ValueError):
     """A deployed setting that cannot be used; the message names variable, value and remedy."""
@@ -43,6 +45,7 @@ class RunSettings:
     rate_limit_floor: int
     orphan_days: int
     with_backups: WithBackups
+    watch_memory: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -50,9 +53,6 @@ class RunSettings:
         on_locked = _text(environ, "ON_LOCKED")
         if on_locked not in ("wait", "skip"):
             raise BadSetting(f"ON_LOCKED is {on_locked!r}; it must be wait or skip")
-        with_backups = _text(environ, "WITH_BACKUPS")
-        if with_backups not in ("include", "skip"):
-            raise BadSetting(f"WITH_BACKUPS is {with_backups!r}; it must be include or skip")
         try:
             retention = str(parse_policy(_text(environ, "RETENTION")))
         except ValueError as error:
@@ -71,7 +71,8 @@ class RunSettings:
             servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
             rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
             orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
-            with_backups=cast(WithBackups, with_backups),
+            with_backups=_with_backups(environ),
+            watch_memory=_text(environ, "WATCH_MEMORY"),
         )
 
 
@@ -96,8 +97,43 @@ class SummarySettings:
             topic_arn=_text(environ, "TOPIC_ARN"),
             notify_always=_text(environ, "NOTIFY") == "always",
             label_selector=environ.get("LABEL_SELECTOR", ""),
-            freshness_hours=_number(environ, "FRESHNESS_HOURS", 167, least=0),
+            freshness_hours=_number(environ, "FRESHNESS_HOURS", MOST_FRESHNESS_HOURS, least=0),
             orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """What WatchServers looks at, how old snapshots may be, whom it tells."""
+
+    stack: str
+    token_path: str
+    owner: str
+    label_selector: str
+    freshness_hours: int  # 0: no limit
+    run_minutes: int  # the longest wait for one server in a run
+    rate_limit_floor: int
+    with_backups: WithBackups
+    memory: str  # the name of the SSM parameter
+    state_machine_arn: str
+    topic_arn: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting."""
+        return cls(
+            stack=_text(environ, "POWERTOOLS_SERVICE_NAME"),
+            token_path=_text(environ, "TOKEN_PATH"),
+            owner=_owner(environ),
+            label_selector=environ.get("LABEL_SELECTOR", ""),
+            freshness_hours=_number(environ, "FRESHNESS_HOURS", MOST_FRESHNESS_HOURS, least=0),
+            run_minutes=_number(environ, "LOCK_WAIT_MINUTES", 1440)
+            + _number(environ, "SNAPSHOT_MINUTES", 1440),
+            rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+            with_backups=_with_backups(environ),
+            memory=_text(environ, "WATCH_MEMORY"),
+            state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
+            topic_arn=_text(environ, "TOPIC_ARN"),
         )
 
 
@@ -106,6 +142,13 @@ def _text(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise BadSetting(f"the environment variable {name} is missing or empty; deploy again")
     return value
+
+
+def _with_backups(environ: Mapping[str, str]) -> WithBackups:
+    value = _text(environ, "WITH_BACKUPS")
+    if value not in ("include", "skip"):
+        raise BadSetting(f"WITH_BACKUPS is {value!r}; it must be include or skip")
+    return cast(WithBackups, value)
 
 
 def _owner(environ: Mapping[str, str]) -> str:

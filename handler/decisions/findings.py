@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from handler.decisions.freshness import LastGood, last_good
 from handler.decisions.inventory import Inventory, take_inventory
-from handler.documents.document import parse_time
 from handler.documents.run import Concern, RunDocument
 from handler.documents.survey import Survey
 
@@ -48,21 +47,6 @@ def is_of_all(document: RunDocument, label_selector: str) -> bool:
     run, selection = document.run, document.selection
     narrowed = selection.servers or selection.label_selector != label_selector
     return not (narrowed or run.dry_run or run.prune_only)
-
-
-def own_since(document: RunDocument, findings: Findings | None) -> datetime | None:
-    """Every server of the run's project has a good snapshot from then or later; None: not known.
-
-    Of a server with a rhythm of its own the snapshot counts as so much newer.
-    """
-    if findings:
-        return min([findings.now, *(last.counts_from for last in findings.last_good)])
-    # If the API cannot be asked now: when the run itself has made a snapshot of every server, all
-    # of them are newer than the run's beginning.
-    totals = document.totals
-    all_made = totals.servers and totals.available == totals.servers and not totals.adopted
-    unseen = document.remaining or totals.not_due
-    return parse_time(document.run.began) if all_made and not unseen else None
 
 
 def overdue(

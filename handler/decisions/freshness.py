@@ -53,7 +53,7 @@ def last_good(survey: Survey, with_backups: WithBackups) -> list[LastGood]:
     found = [
         LastGood(
             short_name(server.name, server.id),
-            newest.get(server.id, server.created),
+            newest[server.id].created if server.id in newest else server.created,
             server.id in newest,
             hours_added(server.labels),
         )

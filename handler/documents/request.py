@@ -15,6 +15,8 @@ UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
 MOST_SELECTION_CHARACTERS = 10_000
 # It must be valid as a label's value at Hetzner.
 RUN_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?", re.ASCII)
+# With run id (32), hash (8), request id (8) and separators it fits an execution's name (80).
+PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 EXAMPLE = '{"servers": ["sg5"], "dry_run": true}'
 
 

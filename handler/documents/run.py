@@ -7,11 +7,11 @@ from typing import Any, Literal, Self, get_args
 
 from handler.documents.document import Document, parse_time
 from handler.documents.job import Result
+from handler.documents.memory import LastLook
 from handler.documents.reading import demand, known
 
 BATCH = 500
-# How many concurrent runs and projects a document names; the last step surveys all these projects.
-MOST_CONCURRENT_RUNS, MOST_PROJECTS = 20, 100
+MOST_CONCURRENT_RUNS = 20  # named in the document
 MOST_ATTENTION = 20  # servers named in the document; the log has all
 
 # Of a run's totals: without these a verdict or a summary would be untrue.
@@ -146,7 +146,7 @@ class RunDocument(Document):
     resumes: bool = False  # an earlier execution of this run
     started: str | None = None  # by our own clock, read before the running executions were listed
     first_started: str | None = None  # the same of the run's first execution
-    projects: tuple[str, ...] = ()  # all there were at the start, this one among them
+    last_look: LastLook | None = None  # what the watch saw last in this project; None: not known
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id
@@ -170,6 +170,7 @@ class RunDocument(Document):
         # The servers that were selected and are not handed out are the remaining ones.
         selected = parts["run"].server_count or 0
         remaining = max(0, selected - len(handed_out)) if handed_out else 0
+        look = parts.get("last_look")
         parts |= {
             "selection": Selection(
                 tuple(selection["servers"]),
@@ -180,7 +181,7 @@ class RunDocument(Document):
             "handed_out": handed_out,
             "gone": tuple(parts.get("gone") or ()),
             "batch": batch,
-            "projects": tuple(parts.get("projects") or ()),
+            "last_look": LastLook(**known(LastLook, look)) if look else None,
             "resumable": parts.get("resumable") is not False,
             "totals": Totals(**totals | {"attention": tuple(concerns)}),
         }

@@ -99,7 +99,7 @@ class Hetzner(Headers):
     if the token cannot be read. `token_name` is the token's parameter, for messages. When
     `out_of_time` returns True, no request is sent and TransientError is raised. `reconnect` makes a
     client with the token as it is stored now, which may have changed. `detail` gets a line for each
-    answer.
+    answer. With less than `floor_percent` of the requests per hour left, RateLimited is raised.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Hetzner(Headers):
         out_of_time: Callable[[], bool] = lambda: False,
         reconnect: Callable[[], Client] | None = None,
         detail: Callable[[str], None] = lambda _: None,
+        floor_percent: int = 0,
     ) -> None:
         super().__init__()
         self._connect = connect
@@ -116,6 +117,7 @@ class Hetzner(Headers):
         self._out_of_time = out_of_time
         self._reconnect = reconnect or connect
         self._detail = detail
+        self._floor_percent = floor_percent
         self._redaction = Redaction()
         self._status = 0  # of the last answer
         self._headers: Mapping[str, str] = {}
@@ -221,6 +223,8 @@ class Hetzner(Headers):
     def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | HetznerError:
         if self._out_of_time():
             return TransientError(f"no time left for {method} {path}")
+        if self.has_less_than(self._floor_percent):
+            return RateLimited(f"only {self.requests_left} requests left in this hour")
         client = self._connect()
         try:
             # A redirect would send the token to another address.

@@ -35,6 +35,12 @@ class Headers:
             self.requests_left = self.requests_left if left is None else left
             self.requests_per_hour = limit or self.requests_per_hour
 
+    def has_less_than(self, percent: int) -> bool:
+        """Whether less of the requests per hour is left; not before an answer has told it."""
+        if self.requests_left is None or self.requests_per_hour is None:
+            return False
+        return self.requests_left < self.requests_per_hour * percent / 100
+
     def _hear(self, time: datetime) -> None:
         """A clock that is far from the one before has to be told twice."""
         known = [moment for moment in (self.answered_at, self._doubted) if moment]

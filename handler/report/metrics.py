@@ -6,7 +6,6 @@ dimension: each server would be billed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -18,8 +17,6 @@ from handler.documents.run import Totals
 NAMESPACE = "HetznerSnapshots"
 # CloudWatch takes 100 values of a metric in one line; Powertools writes out by itself at 100.
 MOST_VALUES = 99
-# CloudWatch refuses points that are older.
-OLDEST_STAMP = timedelta(days=14)
 
 # Of each server.
 LOCKED = "LockedSeconds"
@@ -40,8 +37,9 @@ STORED = "StoredGB"
 COST = "MonthlyCost"
 ORPHANS = "OrphanSnapshots"
 OLDEST = "OldestSnapshotHours"
-# Of all projects. A point at a time means: every server has a good snapshot from then or later.
-ALL_SAVED = "AllServersSaved"
+
+# Of the watch: how many servers and projects are overdue, hourly.
+OVERDUE = "ServersOverdue"
 
 UNITS = {
     LOCKED: MetricUnit.Seconds,
@@ -94,14 +92,6 @@ def of_project(run: Run, figures: Mapping[str, float | None]) -> Iterator[dict[s
         yield _line(run, known)
 
 
-def all_saved(run: Run, since: datetime, now: datetime) -> Iterator[dict[str, Any]]:
-    """The freshness alarm's point, at the time of the oldest snapshot, not of the run's end."""
-    if now - since < OLDEST_STAMP:
-        line = _line(run, {ALL_SAVED: [1]}, of_all_projects=True)
-        line["_aws"]["Timestamp"] = int(since.timestamp() * 1000)
-        yield line
-
-
 def _line(
     run: Run, values: Mapping[str, Sequence[float]], of_all_projects: bool = False
 ) -> dict[str, Any]:
@@ -117,6 +107,14 @@ def _line(
         for value in each:
             metrics.add_metric(name, UNITS.get(name, MetricUnit.Count), value)
     return dict(metrics.serialize_metric_set())
+
+
+def of_watch(overdue: int) -> Iterator[dict[str, Any]]:
+    """What a look of the watch found. By the stack alone: each dimension more is billed hourly."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_metadata("message", f"metrics: {OVERDUE} {overdue}")
+    metrics.add_metric(OVERDUE, MetricUnit.Count, overdue)
+    yield dict(metrics.serialize_metric_set())
 
 
 def _said(metric: tuple[str, Sequence[float]]) -> str:

@@ -16,6 +16,11 @@ def subject(verdict: str, totals: Totals, run: Run, stack: str) -> str:
     counts = f", {totals.failed} of {totals.servers} failed" if totals.failed else ""
     dry = " (dry run)" if run.dry_run else ""
     text = f"{stack}: {verdict}{counts}{dry}, {run.project}, run {run.id}"
+    return as_subject(text)
+
+
+def as_subject(text: str) -> str:
+    """The text as SNS takes it for a subject."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return printable.encode("ascii", "replace").decode()[:SUBJECT_CHARACTERS]
 

@@ -22,15 +22,7 @@ from handler.aws.clients import sns
 from handler.aws.logs import logger
 from handler.aws.runtime import hetzner_for, put_metrics, summary_settings, told
 from handler.aws.settings import SummarySettings
-from handler.decisions.findings import (
-    Findings,
-    fallbacks,
-    findings_of,
-    is_of_all,
-    own_since,
-    sentences,
-)
-from handler.decisions.freshness import last_good
+from handler.decisions.findings import Findings, fallbacks, findings_of, sentences
 from handler.decisions.inventory import fate_of
 from handler.documents.document import parse_time
 from handler.documents.errors import HetznerError
@@ -86,11 +78,10 @@ def summarise_run(
         _tell_servers(document, results)
         return document.moved_to("more").to_dict()
     findings = None if unlisted else _findings(document, settings, connect)
-    since = _everywhere_since(document, findings, settings, connect)
     conclusion = conclude(document, unlisted, findings, settings.freshness_hours)
     _tell_servers(document, results, findings)
     if not document.run.dry_run:
-        _put_metrics(document, conclusion, since)
+        _put_metrics(document, conclusion)
     _log_conclusion(conclusion)
     name: str = conclusion.verdict
     if not _notified(document, conclusion, settings):
@@ -132,10 +123,18 @@ def _tell_servers(
 def _findings(
     document: RunDocument, settings: SummarySettings, connect: Connect
 ) -> Findings | None:
-    """None if the listings fail; without an inventory if only the price is not known."""
+    """None if the listings fail; without an inventory if only the price is not known.
+
+    Never raises, never waits: the verdict does not depend on it.
+    """
     run, selector = document.run, settings.label_selector
-    survey = _survey(run.project, run.owner, selector, connect, with_price=True)
-    if survey is None:
+    try:
+        survey = take_survey(connect(run.project), run.owner, selector, with_price=True)
+    except HetznerError as error:
+        logger.warning(f"The snapshots could not be counted: {run.project}: {error}")
+        return None
+    except Exception:  # whatever it is, the verdict stands
+        logger.exception(f"The snapshots could not be counted: {run.project}")
         return None
     if survey.now is None:
         logger.warning("The snapshots could not be counted: no answer of Hetzner has a date")
@@ -148,53 +147,10 @@ def _findings(
     return findings_of(document, survey, selector, settings.orphan_days)
 
 
-def _survey(
-    project: str, owner: str, label_selector: str, connect: Connect, *, with_price: bool = False
-) -> Survey | None:
-    """Never raises, never waits: the verdict does not depend on it."""
-    try:
-        return take_survey(connect(project), owner, label_selector, with_price=with_price)
-    except HetznerError as error:
-        logger.warning(f"The snapshots could not be counted: {project}: {error}")
-    except Exception:
-        logger.exception(f"The snapshots could not be counted: {project}")
-    return None
-
-
-def _everywhere_since(
-    document: RunDocument, findings: Findings | None, settings: SummarySettings, connect: Connect
-) -> datetime | None:
-    """Every server of every project has a good snapshot from then or later; None: not known.
-
-    The night's last run sees all of them. If one project cannot be listed or has no run, the time
-    is older or unknown, however good the others are. Where no project has a server nothing is
-    proved: each token may be another project's.
-    """
-    run, own = document.run, own_since(document, findings)
-    if own is None or not is_of_all(document, settings.label_selector):
-        return None
-    if run.project not in document.projects:
-        return None
-    since = [own]
-    seen = len(findings.last_good) if findings else document.totals.servers
-    for project in document.projects:
-        if project != run.project:
-            survey = _survey(project, run.owner, settings.label_selector, connect)
-            if survey is None:
-                return None
-            others = last_good(survey, run.with_backups)
-            since += [last.counts_from for last in others]
-            seen += len(others)
-    return min(since) if seen else None
-
-
-def _put_metrics(document: RunDocument, conclusion: Conclusion, since: datetime | None) -> None:
-    run, findings = document.run, conclusion.findings
+def _put_metrics(document: RunDocument, conclusion: Conclusion) -> None:
+    run = document.run
     put_metrics(metrics.of_run(run, conclusion.verdict, conclusion.totals))
     put_metrics(metrics.of_project(run, conclusion.figures))
-    if since:
-        now = (findings.now if findings else document.stopwatch.now) or datetime.now(UTC)
-        put_metrics(metrics.all_saved(run, since, now))
 
 
 def _log_conclusion(conclusion: Conclusion) -> None:

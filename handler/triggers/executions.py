@@ -62,21 +62,8 @@ def known_executions(
 
     Raises ExecutionsUnknown if a run is to be resumed and they are not known.
     """
-    arguments: dict[str, Any] = {"stateMachineArn": state_machine_arn, "maxResults": PER_PAGE}
-    if request.by_schedule:
-        arguments["statusFilter"] = "RUNNING"
-    found: list[Execution] = []
     try:
-        for _ in range(MOST_PAGES):
-            page = _page(step_functions, arguments)
-            found += [
-                Execution(e["name"], e["executionArn"], e["status"] == "RUNNING", e["startDate"])
-                for e in page["executions"]
-                if e["name"].count("_") >= 2
-            ]
-            if not (token := page.get("nextToken")):
-                break
-            arguments["nextToken"] = token
+        found = _listed(step_functions, state_machine_arn, only_running=request.by_schedule)
     except (BotoCoreError, ClientError) as error:
         said = printable(str(error))
         if request.run_id:
@@ -90,6 +77,36 @@ def known_executions(
     # Step Functions lists the newest first. Reversed before the sort, which is stable: so those of
     # the same second are in order, too.
     return tuple(sorted(reversed(found), key=lambda execution: execution.started))
+
+
+def running_projects(step_functions: "SFNClient", state_machine_arn: str) -> frozenset[str] | None:
+    """The projects of which a run is going on; None: not known."""
+    try:
+        found = _listed(step_functions, state_machine_arn, only_running=True)
+    except (BotoCoreError, ClientError) as error:
+        logger.warning(f"Which runs are going on is not known: {printable(str(error))}")
+        return None
+    return frozenset(execution.project for execution in found)
+
+
+def _listed(
+    step_functions: "SFNClient", state_machine_arn: str, only_running: bool
+) -> list[Execution]:
+    arguments: dict[str, Any] = {"stateMachineArn": state_machine_arn, "maxResults": PER_PAGE}
+    if only_running:
+        arguments["statusFilter"] = "RUNNING"
+    found: list[Execution] = []
+    for _ in range(MOST_PAGES):
+        page = _page(step_functions, arguments)
+        found += [
+            Execution(e["name"], e["executionArn"], e["status"] == "RUNNING", e["startDate"])
+            for e in page["executions"]
+            if e["name"].count("_") >= 2
+        ]
+        if not (token := page.get("nextToken")):
+            break
+        arguments["nextToken"] = token
+    return found
 
 
 def _page(step_functions: "SFNClient", arguments: dict[str, Any]) -> Any:

@@ -1,17 +1,14 @@
 """The Hetzner projects: each has a token below the token path in SSM."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handler.aws.tokens import put_parameter_command
+from handler.documents.request import PROJECT
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
-
-# With run id (32), hash (8), request id (8) and separators it fits an execution's name (80).
-PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 
 
 class NoProjects(Exception):

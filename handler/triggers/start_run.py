@@ -12,13 +12,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.clients import ssm, step_functions
 from handler.aws.logs import logger
+from handler.aws.memory import last_looks
 from handler.aws.runtime import run_settings
 from handler.aws.settings import RunSettings
 from handler.aws.tokens import put_parameter_command
 from handler.documents.document import Run, format_time
+from handler.documents.memory import LastLook
 from handler.documents.printable import printable
 from handler.documents.request import EventRefused, Request, parse_event
-from handler.documents.run import MOST_PROJECTS, RunDocument, Selection
+from handler.documents.run import RunDocument, Selection
 from handler.report.links import execution_link, log_link
 from handler.triggers.executions import (
     Execution,
@@ -78,12 +80,14 @@ def start_run(
     logger.append_keys(run_id=run_id)
     earlier = earlier_documents(step_functions, known or (), run_id, chosen, request, request_id)
     planned = plan(request, run_id, chosen, settings, earlier)
+    looks = last_looks(ssm, settings.watch_memory)
     started, unusable = [], list(() if request.project else projects.unusable)
     for document in planned.documents:
         # After the name is computed: an event that is delivered twice must give the same name,
         # though other runs are going on the second time.
         name = execution_name(document, request_id if request.run_id else None)
-        document = with_surroundings(document, name, arn, now, projects, known, earlier)
+        look = looks.get(document.run.project)
+        document = with_surroundings(document, name, arn, now, look, known, earlier)
         try:
             started.append(start_execution(step_functions, arn, name, document, settings.log_group))
         except Exception as error:  # the other projects are started all the same
@@ -217,11 +221,11 @@ def with_surroundings(
     name: str,
     arn: str,
     now: datetime,
-    projects: Projects,
+    last_look: LastLook | None,
     known: Sequence[Execution] | None,
     earlier: Mapping[str, Sequence[RunDocument]],
 ) -> RunDocument:
-    """The document with its execution, the project's other ones, and the other projects.
+    """The document with its execution, the project's other ones, and the watch's last look.
 
     What an earlier execution of this run has deleted may be known to nobody: it counts with all
     that it was allowed.
@@ -237,8 +241,7 @@ def with_surroundings(
         ),
         started=format_time(now),
         first_started=before[0].started if before else format_time(now),
-        # With more projects than that, the freshness of all is not judged.
-        projects=projects.names if len(projects.names) <= MOST_PROJECTS else (),
+        last_look=last_look,
         execution=arn.replace(":stateMachine:", ":execution:") + f":{name}",
     )
 

@@ -114,6 +114,7 @@ class Cloud:
         self.loop, self.wire, self.rng = loop, wire, rng
         self.tokens: dict[str, str] = {}
         self.environment: dict[str, str] = {}  # Of the functions, where it is not by default.
+        self.memory = "{}"  # the watch's
         self.fates: list[Fate] = []
         self.ssm_errors: list[str] = []
         self.start_errors: dict[str, int] = {}  # Per project, so many StartExecutions fail.
@@ -126,7 +127,6 @@ class Cloud:
         # Unexpected exceptions that functions raised.
         self.surprises: list[str] = []
         self.skew = timedelta()
-        self.environment: dict[str, str] = {}  # Of the functions; what is not the default.
         self.on_child: Any = None
         self.containers = 0
         self.lost_children: dict[int, str] = {}  # Server id: how its child's result is lost, once.
@@ -256,8 +256,17 @@ class Cloud:
     def exceptions(self) -> Any:
         return SimpleNamespace(ExecutionAlreadyExists=ExecutionAlreadyExists)
 
-    def get_parameter(self, Name: str, WithDecryption: bool) -> dict[str, Any]:
+    def put_parameter(self, Name: str, Value: str, Type: str, Overwrite: bool) -> dict[str, Any]:
         self.pause(0.01)
+        assert (Name, Type, Overwrite) == (stack().ref("WatchMemory"), "String", True)
+        assert len(Value) <= 4096, "a standard parameter holds no more"
+        self.memory = Value
+        return {}
+
+    def get_parameter(self, Name: str, WithDecryption: bool = False) -> dict[str, Any]:
+        self.pause(0.01)
+        if Name == stack().ref("WatchMemory"):
+            return {"Parameter": {"Value": self.memory}}
         if self.ssm_errors and (code := self.ssm_errors.pop(0)):
             _aws_error("GetParameter", code)
         if Name not in self.tokens:

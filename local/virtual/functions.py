@@ -15,6 +15,7 @@ FUNCTIONS = (
     "CheckSnapshot",
     "PruneSnapshots",
     "SummariseRun",
+    "WatchServers",
 )
 
 

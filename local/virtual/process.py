@@ -12,7 +12,7 @@ from handler.aws import runtime, tokens
 from handler.aws.logs import logger
 from handler.hetzner.api import client_for
 from handler.snapshot_run import list_servers, prune_snapshots, summarise_run
-from handler.triggers import start_run
+from handler.triggers import start_run, watch_servers
 from local.virtual.cloud import Cloud, stack
 from local.virtual.functions import FUNCTIONS
 from local.virtual.wire import ENDPOINT
@@ -64,6 +64,7 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         runtime.run_settings,
         runtime.api_settings,
         runtime.summary_settings,
+        runtime.watch_settings,
         tokens.parameters,
     ):
         cached.cache_clear()
@@ -72,6 +73,11 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch.object(tokens, "ssm", lambda: cloud),
         patch.object(start_run, "ssm", lambda: cloud),
         patch.object(start_run, "step_functions", lambda: cloud),
+        patch.object(watch_servers, "ssm", lambda: cloud),
+        patch.object(watch_servers, "step_functions", lambda: cloud),
+        patch.object(watch_servers, "sns", lambda: cloud),
+        patch.object(watch_servers, "put_metrics", cloud.put_metrics),
+        patch.object(watch_servers, "datetime", Now),
         patch.object(summarise_run, "sns", lambda: cloud),
         patch.object(summarise_run, "put_metrics", cloud.put_metrics),
         patch.object(start_run, "datetime", Now),

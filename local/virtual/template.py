@@ -118,6 +118,8 @@ class Stack:
         resource = self.template["Resources"][name]
         if resource["Type"] == "AWS::Logs::LogGroup":
             return self.resolve(resource["Properties"]["LogGroupName"])
+        if resource["Type"] == "AWS::SSM::Parameter":
+            return f"CFN-{name}"  # as CloudFormation names it, without a path
         return name if resource["Type"] in NAMED else self.arn(name)
 
     def sub(self, name: str, own: dict[str, Any] | None = None) -> Any:

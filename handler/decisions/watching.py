@@ -1,0 +1,107 @@
+"""What a look of the watch means: what is news, what is told, what is remembered. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from handler.decisions.due import newest_good
+from handler.decisions.overdue import OF_MEMORY, Look, Overdue, ProjectState
+from handler.documents.memory import Memory, Remembered
+
+Told = Literal["", "overdue", "all clear"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The projects as they are now; `memory` is what to remember once people have been told."""
+
+    looked_at: datetime
+    projects: tuple[ProjectState, ...]
+    overdue: tuple[Overdue, ...]
+    news: tuple[Overdue, ...]
+    told: Told
+    memory: Memory
+    problem: str  # with the memory
+
+
+def in_order(names: Iterable[str], memory: Memory) -> list[str]:
+    """All projects, longest unseen first: those that were never seen whole come before all."""
+
+    def unseen(name: str) -> tuple[float, str]:
+        remembered = memory.projects.get(name)
+        last = remembered.last_seen if remembered else None
+        return (last.timestamp() if last else 0.0, name)
+
+    return sorted({*names, *memory.projects}, key=unseen)
+
+
+def worth_a_look(looks: Iterable[Look], memory: Memory) -> list[Look]:
+    """Without the projects that have no token and never had a server or a snapshot to lose."""
+
+    def had_something(name: str) -> bool:
+        remembered = memory.projects.get(name)
+        return bool(remembered and (remembered.servers or remembered.snapshot))
+
+    return [look for look in looks if look.has_token or had_something(look.project)]
+
+
+def concluded(states: Sequence[ProjectState], memory: Memory, now: datetime) -> View:
+    """The view, from the states of all projects and the memory before."""
+    draft = Memory({each.look.project: _after(each, now) for each in states}, problem_told=True)
+    after = draft.fitted()
+    problem = memory.problem or after.problem
+    of_memory = Overdue("", "", now, f"the watch's memory: {problem}", OF_MEMORY)
+    overdue = [*([of_memory] if problem else []), *(o for each in states for o in each.overdue)]
+    if not problem:
+        after = replace(draft, problem_told=False).fitted()
+    news = [each for each in overdue if _is_news(each, memory, after)]
+    was_told = memory.problem_told or any(each.is_told for each in memory.projects.values())
+    all_clear = was_told and not overdue
+    told: Told = "overdue" if news else "all clear" if all_clear else ""
+    return View(now, tuple(states), tuple(overdue), tuple(news), told, after, problem)
+
+
+def without(memory: Memory, project: str) -> Memory:
+    """The memory after a person said that a project is to be forgotten."""
+    projects = {name: each for name, each in memory.projects.items() if name != project}
+    return replace(memory, projects=projects)
+
+
+def _after(state: ProjectState, now: datetime) -> Remembered:
+    """What to remember of the project, all that is overdue now told."""
+    remembered, survey = state.remembered, state.look.survey
+    if survey and state.is_itself:
+        good = newest_good(survey.snapshots).values()
+        newest = max(good, key=lambda snapshot: (snapshot.created, snapshot.id), default=None)
+        remembered = replace(
+            remembered,
+            last_seen=now,
+            servers=len(survey.servers),
+            server=min((server.id for server in survey.servers), default=None),
+            snapshot=newest.id if newest else None,
+        )
+    marks = [each.told_as for each in state.overdue]
+    return replace(
+        remembered,
+        told=frozenset(mark for mark in marks if isinstance(mark, int)),
+        all_told="*" in marks,
+        told_of_project=frozenset(m for m in marks if isinstance(m, str) and m != "*"),
+    )
+
+
+def _is_news(overdue: Overdue, memory: Memory, after: Memory) -> bool:
+    """Whether people have not been told of it yet.
+
+    What cannot be remembered is not told by name: it would be told again each hour.
+    """
+    if overdue.told_as == OF_MEMORY:
+        return not memory.problem_told
+    if overdue.project not in after.projects:
+        return False
+    before = memory.projects.get(overdue.project)
+    if before is None:
+        return True
+    if isinstance(overdue.told_as, int):
+        return not (before.all_told or overdue.told_as in before.told)
+    return overdue.told_as not in ("*", *before.told_of_project)

@@ -1,0 +1,193 @@
+"""WatchServers: look at all projects each hour, and tell by name what has become overdue.
+
+Apart from runs, because the proof that all is saved must not come from what it is about.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.aws.clients import sns, ssm, step_functions
+from handler.aws.logs import logger
+from handler.aws.memory import MemoryUnknown, read_memory, write_memory
+from handler.aws.runtime import hetzner_for, put_metrics, watch_settings
+from handler.aws.settings import WatchSettings
+from handler.decisions.overdue import Limits, Look, judged
+from handler.decisions.watching import View, concluded, in_order, without, worth_a_look
+from handler.documents.errors import HetznerError
+from handler.documents.memory import Memory
+from handler.documents.printable import printable
+from handler.documents.request import EventRefused
+from handler.documents.watch_request import WatchRequest, parse_watch_event
+from handler.hetzner.api import Hetzner
+from handler.hetzner.survey import take_look
+from handler.report import metrics, watch
+from handler.triggers.executions import running_projects
+from handler.triggers.projects import find_projects
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+# Left for telling and remembering, and for a request that was sent before.
+RESERVE_MS = 60_000
+
+Connect = Callable[[str, int], Hetzner]  # a project, and the milliseconds to leave to others
+
+
+class NotTold(Exception):
+    """People could not be told, or it could not be remembered; the next look tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All projects as they were seen, and the memory, if SSM gives it."""
+
+    looks: tuple[Look, ...]
+    running: frozenset[str]
+    memory: Memory
+    unknown: str = ""  # why the memory is not known
+
+
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+    request, settings = parse_watch_event(event), watch_settings()
+    if request.forget:
+        return forget(request.forget, settings, ssm())
+    return watch_servers(
+        request,
+        datetime.now(UTC),
+        settings,
+        ssm(),
+        step_functions(),
+        lambda project, leave_ms: hetzner_for(
+            project, context, leave_ms, settings.rate_limit_floor
+        ),
+        context.get_remaining_time_in_millis,
+    )
+
+
+def forget(project: str, settings: WatchSettings, ssm: "SSMClient") -> dict[str, Any]:
+    """Takes the project out of the memory. Raises EventRefused, MemoryUnknown."""
+    memory = read_memory(ssm, settings.memory)
+    if project not in memory.projects:
+        known = ", ".join(sorted(memory.projects)) or "none"
+        raise EventRefused(
+            f"The field forget is {project!r}, which is not remembered; remembered are: {known}. "
+            "Nothing was done."
+        )
+    after = without(memory, project)
+    write_memory(ssm, settings.memory, after)
+    logger.info(f"{project} is forgotten: if it has a token, the next look learns it anew")
+    return {"forgotten": project, "remembered": sorted(after.projects)}
+
+
+def watch_servers(
+    request: WatchRequest,
+    now: datetime,
+    settings: WatchSettings,
+    ssm: "SSMClient",
+    step_functions: "SFNClient",
+    connect: Connect,
+    remaining_ms: Callable[[], int],
+) -> dict[str, Any]:
+    """Looks, tells and remembers; gives what it saw.
+
+    Raises NotTold after all that could be done.
+    """
+    seen = gather(settings, ssm, step_functions, connect, remaining_ms)
+    limits = Limits(settings.freshness_hours, settings.run_minutes, settings.with_backups)
+    states = judged(seen.looks, seen.memory.projects, now, limits, settings.label_selector)
+    view = concluded(states, seen.memory, now)
+    _log(view)
+    if not request.only_look:
+        put_metrics(metrics.of_watch(len(view.overdue)))
+        act(view, seen, settings, ssm)
+    return watch.answer_of(view, settings.token_path, seen.running)
+
+
+def gather(
+    settings: WatchSettings,
+    ssm: "SSMClient",
+    step_functions: "SFNClient",
+    connect: Connect,
+    remaining_ms: Callable[[], int],
+) -> Seen:
+    """A look at every project that has a token or is remembered, longest unseen first."""
+    memory, unknown = Memory(), ""
+    try:
+        memory = read_memory(ssm, settings.memory)
+    except MemoryUnknown as error:
+        logger.error(str(error))
+        memory, unknown = Memory(problem=str(error)), str(error)
+    running = running_projects(step_functions, settings.state_machine_arn)
+    names: frozenset[str] | None = None
+    try:
+        names = frozenset(find_projects(ssm, settings.token_path).names)
+    except (BotoCoreError, ClientError) as error:
+        logger.error(f"Which projects have a token is not known: {printable(str(error))}")
+    looks, waiting = [], in_order(names or (), memory)
+    while waiting:
+        project = waiting.pop(0)
+        is_running = running is None or project in running
+        if names is not None and project not in names:
+            looks.append(Look(project, None, "it has no token", False, is_running))
+            continue
+        # So that one that takes long costs no other its look.
+        left_ms = max(0, remaining_ms() - RESERVE_MS)
+        leave_ms = RESERVE_MS + (left_ms // 2 if waiting else 0)
+        looks.append(look_at(project, connect(project, leave_ms), settings, is_running))
+    return Seen(tuple(worth_a_look(looks, memory)), running or frozenset(), memory, unknown)
+
+
+def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running: bool) -> Look:
+    """Never raises: an error in one project costs no other its look."""
+    try:
+        survey = take_look(hetzner, settings.owner, settings.label_selector)
+        return Look(project, survey, is_running=is_running)
+    except HetznerError as error:
+        why = str(error)
+        logger.warning(f"{project} could not be seen whole: {why}", extra={"project": project})
+    except Exception as error:
+        why = f"an error in this function: {type(error).__name__}"
+        logger.exception(f"{project} could not be seen whole", extra={"project": project})
+    return Look(project, None, why, is_running=is_running)
+
+
+def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> None:
+    """Tells what is news, then remembers that. Raises NotTold."""
+    if seen.unknown:
+        # Who was told is not known: people would be told the same each hour. This error has an
+        # alarm of its own.
+        raise NotTold(f"{seen.unknown}. Nobody was told by name, nothing is remembered.")
+    try:
+        if view.told:
+            sns().publish(
+                TopicArn=settings.topic_arn,
+                Subject=watch.subject(view, settings.stack),
+                Message=watch.text(view, settings.token_path),
+            )
+        write_memory(ssm, settings.memory, view.memory)
+    except (BotoCoreError, ClientError) as error:
+        said = printable(str(error))
+        raise NotTold(f"The message to {settings.topic_arn} could not be sent: {said}") from None
+    except MemoryUnknown as error:
+        raise NotTold(f"{error}. If something was told, it is told again in an hour.") from None
+
+
+def _log(view: View) -> None:
+    """One line for each thing overdue, then one for the look."""
+    for overdue, line in watch.rows_of(view):
+        about = {"server": overdue.server} if overdue.server else {}
+        logger.warning(line, extra={"project": overdue.project, **about, "overdue": overdue.reason})
+    seen = sum(state.look.survey is not None for state in view.projects)
+    servers = sum(len(state.servers) for state in view.projects)
+    logger.info(
+        f"{seen} of {len(view.projects)} projects seen whole, {servers} servers, "
+        f"{len(view.overdue)} overdue",
+        extra={"watch": {"overdue": len(view.overdue), "told": view.told, "news": len(view.news)}},
+    )

@@ -1,0 +1,128 @@
+"""What the watch remembers: kept in 4 kB, read whatever is in it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handler.documents.memory import EPOCH, MOST_BYTES, Memory, Remembered
+
+NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SHOP = Remembered(
+    first_seen=NOW - 99 * HOUR,
+    last_seen=NOW - HOUR,
+    servers=12,
+    server=42_000_001,
+    snapshot=290_000_001,
+    told=frozenset({42_000_001, 43_000_000}),
+    told_of_project=frozenset("ad"),
+)
+minutes = st.integers(0, 10**7).map(lambda n: EPOCH + timedelta(minutes=n))
+ids = st.integers(1, 10**13)
+projects = st.builds(
+    Remembered,
+    first_seen=minutes,
+    last_seen=st.none() | minutes,
+    servers=st.integers(0, 10**5),
+    server=st.none() | ids,
+    snapshot=st.none() | ids,
+    told=st.frozensets(ids, max_size=5),
+    all_told=st.booleans(),
+    told_of_project=st.frozensets(st.sampled_from("teadu")),
+)
+names = st.text("abcXYZ019-", min_size=1, max_size=29)
+
+
+@given(st.dictionaries(names, projects, max_size=5), st.booleans())
+def test_what_is_remembered_is_read_again(found: dict[str, Remembered], told: bool) -> None:
+    memory = Memory(found, problem_told=told)
+    assert Memory.parse(memory.to_text()) == memory
+
+
+def test_the_first_value_of_the_parameter_is_an_empty_memory() -> None:
+    assert Memory.parse("{}") == Memory()
+
+
+@given(st.text() | st.binary().map(repr))
+def test_no_text_is_an_error(text: str) -> None:
+    Memory.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "null", "[]", "7", '"x"', '{"projects": 7}', '{"projects": ["a"]}', "[" * 100_000],
+)
+def test_a_text_that_is_no_memory_is_a_problem(text: str) -> None:
+    memory = Memory.parse(text)
+    assert not memory.projects
+    assert memory.problem.startswith("what the watch remembered cannot be read: ")
+    assert len(memory.problem) < 200
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [7, None, [], {}, "", "x", "1 2 3", "1 0 1 - - #", "# 0 1 - -", "1 0 1 -", "z" * 9],
+)  # fmt: skip
+def test_a_project_that_cannot_be_read_costs_the_others_nothing(entry: object) -> None:
+    text = json.loads(Memory({"shop": SHOP}).to_text())
+    text["projects"]["blog"] = entry
+    memory = Memory.parse(json.dumps(text))
+    assert memory.projects == {"shop": SHOP}
+    assert memory.problem == "what was remembered of blog cannot be read"
+
+
+def test_a_name_that_is_no_projects_is_not_read() -> None:
+    text = Memory({"shop": SHOP}).to_text().replace("shop", "../else")
+    assert Memory.parse(text) == Memory(problem="what was remembered of ../else cannot be read")
+
+
+def test_what_a_newer_version_has_added_is_left_aside() -> None:
+    text = json.loads(Memory({"shop": SHOP}).to_text())
+    text |= {"version": 2, "more": {"of": "it"}}
+    text["projects"]["shop"] += " 77 more"
+    assert Memory.parse(json.dumps(text)) == Memory({"shop": SHOP})
+
+
+def fleet(projects: int, told: int, name: str = "shop-{}") -> Memory:
+    """Seen an hour ago, as large and as told as that."""
+    return Memory(
+        {
+            name.format(n): Remembered(
+                NOW - n * HOUR, NOW, 500, 120_000_000 + n, 330_000_000 + n,
+                frozenset(range(120_000_000, 120_000_000 + told)),
+            )
+            for n in range(projects)
+        }
+    )  # fmt: skip
+
+
+def test_a_hundred_projects_with_short_names_fit() -> None:
+    memory = fleet(100, 0, "project-{}")
+    assert len(memory.to_text()) <= MOST_BYTES
+    assert memory.fitted() == memory
+
+
+def test_many_told_servers_become_the_mark_for_all_of_the_longest_list_first() -> None:
+    memory = fleet(10, 3)
+    projects = dict(memory.projects)
+    projects["big"] = fleet(1, 2000).projects["shop-0"]
+    fitted = Memory(projects).fitted()
+    assert len(fitted.to_text()) <= MOST_BYTES and not fitted.problem
+    assert (fitted.projects["big"].all_told, fitted.projects["big"].told) == (True, frozenset())
+    assert {name: fitted.projects[name] for name in memory.projects} == memory.projects
+
+
+def test_too_many_projects_are_said_and_those_seen_first_stay() -> None:
+    memory = fleet(150, 1, "a-long-name-of-a-project-{}")
+    fitted = memory.fitted()
+    assert len(fitted.to_text()) <= MOST_BYTES
+    left_out = memory.projects.keys() - fitted.projects.keys()
+    # The higher its number, the longer ago it was seen first.
+    assert left_out == {f"a-long-name-of-a-project-{n}" for n in range(len(left_out))}
+    assert fitted.problem.startswith("there is no room to remember a-long-name-of-a-project-0, ")
+    assert fitted.problem.endswith(f" and {len(left_out) - 10} more")
+    # What is written is read as it was.
+    assert Memory.parse(fitted.to_text()).projects == fitted.projects
