@@ -40,7 +40,7 @@ PACING, RETENTION = "handler/decisions/pacing.py", "handler/decisions/retention.
 PLANNING, GONE = "handler/decisions/planning.py", "handler/decisions/gone_servers.py"
 ORPHANS = "handler/decisions/orphans.py"
 DOCUMENT, API = "handler/documents/document.py", "handler/hetzner/api.py"
-LISTING = "handler/hetzner/listing.py"
+PAGES = "handler/hetzner/listing.py"
 READING = "handler/documents/reading.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
@@ -101,7 +101,7 @@ MUTANTS = [
     ),
     Mutant(
         "prune on an incomplete listing",
-        LISTING,
+        PAGES,
         'if told - {len(found)} or pagination["next_page"] is not None:',
         "if False:",
         "tests/test_pruning.py::test_a_listing_that_does_not_add_up_deletes_nothing",
@@ -260,14 +260,14 @@ MUTANTS = [
     ),
     Mutant(
         "demand a total",
-        LISTING,
+        PAGES,
         "if told - {len(found)} or",
         "if told != {len(found)} or",
         also="tests/test_answers.py",
     ),
     Mutant(
         "take many pages without a total for a whole listing",
-        LISTING,
+        PAGES,
         "proven = len(totals) == 1 or None not in totals",
         "proven = True",
         also="tests/test_hetzner.py::"
@@ -275,7 +275,7 @@ MUTANTS = [
     ),
     Mutant(
         "take a listing that had an id twice for proven by the next",
-        LISTING,
+        PAGES,
         "return not self.repeats and",
         "return",
         "tests/test_hetzner.py::"
