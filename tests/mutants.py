@@ -359,7 +359,7 @@ MUTANTS = [
     Mutant(
         "delete by labels that were read at the start",
         PRUNING,
-        "return Step(job, asks_labels=True) if step.delete and seen.server is None else step",
+        "return Step(job, asks_labels=True) if asks and seen.server is None else step",
         "return step",
         "tests/test_labels_heeded.py",
     ),

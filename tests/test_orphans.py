@@ -99,9 +99,11 @@ def test_each_decision_says_why_and_how_large() -> None:
     )
     assert second.reason == f"{why}; 10 GB"
     assert oldest.reason == f"{why}; its size is not told"
-    assert plan_orphans(snapshots, 15, NOW, 50)[0].reason == (
-        "its server is gone, for less than 15 days"
-    )
+    young, bad = plan_orphans([snap(1, 15), snap(2, 9, status="unavailable")], 15, NOW, 50)[::-1]
+    assert young.reason == "its server is gone, for less than 15 days"
+    assert bad.reason == "not available but unavailable"
+    protected = plan_orphans([snap(1, 40, protected=True), snap(2, 15)], 10, NOW, 50)[-1]
+    assert (protected.kind, protected.reason) == ("protected", "protected")
 
 
 # Which servers are handed out.
@@ -209,11 +211,15 @@ def test_a_run_that_has_lost_orphan_days_deletes_nothing() -> None:
     assert step.delete == () and step.job.to_delete == ()
 
 
-def test_whether_it_is_there_is_asked_before_anything_is_planned() -> None:
-    for dry_run in (False, True):
-        run = replace(AFTER_TEN.run, dry_run=dry_run)
-        job = Job(run=run, status="pruning", server=GONE).observed(ANSWERED).with_deadline(60)
-        assert decide(job, Seen((snap(1, 90),)), 0.5, NOW).asks_labels
+def test_whether_it_is_there_is_asked_before_anything_is_deleted_or_told_to_go() -> None:
+    job = Job(run=AFTER_TEN.run, status="pruning", server=GONE).observed(ANSWERED)
+    job, seen = job.with_deadline(60), Seen((snap(1, 90),))
+    chosen = decide(job, seen, 0.5, NOW)
+    assert (chosen.job.status, chosen.job.to_delete, chosen.delete) == ("pruning", (1,), None)
+    asking = decide(chosen.job, seen, 0.5, NOW)
+    assert asking.asks_labels and asking.delete is None
+    planning = replace(job, run=replace(job.run, dry_run=True))
+    assert decide(planning, seen, 0.5, NOW).asks_labels
 
 
 def test_a_larger_snapshot_and_those_of_runs_that_go_on_stay_until_the_end() -> None:
