@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handler.aws import runtime
-from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_SERVER_ID
+from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_MANAGED_BY, LABEL_SERVER_ID
 from local.simulator import Fault, Image, Project, World
 from local.simulator.faults import dated, edited, hook, html, status
 from local.virtual.template import Stack
@@ -132,6 +132,18 @@ def test_all_servers_and_some_that_are_gone_have_their_turn_in_batches(
     assert "1 more servers that are gone are left for the next run" in after_ten_days.messages()
     after_ten_days.run({})
     assert not set(gone[1].values()) & project.images.keys()
+
+
+def test_a_night_in_which_no_server_is_due_takes_them_too(
+    after_ten_days: Aws, project: Project
+) -> None:
+    weekly = project.add_server("weekly", labels={LABEL_EVERY: "1w"})
+    kept = ours(project, weekly, 1)
+    _, old = left_of(project, "old-db", 40, 30, 15)
+    night = after_ten_days.run({})
+    assert night.verdict() == "Completed"
+    assert "nothing was due, 0 of 1 server, 1 not due; 2 deleted" in night.summary()
+    assert project.images.keys() == {kept.id, old[15]}
 
 
 def test_a_run_that_only_prunes_takes_them_too(after_ten_days: Aws, project: Project) -> None:

@@ -14,7 +14,7 @@ from handler.decisions.orphans import plan_orphans
 from handler.decisions.planning import decisions_of
 from handler.decisions.pruning import Seen, decide
 from handler.documents.errors import NotFound, TransientError, Unauthorized
-from handler.documents.job import Job, Result, ServerItem
+from handler.documents.job import NAME_BYTES, Job, Result, ServerItem
 from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
 from handler.documents.request import Request
 from handler.documents.resources import Snapshot
@@ -123,12 +123,33 @@ def test_only_servers_in_no_listing_of_which_something_is_due_are_handed_out() -
     assert due(run, [a_server(1)], [snap(1, 40), snap(2, 3)], NOW) == []
     assert due(run, [a_server(1)], [snap(1, 40, made_of=1), snap(2, 30, made_of=1)], NOW) == []
     assert due(RUN, [a_server(1)], old, NOW) == []
+    # That one stays for now does not hide that another is due.
+    assert due(run, [a_server(1)], [snap(1, 40), snap(2, 15)], NOW) == [item]
 
 
-@pytest.mark.parametrize("label", ["", "0", "seven", "-7", "9" * 19])
+def test_a_server_that_is_gone_has_the_name_that_its_newest_snapshot_tells() -> None:
+    def named(*snapshots: Snapshot) -> str:
+        [item] = due(AFTER_TEN.run, [a_server(1)], snapshots, NOW)
+        assert len(item.name) <= NAME_BYTES
+        return item.name
+
+    older, newer, other = snap(1, 40), snap(2, 30), snap(3, 20, made_of=1)
+    older.labels[LABEL_SERVER_NAME] = "db"
+    other.labels[LABEL_SERVER_NAME] = "copied"
+    assert named(older, newer, other) == "old-db (gone)"
+    newer.labels[LABEL_SERVER_NAME] = "n" * 63
+    assert named(older, newer) == "n" * 53 + "... (gone)"
+    del newer.labels[LABEL_SERVER_NAME]
+    assert named(older, newer) == "server 7 (gone)"
+
+
+@pytest.mark.parametrize("label", ["", "0", "seven", "-7", str(10**18), "9" * 63])
 def test_a_label_that_names_no_server_names_none_that_is_gone(label: str) -> None:
     old = Snapshot(1, NOW - timedelta(days=90), labels={LABEL_SERVER_ID: label})
     assert due(AFTER_TEN.run, [a_server(1)], [old], NOW) == []
+    largest = replace(old, labels={LABEL_SERVER_ID: str(10**18 - 1)})
+    [item] = due(AFTER_TEN.run, [a_server(1)], [old, largest], NOW)
+    assert item.id == 10**18 - 1
 
 
 def test_servers_make_room_for_those_that_are_gone_and_come_next() -> None:
@@ -249,6 +270,8 @@ def test_how_many_went_and_how_large_they_were_is_told(
     run = replace(AFTER_TEN.run, dry_run=dry_run)
     job = Job(run=run, status="pruning", server=GONE)
     assert told(with_deleted(job, sizes)) == said
+    lost = replace(with_deleted(job, sizes), at_least=True)
+    assert told(lost) == (f"at least {said}" if said else "")
     one_by_one = job
     for size_gb in sizes:
         one_by_one = Job.from_dict(with_deleted(one_by_one, [size_gb]).to_dict())
