@@ -135,8 +135,15 @@ def test_all_servers_and_some_that_are_gone_have_their_turn_in_batches(
 
 
 def test_a_night_in_which_no_server_is_due_takes_them_too(
-    after_ten_days: Aws, project: Project
+    after_ten_days: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return project.world.clock.now()
+
+    monkeypatch.setattr("handler.triggers.start_run.datetime", Now)
+    monkeypatch.setattr("handler.snapshot_run.list_servers.datetime", Now)
     weekly = project.add_server("weekly", labels={LABEL_EVERY: "1w"})
     kept = ours(project, weekly, 1)
     _, old = left_of(project, "old-db", 40, 30, 15)
