@@ -166,6 +166,9 @@ def test_servers_make_room_for_those_that_are_gone_and_come_next() -> None:
     assert [item["id"] for item in cut.batch] == list(cut.handed_out)
     few = handed_out(document, items[:1])
     assert (few.after_id, few.remaining, few.gone) == (BATCH - 1, 8, (1000,))
+    nobody = replace(document, status="done", batch=(), handed_out=(), after_id=0, remaining=0)
+    alone = handed_out(nobody, items[:1])
+    assert (alone.status, alone.handed_out, alone.after_id) == ("ready", (1000,), 0)
 
 
 def test_a_server_is_gone_only_for_a_token_that_still_sees_the_project() -> None:
@@ -261,6 +264,7 @@ def test_a_larger_snapshot_and_those_of_runs_that_go_on_stay_until_the_end() -> 
         ([20.6], False, "1 snapshot deleted, 20.6 GB"),
         ([20.6, 20.6], False, "2 snapshots deleted, 41.2 GB"),
         ([20.6, None], False, "2 snapshots deleted, their size is not told"),
+        ([None, 20.6], False, "2 snapshots deleted, their size is not told"),
         ([1.0, 2.0], True, "2 snapshots would be deleted, 3.0 GB"),
     ],
 )
