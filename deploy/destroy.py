@@ -20,10 +20,10 @@ from deploy.account import (
 )
 from deploy.bring import profile_of, sam
 from deploy.elsewhere import agree_to_account
-from deploy.give_token import stored_tokens
 from deploy.running import runs_going_on, stop, told
 from deploy.settings import Settings
 from deploy.terminal import agreed, has_terminal
+from deploy.tokens import stored_tokens
 from deploy.trouble import DENIED
 from local.common.variables import Unusable
 

@@ -8,9 +8,10 @@ from typing import Literal
 import requests
 from hcloud import APIException, Client
 
-from deploy.account import Account, Stack, command, connect, refuse_unready, stack_in
+from deploy.account import Account, command, connect, refuse_unready, stack_in
 from deploy.elsewhere import agree_to_account
 from deploy.settings import Settings
+from deploy.tokens import refuse_second_name
 from handler.hetzner.api import client_for
 from handler.hetzner.redaction import Redaction
 from local.common.variables import Unusable
@@ -39,6 +40,8 @@ def give_token(settings: Settings) -> int:
         print(f"The token is sent to {endpoint}, which is not Hetzner's address.")
     question = f"API token of the Hetzner project {settings.project} (typed unseen): "
     token = usable(getpass.getpass(question) if piped is None else piped)
+    if unchecked := refuse_second_name(account, stack, name, token):
+        print(unchecked)
     client = client_for(token, endpoint)
     print(f"It reads: {seen_with(client, token)}.")
     match may_write(client, token):
@@ -89,6 +92,8 @@ def seen_with(client: Client, token: str = "") -> str:
     except (requests.RequestException, KeyError, TypeError) as error:
         raise Unusable(_not_now(type(error).__name__)) from None
     first = f", {servers[0]['name']} among them" if servers else ""
+    if count is None:  # Hetzner may leave it out
+        count = "some" if servers else 0
     return f"{count} server{'' if count == 1 else 's'}{first}"
 
 
@@ -119,13 +124,3 @@ def _store(account: Account, name: str, token: str) -> int:
         Name=name, Value=token, Type="SecureString", Overwrite=True
     )
     return int(answer["Version"])
-
-
-def stored_tokens(account: Account, stack: Stack) -> list[str]:
-    """The names of the parameters that hold the tokens; reads no token."""
-    pages = (
-        account.client("ssm")
-        .get_paginator("get_parameters_by_path")
-        .paginate(Path=stack.parameters["TokenPath"], WithDecryption=False)
-    )
-    return [parameter["Name"] for page in pages for parameter in page["Parameters"]]

@@ -10,9 +10,9 @@ from typing import Any
 
 from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
 from deploy.elsewhere import agree_to_account
-from deploy.give_token import stored_tokens
 from deploy.run_log import read_log
 from deploy.settings import ROOT, Settings
+from deploy.tokens import stored_tokens
 from local.common.board import Board
 from local.common.console import plain_console
 from local.common.last_screen import print_servers

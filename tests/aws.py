@@ -1,6 +1,7 @@
 """The tests' AWS: moto, with the real definition, our functions behind it, and virtual time.
 
-Only this file and `virtual_time.py` use moto's private parts; this one where a Lambda is invoked.
+Only this file, `virtual_time.py` and `warm.py` use moto's private parts; this one where a Lambda
+is invoked.
 """
 
 import json
@@ -23,6 +24,7 @@ from local.simulator import Clock
 from local.virtual.functions import Context, handler_of
 from local.virtual.template import ACCOUNT, REGION, Stack
 from tests.virtual_time import VirtualTime, virtual
+from tests.warm import warm
 
 
 class LambdaDied(Exception):
@@ -166,6 +168,7 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
     with (
         patch.dict("os.environ", environment),
         mock_aws(config=config),  # type: ignore[arg-type]
+        warm(),
         patch.object(LambdaSimpleBackend, "invoke", invoked),
         virtual(aws.time, aws.wait),
         patch.dict("handler.aws.runtime.told", clear=True),

@@ -27,7 +27,11 @@ HELD = {
             "warning: (None, 0.0) -> (None, ": "without one there is no size to look at",
         },
     ),
-    "handler/decisions/planning.py": Held(("tests/test_checking.py", "tests/test_shrinking.py")),
+    "handler/decisions/orphans.py": Held(("tests/test_orphans.py",)),
+    "handler/decisions/gone_servers.py": Held(("tests/test_orphans.py",)),
+    "handler/decisions/planning.py": Held(
+        ("tests/test_orphans.py", "tests/test_checking.py", "tests/test_shrinking.py")
+    ),
     "handler/decisions/pacing.py": Held(
         ("tests/test_waits.py", "tests/test_pacing.py"),
         {

@@ -37,11 +37,14 @@ class Mutant:
 GATHER, CREATING = "handler/snapshot_run/create_snapshot.py", "handler/decisions/creating.py"
 CHECKING, PRUNING = "handler/decisions/checking.py", "handler/decisions/pruning.py"
 PACING, RETENTION = "handler/decisions/pacing.py", "handler/decisions/retention.py"
-PLANNING = "handler/decisions/planning.py"
+PLANNING, GONE = "handler/decisions/planning.py", "handler/decisions/gone_servers.py"
+ORPHANS = "handler/decisions/orphans.py"
 DOCUMENT, API = "handler/documents/document.py", "handler/hetzner/api.py"
+LISTING = "handler/hetzner/listing.py"
 READING = "handler/documents/reading.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
+LISTING, DUE = "handler/snapshot_run/list_servers.py", "handler/decisions/due.py"
 
 MUTANTS = [
     Mutant(
@@ -98,8 +101,8 @@ MUTANTS = [
     ),
     Mutant(
         "prune on an incomplete listing",
-        API,
-        'if totals - {len(found)} or pagination["next_page"] is not None:',
+        LISTING,
+        'if told - {len(found)} or pagination["next_page"] is not None:',
         "if False:",
         "tests/test_pruning.py::test_a_listing_that_does_not_add_up_deletes_nothing",
     ),
@@ -177,8 +180,8 @@ MUTANTS = [
     Mutant(
         "call a run Completed that left something unpruned",
         SUMMARY,
-        '"PartiallyFailed" if unlisted or totals.failed or totals.not_pruned',
-        '"PartiallyFailed" if unlisted or totals.failed',
+        "totals.failed or totals.not_pruned or totals.gone_not_pruned",
+        "totals.failed or totals.gone_not_pruned",
     ),
     Mutant(
         "forget servers without a result",
@@ -257,10 +260,26 @@ MUTANTS = [
     ),
     Mutant(
         "demand a total",
-        API,
-        "if totals - {len(found)} or",
-        "if totals != {len(found)} or",
+        LISTING,
+        "if told - {len(found)} or",
+        "if told != {len(found)} or",
         also="tests/test_answers.py",
+    ),
+    Mutant(
+        "take many pages without a total for a whole listing",
+        LISTING,
+        "proven = len(totals) == 1 or None not in totals",
+        "proven = True",
+        also="tests/test_hetzner.py::"
+        "test_what_is_deleted_between_pages_without_totals_hides_nothing",
+    ),
+    Mutant(
+        "take a listing that had an id twice for proven by the next",
+        LISTING,
+        "return not self.repeats and",
+        "return",
+        "tests/test_hetzner.py::"
+        "test_a_server_that_comes_and_goes_again_while_pages_are_read_hides_no_other",
     ),
     Mutant(
         "take any answer to a delete for a yes",
@@ -352,9 +371,9 @@ MUTANTS = [
     ),
     Mutant(
         "believe every 404 of a server",
-        GATHER,
-        "elif listed.isdisjoint(job.run.witnesses):",
-        "elif False:",
+        GONE,
+        "if set(listed).isdisjoint(job.run.witnesses):",
+        "if False:",
     ),
     Mutant(
         "forget a failed child's error",
@@ -395,7 +414,7 @@ MUTANTS = [
     Mutant(
         "prune without knowing this run's snapshot",
         PRUNING,
-        "    if not (job.snapshot or job.run.dry_run or job.run.prune_only):",
+        "    if not (job.snapshot or job.run.dry_run or job.run.prune_only or job.server.gone):",
         "    if False:",
         "tests/test_upgrades.py::test_a_document_that_lacks_a_field_is_read_or_refused",
     ),
@@ -412,6 +431,122 @@ MUTANTS = [
         '        demand("Totals", document["totals"], COUNTED)\n',
         "",
         "tests/test_upgrades.py::test_a_document_that_lacks_a_field_is_read_or_refused",
+    ),
+    # Servers that are gone.
+    Mutant(
+        "delete the newest good one of a server that is gone with the others",
+        ORPHANS,
+        "if age > 2 * timedelta(days=days):",
+        "if True:",
+        also="tests/test_orphans.py::test_what_goes_of_a_server_that_is_gone",
+    ),
+    Mutant(
+        "take the oldest snapshot of a server that is gone for its newest",
+        ORPHANS,
+        "return now - max(good) if good else None",
+        "return now - min(good) if good else None",
+    ),
+    Mutant(
+        "delete what is protected of a server that is gone",
+        ORPHANS,
+        "    if decision.snapshot.protected:\n",
+        "    if False:\n",
+        "tests/test_orphans.py::test_what_goes_of_a_server_that_is_gone",
+    ),
+    Mutant(
+        "take a server that no listing shows for gone, though it is there",
+        "handler/decisions/heeding.py",
+        "there = isinstance(server, Server)",
+        "there = False",
+        also="tests/test_gone_servers.py::test_a_server_that_the_listing_lacks_loses_nothing",
+    ),
+    Mutant(
+        "look at the servers that match, not at all, for those that are gone",
+        "handler/snapshot_run/list_servers.py",
+        "return _with_gone(selected, seen.listed,",
+        "return _with_gone(selected, seen.matching,",
+        "tests/test_gone_servers.py::test_a_server_that_is_not_selected_is_not_gone",
+    ),
+    Mutant(
+        "believe a 404 of a token that is another project's by now",
+        "handler/snapshot_run/prune_snapshots.py",
+        "return (_doubt(job, hetzner) or error) if job.server.gone else error",
+        "return error",
+        "tests/test_gone_servers.py::test_a_token_that_has_become_another_projects_deletes_nothing_in_either",
+    ),
+    Mutant(
+        "judge the age of what is left by one clock alone",
+        PLANNING,
+        "earlier = min(now, began) if began else now",
+        "earlier = now",
+        "tests/test_gone_servers.py::test_one_clock_that_is_ahead_lets_nothing_go_too_early",
+    ),
+    Mutant(
+        "delete snapshots of gone servers in a run for other servers",
+        "handler/triggers/start_run.py",
+        "run = replace(run, orphan_days=0)",
+        "pass",
+        "tests/test_orphans.py::test_only_a_run_over_all_servers_is_for_those_that_are_gone",
+    ),
+    Mutant(
+        "call a run Completed that left snapshots of gone servers",
+        SUMMARY,
+        "totals.failed or totals.not_pruned or totals.gone_not_pruned",
+        "totals.failed or totals.not_pruned",
+        "tests/test_gone_servers.py::test_deletes_that_fail_are_tried_again_and_then_people_are_told",
+    ),
+    # Servers with a rhythm of their own, or with Hetzner's Backups.
+    Mutant(
+        "take every server every night, whatever its rhythm",
+        LISTING,
+        "not_due = due.why_not_due(document, taken, seen.snapshots)",
+        "not_due = {}",
+    ),
+    Mutant(
+        "let a night that begins a little earlier skip a server",
+        DUE,
+        "latest - made < rhythm.due_after",
+        "latest - made < rhythm.every",
+    ),
+    Mutant(
+        "let a snapshot that is of no use make a server wait",
+        DUE,
+        "is_good = snapshot.is_available and not snapshot.is_of_another",
+        "is_good = True",
+    ),
+    Mutant(
+        "lose the night where who is due cannot be told",
+        LISTING,
+        "return replace(seen, snapshots_error=error)",
+        "return replace(seen, error=error)",
+        "tests/test_rhythm_nights.py::test_if_our_snapshots_can_never_be_listed_all_are_taken_and_that_is_told",
+    ),
+    Mutant(
+        "forget in a resume what the run has begun",
+        DUE,
+        "server.id not in mine and ",
+        "",
+        "tests/test_rhythm.py",
+    ),
+    Mutant(
+        "let one wrong clock skip a server",
+        DUE,
+        "by_hetzner, latest = beginnings",
+        "by_hetzner = latest = beginnings[0]",
+        "tests/test_rhythm.py",
+    ),
+    Mutant(
+        "call a project fresh in which some were not due",
+        "handler/decisions/findings.py",
+        "unseen = document.remaining or totals.not_due",
+        "unseen = document.remaining",
+        "tests/test_rhythm_nights.py::test_a_night_whose_survey_fails_proves_nothing_of_who_was_not_due",
+    ),
+    Mutant(
+        "take servers with Backups whatever is set",
+        "handler/decisions/selecting.py",
+        'if server.backups and with_backups == "skip":',
+        "if False:",
     ),
     # Resumed and overlapping runs.
     Mutant(

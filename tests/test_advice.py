@@ -203,6 +203,27 @@ def test_every_advice_was_followed() -> None:
     assert not {text for text in texts if not any(fits(text, reason) for reason in SEEN)}
 
 
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_a_server_that_was_renamed_is_run_again_as_its_note_says(place: Place, by: str) -> None:
+    other = place.project.add_server("other")
+    locks = [place.project.lock(server, seconds=None) for server in (place.server, other)]
+    at = {"scheduled_time": "2026-11-21T02:00:00Z"}
+    night = place.aws.run(at | {"servers": ["sg5", "other"]})
+    for lock in locks:
+        lock.ends_at = place.world.clock.now()
+    place.server.name = "renamed"
+    resumed = place.aws.run({"run_id": night.run_id})
+    assert available(place.project, night.run_id) == {"other": 1}
+    # The run cannot know that the one left out is the one that it misses.
+    assert resumed.summary().startswith("Completed: 1 of 3 servers, 1 skipped, 1 left out;")
+    advice = "If it was renamed, start a new run with its new name or id"
+    assert f"sg5: no server of this name or id in this project any more: skipped. {advice}" in (
+        place.aws.messages()
+    )
+    new = place.aws.run({"servers": ["renamed" if by == "name" else place.server.id]})
+    assert new.results["renamed"]["status"] == "available"
+
+
 @pytest.mark.parametrize(
     ("event", "said", "corrected"),
     [

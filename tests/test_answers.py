@@ -13,7 +13,7 @@ from handler.documents.labels import LABEL_SERVER_ID
 from handler.hetzner.answers import action_in, server_in, snapshot_in, well_formed
 from handler.hetzner.api import Hetzner, client_for
 from local.simulator import Fault, Project, Simulator, World
-from local.simulator.faults import drop, edited, hook
+from local.simulator.faults import drop, edited, hook, without_totals
 from tests.aws import Aws
 from tests.conftest import TOKEN
 from tests.snapshots import available, ours, writes
@@ -120,7 +120,17 @@ def test_a_listing_without_a_total_ends_with_its_last_page(
     for number in range(120):
         project.add_server(f"server-{number}")
     assert len(hetzner.servers()) == 120
-    assert len(world.requests) == 3
+    assert len(world.requests) == 2 * 3
+
+
+def test_a_listing_of_one_page_needs_no_total_and_no_second_request(
+    hetzner: Hetzner, world: World, project: Project
+) -> None:
+    world.faults.add(Fault(without_totals(), times=None, when="after"))
+    for number in range(50):
+        project.add_server(f"server-{number}")
+    assert len(hetzner.servers()) == 50
+    assert len(world.requests) == 1
 
 
 def test_a_listing_without_a_total_that_skips_a_page_is_incomplete(

@@ -74,6 +74,7 @@ BAD_PARAMETERS = [
     *(("Owner", v) for v in ("-x", "x-", "a b", "a/b", "x" * 64, "\u00e4")),
     *(("Retention", v) for v in BAD_POLICIES if v not in LEFT_TO_START_RUN),
     *(("MaxDeletions", v) for v in ("0", "-1", "1001", "five", "")),
+    *(("OrphanDays", v) for v in ("-1", "3651", "1.5", "never", "")),
     *(("OnLocked", v) for v in ("", "Wait", "fail")),
     *(("LockWaitMinutes", v) for v in ("0", "1441", "an hour", "")),
     *(("SnapshotMinutes", v) for v in ("0", "4", "1441", "")),

@@ -29,7 +29,7 @@ from local.common.parameters import check, template_parameters
 from local.common.variables import Unusable
 from local.environment import clean
 from local.simulator import Fault, Project, Simulator, World
-from local.simulator.faults import Effect, drop, html, status
+from local.simulator.faults import Effect, drop, html, status, without_totals
 from local.virtual.template import ROOT, read_template
 from tests.aws import Aws
 from tests.conftest import TOKEN
@@ -944,6 +944,17 @@ def test_a_token_is_tried_with_one_read_that_shows_the_project(
     assert seen_with(client) == "2 servers, web-1 among them"
     with pytest.raises(Unusable, match="Hetzner does not take this token"):
         seen_with(client_for("x" * 64, simulator.url))
+
+
+@pytest.mark.parametrize("servers", [0, 2])
+def test_a_token_is_tried_where_hetzner_tells_no_total(
+    world: World, project: Project, simulator: Simulator, servers: int
+) -> None:
+    world.faults.add(Fault(without_totals(), times=None, when="after"))
+    for number in range(servers):
+        project.add_server(f"web-{number}")
+    told = "some servers, web-0 among them" if servers else "0 servers"
+    assert seen_with(client_for(TOKEN, simulator.url)) == told
 
 
 def test_no_parameter_can_replace_what_holds_state() -> None:

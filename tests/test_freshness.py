@@ -3,8 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from handler.decisions.freshness import LastGood, last_good
-from handler.documents.labels import LABEL_SERVER_ID
+from handler.documents.document import WithBackups
+from handler.documents.labels import LABEL_EVERY, LABEL_SERVER_ID
 from handler.documents.resources import Server, Snapshot
 from handler.documents.survey import Survey
 
@@ -22,15 +25,41 @@ def snapshot(server_id: int, created: datetime, status: str = "available") -> Sn
 
 
 def found_in(
-    servers: list[Server], snapshots: list[Snapshot], matching: set[int] | None = None
+    servers: list[Server],
+    snapshots: list[Snapshot],
+    matching: set[int] | None = None,
+    with_backups: WithBackups = "include",
 ) -> list[LastGood]:
     ids = {server.id for server in servers} if matching is None else matching
-    return last_good(Survey(tuple(servers), frozenset(ids), tuple(snapshots), None, None))
+    survey = Survey(tuple(servers), frozenset(ids), tuple(snapshots), None, None)
+    return last_good(survey, with_backups)
 
 
 def test_an_image_of_another_server_with_our_labels_makes_none_fresh() -> None:
     copied = replace(snapshot(1, BEGIN), made_of=2)
     assert found_in([server(1)], [copied]) == [LastGood("server-1", BEGIN - 99 * DAY, False)]
+
+
+def test_a_server_every_week_is_overdue_after_its_week_and_the_limit() -> None:
+    [weekly] = found_in([server(1, **{LABEL_EVERY: "1w"})], [snapshot(1, BEGIN)])
+    limit = (7 * 24 + 26) * HOUR
+    assert weekly.since == BEGIN
+    assert weekly.why_overdue(BEGIN + limit, 26) == ""
+    assert weekly.why_overdue(BEGIN + limit + HOUR, 26) == (
+        "its newest good snapshot is 8.1 days old, of 2026-11-20 02:00Z"
+    )
+    # One that is wrong adds nothing.
+    [wrong] = found_in([server(1, **{LABEL_EVERY: "weekly"})], [snapshot(1, BEGIN)])
+    assert wrong.why_overdue(BEGIN + 27 * HOUR, 26)
+
+
+@pytest.mark.parametrize(("with_backups", "counts"), [("include", [1, 2]), ("skip", [2])])
+def test_a_server_that_is_skipped_for_its_backups_is_never_overdue(
+    with_backups: WithBackups, counts: list[int]
+) -> None:
+    servers = [replace(server(1), backups=True), server(2)]
+    found = found_in(servers, [], with_backups=with_backups)
+    assert [last.server for last in found] == [f"server-{id_}" for id_ in counts]
 
 
 def test_a_snapshot_that_is_not_available_is_no_good_one() -> None:

@@ -217,6 +217,87 @@ def test_a_server_made_and_one_deleted_between_pages_hide_no_third_one(
         assert throughout <= {server.id for server in hetzner.servers()}
 
 
+def without_some_totals(pages: set[int]) -> faults.Effect:
+    lose = faults.without_totals()
+    return lambda call: lose(call) if int(call.request.args["page"]) in pages else None
+
+
+@pytest.mark.parametrize("untold", [{1, 2, 3}, {1, 2}, {2, 3}, {3}], ids=str)
+@pytest.mark.parametrize("page", [2, 3, 5, 6])
+@pytest.mark.parametrize("kind", ["servers", "snapshots"])
+def test_what_is_deleted_between_pages_without_totals_hides_nothing(
+    hetzner: Hetzner, world: World, project: Project, kind: str, page: int, untold: set[int]
+) -> None:
+    """The newest goes, which was read, and all others move up."""
+    server = project.add_server("sg5")
+    labels = {LABEL_MANAGED_BY: "me"}
+    for number in range(119):
+        project.add_server(f"server-{number}")
+        project.add_snapshot(server, labels=labels)
+    items: dict[int, Any] = project.servers if kind == "servers" else project.images
+
+    def goes(*_: Any) -> None:
+        del items[max(items)]
+
+    world.faults.add(Fault(without_some_totals(untold), times=None, when="after"))
+    world.faults.add(Fault(faults.hook(goes), nth=page))
+    try:
+        found = hetzner.servers() if kind == "servers" else hetzner.snapshots("me")
+    except IncompleteListing:
+        return
+    assert items.keys() <= {item.id for item in found}
+
+
+def test_without_totals_a_listing_that_never_holds_still_is_incomplete_and_ends(
+    hetzner: Hetzner, world: World, project: Project
+) -> None:
+    for number in range(120):
+        project.add_server(f"server-{number}")
+    newest = sorted(project.servers, reverse=True)
+    goes = faults.hook(lambda *_: project.servers.pop(newest.pop(0)))
+    world.faults.add(Fault(faults.without_totals(), times=None, when="after"))
+    world.faults.add(Fault(goes, times=None))
+    with pytest.raises(IncompleteListing, match=r"does not add up: .+ then .+ then .+ of unkn"):
+        hetzner.servers()
+    assert len(world.requests) == 3 * 3
+
+
+@pytest.mark.parametrize("untold", [True, False])
+def test_a_server_that_comes_and_goes_again_while_pages_are_read_hides_no_other(
+    hetzner: Hetzner, world: World, project: Project, untold: bool
+) -> None:
+    """In each listing alike, so that all of them hold the same ids, and all but one server."""
+    for number in range(120):
+        project.add_server(f"server-{number}")
+    throughout = set(project.servers)
+
+    def comes_and_goes(world: Any, _: Any, request: Any) -> None:
+        if request.args["page"] == "2":
+            project.add_server("new")
+        if request.args["page"] == "3":
+            project.delete_server(project.servers[max(project.servers)])
+
+    if untold:
+        world.faults.add(Fault(faults.without_totals(), times=None, when="after"))
+    world.faults.add(Fault(faults.hook(comes_and_goes), times=None))
+    try:
+        assert throughout <= {server.id for server in hetzner.servers()}
+    except IncompleteListing:
+        assert set(project.servers) == throughout
+
+
+def test_what_is_made_between_two_listings_proves_nothing_wrong(
+    hetzner: Hetzner, world: World, project: Project
+) -> None:
+    """Other servers' snapshots come all the time."""
+    for number in range(120):
+        project.add_server(f"server-{number}")
+    world.faults.add(Fault(faults.without_totals(), times=None, when="after"))
+    world.faults.add(Fault(faults.hook(lambda *_: project.add_server("new")), nth=4))
+    assert len(hetzner.servers()) == 121
+    assert len(world.requests) == 2 * 3
+
+
 def test_only_our_snapshots_of_that_server_are_listed(hetzner: Hetzner, project: Project) -> None:
     server, other = project.add_server("sg5"), project.add_server("other")
     labels = {LABEL_MANAGED_BY: "me", LABEL_SERVER_ID: str(server.id)}

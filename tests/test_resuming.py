@@ -68,7 +68,7 @@ def test_a_resumed_run_of_named_servers_goes_on_without_one_that_is_deleted(
     assert again.verdict() == "Completed"
     assert available(project, RUN_ID) == {"stays": 1}
     assert again.summary().startswith("Completed: 1 of 2 servers, 1 skipped;")
-    assert "gone: there is no such server in this project any more" in aws.messages()
+    assert "gone: no server of this name or id in this project any more" in aws.messages()
 
 
 def test_a_name_that_the_resume_itself_gives_must_be_a_server(aws: Aws, project: Project) -> None:

@@ -468,6 +468,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         HetznerEndpoint=aws.stack.parameters["HetznerEndpoint"],
         Owner="somebody",
         LabelSelector="env=prod",
+        WithBackups="skip",
         Retention="last1",
         MaxDeletions="2",
         OnLocked="skip",
@@ -495,6 +496,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "prune_only": False,
         "accept_smaller": False,
         "max_deletions": 2,
+        "orphan_days": 0,
         "servers_at_a_time": 9,
         "lock_wait_minutes": 7,
         "snapshot_minutes": 8,
@@ -505,6 +507,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "earlier_deletions": 0,
         "witnesses": [],
         "first_began": None,
+        "with_backups": "skip",
     }
     assert available(project) == {"sg5": 1}
     [image] = project.images.values()

@@ -17,8 +17,10 @@ CHANGED = {
     "TokenPath": "/elsewhere",
     "Owner": "somebody",
     "LabelSelector": "env=prod",
+    "WithBackups": "skip",
     "Retention": "last7",
     "MaxDeletions": "2",
+    "OrphanDays": "30",
     "OnLocked": "skip",
     "LockWaitMinutes": "5",
     "SnapshotMinutes": "50",
@@ -88,6 +90,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "prune_only": False,
         "accept_smaller": False,
         "max_deletions": 5,
+        "orphan_days": 0,
         "servers_at_a_time": 200,
         "lock_wait_minutes": 60,
         "snapshot_minutes": 180,
@@ -98,6 +101,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "earlier_deletions": 0,
         "witnesses": (),
         "first_began": None,
+        "with_backups": "include",
     }
     changed = run(Stack(**CHANGED))
     assert changed["selection"]["label_selector"] == "env=prod"
@@ -111,6 +115,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "prune_only": False,
         "accept_smaller": False,
         "max_deletions": 2,
+        "orphan_days": 30,
         "servers_at_a_time": 3,
         "lock_wait_minutes": 5,
         "snapshot_minutes": 50,
@@ -121,6 +126,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "earlier_deletions": 0,
         "witnesses": (),
         "first_began": None,
+        "with_backups": "skip",
     }
 
 
@@ -150,9 +156,11 @@ def test_what_summarise_run_is_told_reaches_it() -> None:
         notify_always=False,
         label_selector="",
         freshness_hours=26,
+        orphan_days=0,
     )
     changed = SummarySettings.from_env(Stack(**CHANGED).environment("SummariseRun"))
     assert (changed.notify_always, changed.freshness_hours) == (True, 50)
+    assert changed.orphan_days == 30
     assert changed.label_selector == "env=prod"
 
 
@@ -170,9 +178,12 @@ def test_no_token_is_in_any_environment() -> None:
         ("OWNER", "x" * 64, "longer than the 63 characters"),
         ("RETENTION", "last0", "RETENTION: 'last0'"),
         ("ON_LOCKED", "maybe", "ON_LOCKED is 'maybe'; it must be wait or skip"),
+        ("WITH_BACKUPS", "", "WITH_BACKUPS is missing"),
+        ("WITH_BACKUPS", "no", "WITH_BACKUPS is 'no'; it must be include or skip"),
         ("LOCK_WAIT_MINUTES", "soon", "LOCK_WAIT_MINUTES is 'soon'; it must be a whole number"),
         ("SNAPSHOT_MINUTES", "0", "SNAPSHOT_MINUTES is '0'"),
         ("SERVERS_AT_A_TIME", "1001", "SERVERS_AT_A_TIME is '1001'"),
+        ("ORPHAN_DAYS", "3651", "ORPHAN_DAYS is '3651'; it must be a whole number from 0 to 3650"),
     ],
 )
 def test_a_bad_setting_is_named(name: str, value: str, said: str) -> None:

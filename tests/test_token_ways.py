@@ -10,7 +10,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from botocore.credentials import AssumeRoleProvider
+from botocore.exceptions import ClientError
 from botocore.utils import JSONFileCache
 
 from deploy import give_token
@@ -22,6 +24,7 @@ from handler.hetzner.api import client_for
 from local.simulator import Project, Simulator
 from local.virtual.template import ROOT, read_template
 from tests.conftest import TOKEN
+from tests.leaks import piece_of
 from tests.test_deploy import PARAMETER, REGION, Stacks, a_stack, account, shell, stacks
 
 # Fixtures, found by their names.
@@ -171,3 +174,101 @@ def test_an_mfa_code_is_asked_for_once_however_many_processes_follow(
     for _ in range(2):  # as two processes would
         connect(Settings.from_env(os.environ))
     assert len(asked) == 1
+
+
+@pytest.fixture
+def deployed(stacks: Stacks, account: None, project: Project, simulator: Simulator) -> Any:
+    """The client of SSM beside a stack without tokens."""
+    stacks[REGION, "hetzner-snapshots"] = a_stack(
+        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
+    )
+    return boto3.client("ssm", region_name=REGION)
+
+
+def given(shell: pytest.MonkeyPatch, name: str, text: str = TOKEN) -> int:
+    shell.setenv("PROJECT", name)
+    shell.setattr("sys.stdin", io.StringIO(text))
+    return main("token", os.environ)
+
+
+def names_in(ssm: Any) -> set[str]:
+    pages = ssm.get_paginator("describe_parameters").paginate()
+    return {parameter["Name"] for page in pages for parameter in page["Parameters"]}
+
+
+@pytest.mark.parametrize("stored", [TOKEN, f"{TOKEN}\n"], ids=["by make", "pasted"])
+def test_one_token_is_not_stored_under_two_names(
+    deployed: Any, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stored: str
+) -> None:
+    deployed.put_parameter(Name=PARAMETER, Value=stored, Type="SecureString")
+    for number in range(12):  # more than a page
+        other = f"/hetzner-snapshots/tokens/another-{number}"
+        deployed.put_parameter(Name=other, Value="x" * 64, Type="SecureString")
+    before = names_in(deployed)
+    assert given(shell, "shop") == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"This token is stored already, as the SSM parameter {PARAMETER}, ")
+    advised = f"aws ssm delete-parameter --region {REGION} --name {PARAMETER}"
+    assert f"`{advised}`" in said.err
+    assert not piece_of(TOKEN, said.out + said.err)
+    assert names_in(deployed) == before
+    deployed.delete_parameter(Name=advised.split()[-1])
+    assert given(shell, "shop") == 0
+    assert "/hetzner-snapshots/tokens/shop" in names_in(deployed)
+
+
+def test_a_token_is_stored_again_under_its_own_name(
+    deployed: Any, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [given(shell, "shop"), given(shell, "shop")] == [0, 0]
+    assert "(SecureString, version 2)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "named"),
+    [
+        ("GetParameter", "AccessDeniedException", PARAMETER),
+        ("GetParameter", "InvalidKeyId", PARAMETER),
+        ("GetParametersByPath", "AccessDeniedException", "their list"),
+    ],
+)
+def test_others_that_may_not_be_read_are_said_and_hold_nothing_up(
+    deployed: Any,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    operation: str,
+    code: str,
+    named: str,
+) -> None:
+    deployed.put_parameter(Name=PARAMETER, Value=TOKEN, Type="SecureString")
+    to_aws = BaseClient._make_api_call
+
+    def refuses(client: Any, asked: str, arguments: Any) -> Any:
+        if asked == operation:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+        return to_aws(client, asked, arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", refuses)
+        assert given(shell, "shop") == 0
+    said = capsys.readouterr().out
+    assert f"could not be checked: with these credentials SSM does not give {named}." in said
+    assert not piece_of(TOKEN, said)
+    assert "/hetzner-snapshots/tokens/shop" in names_in(deployed)
+
+
+def test_one_that_is_removed_while_it_is_looked_at_is_no_hindrance(
+    deployed: Any, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.put_parameter(Name=PARAMETER, Value=TOKEN, Type="SecureString")
+    to_aws = BaseClient._make_api_call
+
+    def removed(client: Any, asked: str, arguments: Any) -> Any:
+        if asked == "GetParameter" and PARAMETER in names_in(deployed):
+            deployed.delete_parameter(Name=PARAMETER)
+        return to_aws(client, asked, arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", removed)
+        assert given(shell, "shop") == 0
+    assert "could not be checked" not in capsys.readouterr().out

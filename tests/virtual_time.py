@@ -5,7 +5,7 @@ itself, each execution, each child of a Map. A thread that begins to wait is no 
 that wakes another counts it first. When the count is zero, time moves on to the next thread that
 waits, and wakes it. So one branch goes on after the other, however busy the machine is.
 
-Only this file and `aws.py` use moto's private parts.
+Only this file, `aws.py` and `warm.py` use moto's private parts.
 """
 
 import heapq

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self, cast
 
-from handler.documents.document import OnLocked
+from handler.documents.document import OnLocked, WithBackups
 from handler.documents.labels import label_value
 from handler.documents.policy import parse_policy
 
@@ -43,6 +43,8 @@ class RunSettings:
     max_deletions: int
     servers_at_a_time: int
     rate_limit_floor: int
+    orphan_days: int
+    with_backups: WithBackups
     watch_memory: str
 
     @classmethod
@@ -68,6 +70,8 @@ class RunSettings:
             max_deletions=_number(environ, "MAX_DELETIONS", 1000),
             servers_at_a_time=_number(environ, "SERVERS_AT_A_TIME", 1000),
             rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+            orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
+            with_backups=_with_backups(environ),
             watch_memory=_text(environ, "WATCH_MEMORY"),
         )
 
@@ -82,6 +86,7 @@ class SummarySettings:
     notify_always: bool
     label_selector: str
     freshness_hours: int  # 0: no limit
+    orphan_days: int  # 0: never
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -93,6 +98,7 @@ class SummarySettings:
             notify_always=_text(environ, "NOTIFY") == "always",
             label_selector=environ.get("LABEL_SELECTOR", ""),
             freshness_hours=_number(environ, "FRESHNESS_HOURS", MOST_FRESHNESS_HOURS, least=0),
+            orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
         )
 
 
@@ -107,6 +113,7 @@ class WatchSettings:
     freshness_hours: int  # 0: no limit
     run_minutes: int  # the longest wait for one server in a run
     rate_limit_floor: int
+    with_backups: WithBackups
     memory: str  # the name of the SSM parameter
     state_machine_arn: str
     topic_arn: str
@@ -123,6 +130,7 @@ class WatchSettings:
             run_minutes=_number(environ, "LOCK_WAIT_MINUTES", 1440)
             + _number(environ, "SNAPSHOT_MINUTES", 1440),
             rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
+            with_backups=_with_backups(environ),
             memory=_text(environ, "WATCH_MEMORY"),
             state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
             topic_arn=_text(environ, "TOPIC_ARN"),
@@ -134,6 +142,13 @@ def _text(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise BadSetting(f"the environment variable {name} is missing or empty; deploy again")
     return value
+
+
+def _with_backups(environ: Mapping[str, str]) -> WithBackups:
+    with_backups = _text(environ, "WITH_BACKUPS")
+    if with_backups not in ("include", "skip"):
+        raise BadSetting(f"WITH_BACKUPS is {with_backups!r}; it must be include or skip")
+    return cast(WithBackups, with_backups)
 
 
 def _owner(environ: Mapping[str, str]) -> str:

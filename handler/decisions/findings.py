@@ -27,16 +27,19 @@ class Findings:
         return max(0.0, round((self.now - self.last_good[0].since) / timedelta(hours=1), 2))
 
 
-def findings_of(document: RunDocument, survey: Survey, label_selector: str) -> Findings | None:
+def findings_of(
+    document: RunDocument, survey: Survey, label_selector: str, orphan_days: int = 0
+) -> Findings | None:
     """None without the API's clock; without an inventory if only the price is not known."""
     if survey.now is None:
         return None
     server_ids = {server.id for server in survey.servers}
     inventory = None
     if survey.price:
-        inventory = take_inventory(survey.snapshots, server_ids, survey.price)
+        inventory = take_inventory(survey.snapshots, server_ids, survey.price, orphan_days)
     of_all = is_of_all(document, label_selector)
-    return Findings(last_good(survey), inventory, survey.now, survey.requests_left, of_all)
+    found = last_good(survey, document.run.with_backups)
+    return Findings(found, inventory, survey.now, survey.requests_left, of_all)
 
 
 def is_of_all(document: RunDocument, label_selector: str) -> bool:

@@ -1,12 +1,13 @@
 """How old every server's newest good snapshot is: pure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from handler.decisions.due import newest_good
+from handler.decisions.selecting import why_not_taken
+from handler.documents.document import WithBackups
 from handler.documents.job import short_name
-from handler.documents.labels import LABEL_ENABLED
-from handler.documents.resources import Snapshot
+from handler.documents.rhythm import hours_added
 from handler.documents.survey import Survey
 
 
@@ -17,6 +18,12 @@ class LastGood:
     server: str
     since: datetime
     snapshot: bool
+    hours_added: int = 0  # by its own rhythm
+
+    @property
+    def counts_from(self) -> datetime:
+        """As old as this is a server without a rhythm of its own that is as fresh."""
+        return self.since + timedelta(hours=self.hours_added)
 
     @property
     def said(self) -> str:
@@ -25,8 +32,9 @@ class LastGood:
         return "It has no good snapshot."
 
     def why_overdue(self, now: datetime, limit_hours: int) -> str:
-        """Why the server is overdue; empty if its snapshot is no older than that."""
-        if now - self.since <= timedelta(hours=limit_hours):
+        """Why the server is overdue; empty if its snapshot is no older than that, and than its
+        rhythm adds."""
+        if now - self.counts_from <= timedelta(hours=limit_hours):
             return ""
         days = f"{(now - self.since) / timedelta(days=1):.1f} days old"
         moment = f"{self.since:%Y-%m-%d %H:%MZ}"
@@ -35,8 +43,8 @@ class LastGood:
         return f"it has no good snapshot and is {days} itself, created {moment}"
 
 
-def last_good(survey: Survey) -> list[LastGood]:
-    """The servers that the selector matches and no label leaves out, oldest snapshot first.
+def last_good(survey: Survey, with_backups: WithBackups) -> list[LastGood]:
+    """The servers that runs take, oldest snapshot first.
 
     For a server without a good snapshot its creation counts, so that a server made after last
     night's run raises no alarm.
@@ -47,20 +55,9 @@ def last_good(survey: Survey) -> list[LastGood]:
             short_name(server.name, server.id),
             newest[server.id].created if server.id in newest else server.created,
             server.id in newest,
+            hours_added(server.labels),
         )
         for server in survey.servers
-        if server.id in survey.matching and server.labels.get(LABEL_ENABLED) != "false"
+        if not why_not_taken(server, survey.matching, "", with_backups)
     ]
     return sorted(found, key=lambda last: (last.since, last.server))
-
-
-def newest_good(snapshots: Iterable[Snapshot]) -> dict[int, Snapshot]:
-    """Per server id its newest snapshot that is available and really of it."""
-    newest: dict[int, Snapshot] = {}
-    for snapshot in snapshots:
-        server_id = snapshot.server_id
-        if server_id is None or snapshot.is_of_another or not snapshot.is_available:
-            continue
-        if server_id not in newest or newest[server_id].created < snapshot.created:
-            newest[server_id] = snapshot
-    return newest

@@ -20,11 +20,14 @@ def heeded(job: Job, server: Server | HetznerError | None) -> Job:
     return replace(job, server=replace(job.server, retention=item.retention, problem=item.problem))
 
 
-def why_all_stay(server: Server | HetznerError | None) -> str:
+def why_all_stay(job: Job, server: Server | HetznerError | None) -> str:
     """Empty if older snapshots may go."""
+    if job.server.gone:
+        there = isinstance(server, Server)
+        return "the server is there after all: nothing of it is deleted" if there else ""
     if isinstance(server, NotFound):
-        # Snapshots of a deleted server are never deleted. That it is deleted is certain: its
-        # snapshots were just listed, so the token is still the project's.
+        # Only a run that finds it gone when it begins deletes its snapshots (orphans.py). That it
+        # is deleted is certain: they were just listed, so the token is still the project's.
         return "the server was deleted during the run: its older snapshots stay"
     if isinstance(server, Server) and server.labels.get(LABEL_ENABLED) == "false":
         return f"its label {LABEL_ENABLED} is false now: its older snapshots stay"

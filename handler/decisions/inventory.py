@@ -35,23 +35,43 @@ class Inventory:
 
     all: Stock
     orphans: Stock
+    orphan_days: int = 0
 
     def __str__(self) -> str:
         text = f"{_count(self.all.count, 'snapshot')}, {self.all}"
         if self.orphans.count:
             text += (
                 f", {self.orphans.count} of them of servers that no longer exist "
-                f"({self.orphans}, oldest {self.orphans.oldest}): never deleted by itself"
+                f"({self.orphans}, oldest {self.orphans.oldest}): {when_deleted(self.orphan_days)}"
             )
         return text
 
 
+NEVER = "never deleted by itself"
+
+
+def when_deleted(orphan_days: int) -> str:
+    """What becomes of the orphans that pruning may touch."""
+    if not orphan_days:
+        return NEVER
+    return (
+        f"deleted when the server's newest good one is older than {orphan_days} days, "
+        f"that one after {2 * orphan_days} days"
+    )
+
+
+def fate_of(orphan: Snapshot, orphan_days: int) -> str:
+    """What becomes of this one, as it is now."""
+    stays = orphan.protected or orphan.is_of_another or not orphan.is_available
+    return NEVER if stays or not orphan.server_id else when_deleted(orphan_days)
+
+
 def take_inventory(
-    snapshots: Sequence[Snapshot], server_ids: Collection[int], price: Price
+    snapshots: Sequence[Snapshot], server_ids: Collection[int], price: Price, orphan_days: int = 0
 ) -> Inventory:
     """The inventory, from complete listings of our snapshots and of all servers."""
     orphans = [snapshot for snapshot in snapshots if snapshot.server_id not in server_ids]
-    return Inventory(Stock.of(snapshots, price), Stock.of(orphans, price))
+    return Inventory(Stock.of(snapshots, price), Stock.of(orphans, price), orphan_days)
 
 
 def _count(number: int, noun: str) -> str:

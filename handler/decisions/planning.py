@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from handler.decisions.orphans import plan_orphans
 from handler.decisions.retention import Decision, plan
 from handler.documents.document import parse_time
 from handler.documents.job import Job
@@ -19,6 +20,13 @@ LISTED_WITHIN = timedelta(minutes=1)
 
 def decisions_of(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[Decision]:
     """A decision for each of the server's snapshots, newest first."""
+    decisions = (
+        _of_gone(job, snapshots, now) if job.server.gone else _by_policy(job, snapshots, now)
+    )
+    return [decision if decision.keep else _spared(job, decision, now) for decision in decisions]
+
+
+def _by_policy(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[Decision]:
     mine = job.snapshot.image_id if job.snapshot else None
     # A dry run plans as if the new snapshot were there.
     planned = job.run.dry_run and not job.run.prune_only
@@ -28,10 +36,14 @@ def decisions_of(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list
     most = job.run.most_deletions
     # A resume that makes snapshots may have been told to accept by the run that it resumes.
     accept = job.run.prune_only and job.run.accept_smaller
-    decisions = plan(
-        policy, [*snapshots, *new], now=now, most_deletions=most, accept_smaller=accept
-    )
-    return [decision if decision.keep else _spared(job, decision, now) for decision in decisions]
+    return plan(policy, [*snapshots, *new], now=now, most_deletions=most, accept_smaller=accept)
+
+
+def _of_gone(job: Job, snapshots: Sequence[Snapshot], now: datetime) -> list[Decision]:
+    run, began = job.run, parse_time(job.run.began)
+    # Ages decide here, so two looks must agree: one clock that is ahead deletes nothing too early.
+    earlier = min(now, began) if began else now
+    return plan_orphans(snapshots, run.orphan_days, earlier, run.most_deletions)
 
 
 def _spared(job: Job, decision: Decision, now: datetime) -> Decision:

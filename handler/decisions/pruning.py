@@ -5,12 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from handler.decisions import heeding, other_versions, pacing, shrinking
+from handler.decisions import gone_servers, heeding, other_versions, pacing, shrinking
 from handler.decisions.pacing import Budget
 from handler.decisions.planning import decisions_of
 from handler.decisions.retention import Decision
 from handler.documents.document import Wait
-from handler.documents.errors import HetznerError, OutcomeUnknown, RateLimited, TransientError
+from handler.documents.errors import (
+    HetznerError,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    TransientError,
+)
 from handler.documents.job import Job
 from handler.documents.resources import Server, Snapshot
 
@@ -48,6 +54,7 @@ class Step:
     asks_labels: bool = False  # decide again once `Seen.server` is known
     decisions: tuple[Decision, ...] = ()  # made just now
     delete: tuple[int, ...] | None = None
+    sizes: dict[int, float | None] = field(default_factory=dict)  # of these, in GB
     kept: int = 0
     notes: str = ""
 
@@ -112,7 +119,7 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
             return Step(_not_yet(job, arrival, jitter))
         snapshot_s = job.stopwatch.elapsed_s - (job.waited_s or 0)
         job = replace(job, status="pruning", snapshot_s=snapshot_s).with_deadline(PRUNE_MINUTES)
-    if not (job.snapshot or job.run.dry_run or job.run.prune_only):
+    if not (job.snapshot or job.run.dry_run or job.run.prune_only or job.server.gone):
         return Step(job.moved_to("creating", other_versions.UNTOLD))
     if job.snapshot and not job.run.dry_run:
         arrival = arrival_of(job, seen.snapshots)
@@ -128,21 +135,23 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
     smaller = shrinking.warning(job, seen.snapshots)
     if reason := "; ".join(filter(None, [smaller, problem])):
         return Step(not_pruned(job, reason))
-    if stays := heeding.why_all_stay(seen.server):
+    if stays := heeding.why_all_stay(job, seen.server):
         return Step(_done(job, stays))
     if isinstance(seen.server, TransientError):
         wait = pacing.after_error(seen.server, job, jitter)
         return Step(_wait(job, str(seen.server), wait))
-    if isinstance(seen.server, HetznerError):
+    if isinstance(seen.server, HetznerError) and not isinstance(seen.server, NotFound):
         return Step(not_pruned(job, str(seen.server)))
+    if job.server.gone and seen.server is None:
+        return Step(job, asks_labels=True)  # even a plan is only for one that is not found
     step = _to_delete(job, seen.snapshots, jitter, now)
     return Step(job, asks_labels=True) if step.delete and seen.server is None else step
 
 
 def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:
     """The job at its end, or waiting to delete again what could not be deleted."""
-    went, count = (*job.went, *deleted.went), job.deleted + len(deleted.went)
-    job = _counted(replace(job, went=went, deleted=count), deleted.gone)
+    job = gone_servers.with_deleted(job, [step.sizes.get(id_) for id_ in deleted.went])
+    job = _counted(replace(job, went=(*job.went, *deleted.went)), deleted.gone)
     if deleted.failed:
         errors = deleted.failed.items()
         reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
@@ -157,13 +166,16 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
 
 
 def _done(job: Job, notes: str, kept: int | None = None) -> Job:
-    notes = "; ".join(filter(None, [notes, MORE_WENT if job.at_least else ""]))
-    return job.done("pruned" if job.run.prune_only else "available", notes, kept=kept)
+    more = MORE_WENT if job.at_least else ""
+    notes = "; ".join(filter(None, [gone_servers.told(job), notes, more]))
+    only_pruned = job.run.prune_only or job.server.gone
+    return job.done("pruned" if only_pruned else "available", notes, kept=kept)
 
 
 def not_pruned(job: Job, reason: str) -> Job:
     """The end without pruning: the snapshot is there, and no old one is deleted."""
-    if job.run.dry_run or job.run.prune_only:
+    reason = "; ".join(filter(None, [reason, gone_servers.told(job)]))
+    if job.run.dry_run or job.run.prune_only or job.server.gone:
         return job.done("failed", f"not pruned: {reason}")
     return job.done("available", f"made, not pruned: {reason}", pruned=False)
 
@@ -230,21 +242,24 @@ def _to_delete(job: Job, snapshots: Sequence[Snapshot], jitter: float, now: date
         made = tuple(decisions)
         job = replace(job, to_delete=tuple(d.snapshot.id for d in decisions if not d.keep))
         postponed = any(decision.kind == "postponed" for decision in decisions)
-        if job.to_delete and (postponed or job.run.prune_only) and not job.run.dry_run:
+        stored = postponed or job.run.prune_only or job.server.gone
+        if job.to_delete and stored and not job.run.dry_run:
             # A function that dies would decide again, too, so the decision is stored in the job
-            # before anything is deleted. A run that only prunes counts by it what is gone.
+            # before anything is deleted. Where nothing is made what is gone is counted by it.
             reason = f"deletes {len(job.to_delete)} for now"
             return Step(job.moved_to("pruning", reason), decisions=made)
     notes = _notes(job, snapshots, decisions)
     kept = sum(d.keep and d.snapshot.status == "available" for d in decisions)
+    sizes = {d.snapshot.id: d.snapshot.size_gb for d in decisions if d.snapshot.id in job.to_delete}
     if job.run.dry_run:
-        planned = replace(job, deleted=len(job.to_delete)).done("planned", notes, kept=kept)
-        return Step(planned, decisions=made)
+        planned = gone_servers.with_deleted(job, list(sizes.values()))
+        notes = "; ".join(filter(None, [gone_servers.told(planned), notes]))
+        return Step(planned.done("planned", notes, kept=kept), decisions=made)
     delete = [d.snapshot.id for d in decisions if not d.keep and d.snapshot.id in job.to_delete]
     wait = pacing.before_deleting(len(delete), Budget.of(job), jitter)
     if wait and not job.overdue:
         return Step(_wait(job, f"{len(delete)} to delete", wait), decisions=made)
-    return Step(job, decisions=made, delete=tuple(delete), kept=kept, notes=notes)
+    return Step(job, False, made, tuple(delete), sizes, kept, notes)
 
 
 def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -> str:
@@ -255,7 +270,8 @@ def _notes(job: Job, snapshots: Sequence[Snapshot], decisions: list[Decision]) -
     postponed = sum(
         d.kind == "postponed" or not (d.keep or d.snapshot.id in job.to_delete) for d in decisions
     )
-    notes = [shrinking.note(d.snapshot) for d in decisions if d.kind == "larger"]
+    larger = [d.snapshot for d in decisions if d.kind == "larger" and not job.server.gone]
+    notes = [shrinking.note(snapshot) for snapshot in larger]
     notes += [job.reason] if job.run.dry_run and job.reason else []
     notes += [f"unavailable, of no use: snapshot {', '.join(unavailable)}"] if unavailable else []
     notes += [f"also of this run: snapshot {', '.join(also)}"] if also else []

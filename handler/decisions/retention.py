@@ -74,7 +74,7 @@ def plan(
     if not accept_smaller:
         _keep_a_larger_one(decisions)
     if most_deletions is not None:
-        _limit(decisions, most_deletions)
+        limit_deletions(decisions, most_deletions)
     return decisions
 
 
@@ -128,7 +128,7 @@ def _keep_a_larger_one(decisions: list[Decision]) -> None:
             decisions[position] = replace(decision, kind="larger", reason=reason)
 
 
-def _limit(decisions: list[Decision], most: int) -> None:
+def limit_deletions(decisions: list[Decision], most: int) -> None:
     """Delete only the oldest `most` and keep the others; the decisions are newest first."""
     to_delete = [position for position, decision in enumerate(decisions) if not decision.keep]
     noun = "deletion" if most == 1 else "deletions"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from handler.decisions.freshness import newest_good
+from handler.decisions.due import newest_good
 from handler.decisions.overdue import OF_MEMORY, Look, Overdue, ProjectState
 from handler.documents.memory import Memory, Remembered
 

@@ -20,6 +20,7 @@ JUMP = timedelta(minutes=5)  # a look may be late by this much, or by as much as
 SAME_RUN = timedelta(days=1)
 
 OnLocked = Literal["wait", "skip"]
+WithBackups = Literal["include", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class Run:
     earlier_deletions: int = 0
     # Only with prune_only: a larger snapshot than all others may go, too.
     accept_smaller: bool = False
+    # Snapshots of servers that are gone go when the newest good one is older than this; 0: never.
+    orphan_days: int = 0
+    with_backups: WithBackups = "include"  # servers that have Hetzner's own Backups on
 
     @property
     def most_deletions(self) -> int:

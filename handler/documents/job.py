@@ -19,7 +19,8 @@ STATUSES = ("available", "planned", "pruned", "skipped", "failed")  # of a resul
 class ServerItem:
     """A server as ListServers hands it out: an item of the Map.
 
-    With the policy of its label, what is wrong with its labels, and how long it waits to start.
+    With the policy of its label, what is wrong with its labels, and how long it waits to start; or
+    one that is gone, of which snapshots are left: these are pruned, and nothing is made.
     """
 
     id: int
@@ -27,6 +28,7 @@ class ServerItem:
     retention: str | None = None
     problem: str | None = None
     start_s: int = 0
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Result:
     lock_s: int = 0  # spent waiting for a lock
     lock: str = ""  # the action that held it
     at_least: bool = False  # more may have been deleted than `deleted`
+    gone: bool = False  # the server was, before the run began: it is none of the run's servers
 
     def __str__(self) -> str:
         """For people: `web-1: available, snapshot 90010, waited 0 s, took 181 s, 2 deleted`."""
@@ -115,6 +118,7 @@ class Job(Document):
     before: tuple[int, ...] = ()  # our available snapshots before this run's
     went: tuple[int, ...] = ()  # deleted by this run for certain
     deleted: int = 0
+    deleted_gb: float | None = None  # their size; None: not told
     at_least: bool = False
     adopted: bool = False
     size_gb: float | None = None
@@ -187,6 +191,7 @@ class Job(Document):
             lock_s=self.lock_s,
             lock=self.lock_names,
             at_least=self.at_least,
+            gone=self.server.gone,
         )
         return replace(self.moved_to(status, reason, 0, advice), result=result.fitted(advice))
 

@@ -18,7 +18,7 @@ MOST_ATTENTION = 20  # servers named in the document; the log has all
 COUNTED = ("available", "planned", "pruned", "skipped", "failed", "not_pruned", "deleted")
 
 # Worst first.
-What = Literal["failed", "made, not pruned", "overdue", "note"]
+What = Literal["failed", "made, not pruned", "not pruned", "overdue", "note"]
 WORST_FIRST = get_args(What)
 
 
@@ -64,6 +64,7 @@ class Totals:
     failed: int = 0
     not_pruned: int = 0
     left_out: int = 0
+    not_due: int = 0  # by their own rhythm; not among those left out
     deleted: int = 0
     at_least: bool = False  # more may have been deleted than `deleted`
     longest: str = ""
@@ -71,6 +72,7 @@ class Totals:
     longest_lock_s: int = 0
     longest_lock: str = ""  # the action that locked it
     attention: tuple[Concern, ...] = ()
+    gone_not_pruned: int = 0  # servers that were gone before the run; only this counts them
 
     @property
     def servers(self) -> int:
@@ -79,7 +81,7 @@ class Totals:
     def plus(self, results: Iterable[Result]) -> "Totals":
         total = self
         for result in results:
-            total = total._plus(result)
+            total = total._plus_gone(result) if result.gone else total._plus(result)
         return total
 
     def noting(self, *concerns: Concern) -> "Totals":
@@ -109,6 +111,18 @@ class Totals:
             )
         return total
 
+    def _plus_gone(self, result: Result) -> "Totals":
+        """What was deleted counts; the server is none of those that the run is for."""
+        bad = result.status == "failed" or not result.pruned
+        total = replace(
+            self,
+            deleted=self.deleted + result.deleted,
+            at_least=self.at_least or result.at_least,
+            gone_not_pruned=self.gone_not_pruned + bad,
+        )
+        concern = Concern("not pruned" if bad else "note", result.server, result.reason)
+        return total.noting(concern) if result.reason else total
+
 
 def _what(result: Result) -> What | None:
     if result.status == "failed":
@@ -136,6 +150,7 @@ class RunDocument(Document):
     after_id: int = 0  # the last server handed out
     remaining: int = 0  # servers still to be handed out
     handed_out: tuple[int, ...] = ()  # the batch's servers, by id
+    gone: tuple[int, ...] = ()  # those of them that were gone before the run
     batch: tuple[dict[str, Any], ...] = ()  # servers; after the Map the results of its children
     totals: Totals = Totals()
     # Whether a resume may end better. Not if the selection was wrong: a resume has the same one.
@@ -164,6 +179,7 @@ class RunDocument(Document):
             ),
             "remaining": parts.get("remaining", remaining),
             "handed_out": handed_out,
+            "gone": tuple(parts.get("gone") or ()),
             "batch": batch,
             "last_look": LastLook(**known(LastLook, look)) if look else None,
             "resumable": parts.get("resumable") is not False,
@@ -188,3 +204,14 @@ class RunDocument(Document):
         if not (began and started and first):
             return None
         return min(first, began - (started - first))
+
+    def beginnings(self) -> tuple[datetime, datetime] | None:
+        """When the run's first execution was started: by Hetzner's clock, and by the later one of
+        Hetzner's and ours. None: Hetzner's is not known.
+        """
+        began = parse_time(self.run.began)
+        started, first = parse_time(self.started), parse_time(self.first_started)
+        if not (began and started and first):
+            return (began, began) if began else None
+        by_hetzner = began - (started - first)
+        return by_hetzner, max(by_hetzner, first)

@@ -43,13 +43,13 @@ from handler.hetzner.answers import (
     well_formed,
 )
 from handler.hetzner.headers import Headers
+from handler.hetzner.listing import complete
 from handler.hetzner.redaction import Redaction
 
 TIMEOUT_SECONDS = (5.0, 15.0)  # connect, read
 PER_PAGE = 50  # Hetzner's maximum
-MOST_PAGES = 400
 # What is created while pages are read comes before them, so that nothing slips to a page already
-# read, unless more is deleted than created: then the total moves.
+# read, unless more is deleted than created: then the total moves, see listing.py.
 NEWEST_FIRST = "id:desc"
 NO_CONTENT = 204
 
@@ -206,24 +206,11 @@ class Hetzner(Headers):
             raise OutcomeUnknown(f"a delete that was answered with HTTP {self._status}")
 
     def _list(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = {}
-        totals = set()
-        for page in range(1, MOST_PAGES + 1):
-            answer = self._request(
-                "GET", path, params={**params, "page": page, "per_page": PER_PAGE}
-            )
-            found |= {item["id"]: item for item in answer[key]}
-            pagination = answer["meta"]["pagination"]
-            if pagination.get("total_entries") is not None:  # it may be null
-                totals.add(pagination["total_entries"])
-            if pagination["next_page"] != page + 1:
-                break
-        # A total that moved between pages means that an entry may have slipped to a page already
-        # read, even if the sum is right.
-        if totals - {len(found)} or pagination["next_page"] is not None:
-            seen = " then ".join(str(total) for total in sorted(totals)) or "unknown"
-            raise IncompleteListing(f"the listing of {key} does not add up: {len(found)} of {seen}")
-        return list(found.values())
+        def page_of(page: int) -> dict[str, Any]:
+            asked = {**params, "page": page, "per_page": PER_PAGE}
+            return self._request("GET", path, params=asked)
+
+        return complete(key, page_of)
 
     def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         answer = self._ask(method, path, **arguments)

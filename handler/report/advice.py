@@ -28,11 +28,12 @@ def advice_for(document: RunDocument, totals: Totals, unlisted: str) -> Iterator
         pruning["servers"] = list(selection.servers)
     if selection.label_selector:
         pruning["label_selector"] = selection.label_selector
-    if (unlisted or totals.failed) and run.prune_only:
+    gone = totals.gone_not_pruned
+    if (unlisted or totals.failed or gone) and run.prune_only:
         yield Advice("To prune what is left, once the reason is gone", pruning)
     elif unlisted or totals.failed:
         yield Advice(MAKE_MISSING, resume(run))
-    if totals.not_pruned:
+    if totals.not_pruned or (gone and not run.prune_only):
         # A resume may delete nothing: the run counts with all that it was allowed.
         yield Advice(
             "The next run prunes what this one has not pruned. To do it earlier, once the reason "

@@ -57,7 +57,7 @@ def conclude(
     verdict = verdict_of(totals, unlisted)
     began, now = parse_time(run.began), findings.now if findings else None
     took_s = int((now - began).total_seconds()) if now and began else None
-    by_label = not document.selection.servers
+    by_label = not (document.selection.servers or run.with_backups == "skip")
     line = summary_line(verdict, totals, run, unlisted, took_s, by_label)
     line += f"; {findings.inventory}" if findings and findings.inventory else ""
     advice = tuple(advice_for(document, totals, unlisted))
@@ -66,9 +66,8 @@ def conclude(
 
 def _unnamed(totals: Totals, remaining: int) -> list[Concern]:
     """How many more failed or were not pruned than the table has room for."""
-    named = sum(
-        c.what in ("failed", "made, not pruned") and bool(c.server) for c in totals.attention
-    )
-    count = totals.failed + totals.not_pruned - remaining - named
+    bad = ("failed", "made, not pruned", "not pruned")
+    named = sum(c.what in bad and bool(c.server) for c in totals.attention)
+    count = totals.failed + totals.not_pruned + totals.gone_not_pruned - remaining - named
     reason = f"{count} more failed or were not pruned: each has a line of its own in the log"
     return [Concern("note", "", reason)] if count > 0 else []

@@ -75,7 +75,7 @@ def of_run(run: Run, verdict: str, totals: Totals) -> Iterator[dict[str, Any]]:
             ADOPTED: [totals.adopted],
             SKIPPED: [totals.skipped],
             FAILED: [totals.failed],
-            NOT_PRUNED: [totals.not_pruned],
+            NOT_PRUNED: [totals.not_pruned + totals.gone_not_pruned],
             DELETED: [totals.deleted],
             COMPLETED: [verdict == "Completed"],
             PARTIALLY_FAILED: [verdict == "PartiallyFailed"],

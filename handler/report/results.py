@@ -38,11 +38,16 @@ def results_of(
         if item.get("id") not in missing:
             continue
         del missing[item["id"]]
-        if _is_result(item):
+        if item["id"] in document.gone:
+            yield _gone(item["id"], item, run, error)
+        elif _is_result(item):
             yield _own(item, run, made.get(item["id"]))
         else:
             yield _broken_off(item, error, run, made.get(item["id"]))
     for server_id, item in missing.items():
+        if server_id in document.gone:
+            yield _gone(server_id, item, run, error)
+            continue
         yield _without_result(server_id, item, run, made.get(server_id))
 
 
@@ -63,7 +68,8 @@ def some_unknown(document: RunDocument) -> bool:
         if isinstance(item, dict) and _is_result(item) and item.get("status") in STATUSES
     }
     run = document.run
-    return not (run.dry_run or run.prune_only or own.issuperset(document.handed_out))
+    unknown = set(document.handed_out) - own - set(document.gone)
+    return bool(unknown) and not (run.dry_run or run.prune_only)
 
 
 def _is_result(item: dict[str, Any]) -> bool:
@@ -161,6 +167,22 @@ def _without_result(
         ).fitted()  # fmt: skip
     failed = Result(name, server_id, "failed", f"{ended}{_may(run)}{why}.", at_least=at_least)
     return failed.fitted(_retry(run, server_id))
+
+
+def _gone(server_id: int, item: dict[str, Any], run: Run, error: str) -> Result:
+    """A server that is gone: its own result, or that nobody knows how its pruning has ended. The
+    next run looks again."""
+    if _is_result(item) and item.get("status") in STATUSES:
+        return replace(_own(item, run, None), gone=True)
+    name = item.get("server") or item.get("name") or _input_of(item).get("name")
+    said = str(item.get("error") or item.get("Error") or error or "without a result")
+    return Result(
+        str(name or f"server {server_id}"), server_id, "failed",
+        f"not pruned: its branch broke off ({said[:CAUSE_CHARACTERS]}), see the log lines",
+        deleted=item.get("deleted") or 0,
+        at_least=not run.dry_run and item.get("was", "pruning") in MAY_HAVE_DELETED,
+        gone=True,
+    ).fitted()  # fmt: skip
 
 
 def _retry(run: Run, server_id: int) -> str:

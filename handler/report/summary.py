@@ -16,7 +16,8 @@ def verdict_of(totals: Totals, unlisted: str = "") -> Verdict:
     good = totals.servers - totals.failed
     if (unlisted or totals.failed) and not good:
         return "Failed"
-    return "PartiallyFailed" if unlisted or totals.failed or totals.not_pruned else "Completed"
+    some = unlisted or totals.failed or totals.not_pruned or totals.gone_not_pruned
+    return "PartiallyFailed" if some else "Completed"
 
 
 def summary_line(
@@ -30,13 +31,15 @@ def summary_line(
     """
     if unlisted and not totals.servers:
         return f"{verdict}: {unlisted}"
-    everyone = totals.servers + totals.left_out
+    everyone = totals.servers + totals.left_out + totals.not_due
     if not everyone:
         return f"{verdict}: the project {run.project} has no servers"
     good = totals.available + totals.planned + totals.pruned
     counts = [
+        *(["nothing was due"] if totals.not_due and not totals.servers else []),
         f"{good} of {everyone} server{'s' if everyone > 1 else ''}",
         *_some(totals.skipped, "skipped"),
+        *_some(totals.not_due, "not due"),
         *_some(totals.left_out, "left out by label" if by_label else "left out"),
         *_some(totals.failed, "failed"),
         *_some(totals.not_pruned, "of those made not pruned"),
@@ -45,10 +48,12 @@ def summary_line(
     if run.dry_run:
         nothing = "nothing deleted" if run.prune_only else "nothing made or deleted"
         parts.append(f"dry run: {nothing}, {totals.deleted} would be deleted")
+        parts += _not_pruned_of_gone(totals)
         return "; ".join(parts)
     if totals.available:
         parts.append(", ".join(_made(totals, took_s)))
     parts.append(f"{'at least ' if totals.at_least else ''}{totals.deleted} deleted")
+    parts += _not_pruned_of_gone(totals)
     return "; ".join(parts)
 
 
@@ -83,6 +88,13 @@ def cause(line: str, concerns: Iterable[Concern], characters: int) -> str:
             return (f"{cut}\n{MORE}")[:characters]
         cut = f"{cut}\n{text}"
     return cut
+
+
+def _not_pruned_of_gone(totals: Totals) -> list[str]:
+    count = totals.gone_not_pruned
+    return (
+        [f"snapshots of {count} gone server{'s' if count > 1 else ''} not pruned"] if count else []
+    )
 
 
 def _some(count: int, word: str) -> list[str]:

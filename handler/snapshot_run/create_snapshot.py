@@ -13,15 +13,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import log_input, logger, output_of
 from handler.aws.runtime import hetzner_for
-from handler.decisions import creating
+from handler.decisions import creating, gone_servers
 from handler.decisions.creating import Seen
-from handler.documents.errors import (
-    HetznerError,
-    NotFound,
-    RateLimited,
-    TransientError,
-    Unauthorized,
-)
+from handler.documents.errors import HetznerError, NotFound, RateLimited
 from handler.documents.job import Job, StartedSnapshot
 from handler.hetzner.api import Hetzner
 
@@ -35,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
     """The job with this run's snapshot creating or available, or waiting, or at its end."""
-    if job.run.prune_only:
+    if job.run.prune_only or job.server.gone:
         return job.moved_to("pruning")
     seen = believed(job, gather(job, hetzner), hetzner)
     before = tuple(snapshot.id for snapshot in seen.listed if snapshot.is_available)
@@ -88,21 +82,11 @@ def believed(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:
     told = isinstance(seen.actions_error, NotFound) or isinstance(seen.created, NotFound)
     if not told or seen.error or seen.listed or seen.snapshots:
         return seen
-    doubt: HetznerError
     try:
-        listed = {server.id for server in hetzner.servers()}
+        doubt = gone_servers.doubt(job, {server.id for server in hetzner.servers()})
     except HetznerError as error:
-        return replace(seen, error=error, created=None)
-    if job.server.id in listed:
-        doubt = TransientError("Hetzner does not find the server, and lists it")
-    elif listed.isdisjoint(job.run.witnesses):
-        doubt = Unauthorized(
-            f"the token of {job.run.project} sees neither the server nor another one of this run: "
-            "all were deleted, or it is another project's"
-        )
-    else:
-        return seen
-    return replace(seen, error=doubt, created=None)
+        doubt = error
+    return replace(seen, error=doubt, created=None) if doubt else seen
 
 
 def _with_unlisted(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:

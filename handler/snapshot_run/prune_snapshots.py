@@ -3,7 +3,8 @@
 One complete listing proves the new snapshot available and feeds the pruning. A snapshot that is
 `due` is looked at by that listing alone, which saves every server a request and two transitions
 (of about eight and fifteen); if it is not there yet, the look goes back to CheckSnapshot. Only
-where something is to be deleted the server is asked for as well: its labels may have changed.
+where something is to be deleted the server is asked for as well: its labels may have changed. Of a
+server that is gone nothing is made before, and only what orphans.py lets go is deleted.
 """
 
 import random
@@ -15,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import log_input, logger, output_of
 from handler.aws.runtime import hetzner_for
-from handler.decisions import pruning
+from handler.decisions import gone_servers, pruning
 from handler.decisions.pruning import Deleted, Seen, Step
 from handler.decisions.retention import Decision
 from handler.documents.document import format_time
@@ -81,9 +82,21 @@ def gather(job: Job, hetzner: Hetzner) -> Seen:
 
 
 def server_now(job: Job, hetzner: Hetzner) -> Server | HetznerError:
-    """The server with its labels, which people may have set since the run has listed it."""
+    """The server with its labels, which people may have set since the run has listed it.
+
+    Of one that is to be gone NotFound only if this token still sees its project.
+    """
     try:
         return hetzner.server(job.server.id)
+    except NotFound as error:
+        return (_doubt(job, hetzner) or error) if job.server.gone else error
+    except HetznerError as error:
+        return error
+
+
+def _doubt(job: Job, hetzner: Hetzner) -> HetznerError | None:
+    try:
+        return gone_servers.doubt(job, {server.id for server in hetzner.servers()})
     except HetznerError as error:
         return error
 

@@ -23,6 +23,7 @@ from handler.aws.logs import logger
 from handler.aws.runtime import hetzner_for, put_metrics, summary_settings, told
 from handler.aws.settings import SummarySettings
 from handler.decisions.findings import Findings, fallbacks, findings_of, sentences
+from handler.decisions.inventory import fate_of
 from handler.documents.document import parse_time
 from handler.documents.errors import HetznerError
 from handler.documents.job import Result
@@ -138,12 +139,12 @@ def _findings(
     if survey.now is None:
         logger.warning("The snapshots could not be counted: no answer of Hetzner has a date")
         return None
-    _log_orphans(survey)
+    _log_orphans(survey, settings.orphan_days)
     if survey.price_error:
         logger.warning(
             "The snapshots could not be counted: what they cost is not known: " + survey.price_error
         )
-    return findings_of(document, survey, selector)
+    return findings_of(document, survey, selector, settings.orphan_days)
 
 
 def _put_metrics(document: RunDocument, conclusion: Conclusion) -> None:
@@ -206,13 +207,13 @@ def _links(document: RunDocument, settings: SummarySettings) -> dict[str, str]:
     }
 
 
-def _log_orphans(survey: Survey) -> None:
+def _log_orphans(survey: Survey, orphan_days: int) -> None:
     server_ids = {server.id for server in survey.servers}
     for snapshot in survey.snapshots:
         if snapshot.server_id not in server_ids:
             logger.info(
                 f"snapshot {snapshot.id} of {snapshot.created:%Y-%m-%d} ({snapshot.description}) "
-                "is of a server that no longer exists; it is never deleted by itself",
+                f"is of a server that no longer exists; it is {fate_of(snapshot, orphan_days)}",
                 extra={"orphan": snapshot.id},
             )
 

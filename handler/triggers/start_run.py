@@ -186,6 +186,8 @@ def first_document(
         lock_wait_minutes=settings.lock_wait_minutes,
         snapshot_minutes=settings.snapshot_minutes,
         rate_limit_floor=settings.rate_limit_floor,
+        orphan_days=settings.orphan_days,
+        with_backups=settings.with_backups,
     )
     selection = Selection((), settings.label_selector)
     if resumed:
@@ -202,6 +204,8 @@ def first_document(
         selection = replace(selection, servers=request.servers, as_before=False)
     if request.label_selector is not None:
         selection = replace(selection, label_selector=request.label_selector)
+    if request.servers or request.label_selector is not None:
+        run = replace(run, orphan_days=0)  # it is for these servers, and for no others
     return RunDocument(run=run, selection=selection, status="new", resumes=resumed is not None)
 
 
@@ -289,5 +293,6 @@ def plan_of(document: RunDocument) -> str:
         which,
         f"{what}, deletes at most {run.most_deletions} of each",
         *(() if run.prune_only else (locked if waits else "skips locked ones",)),
+        *((f"those of servers gone for {run.orphan_days} days go",) if run.orphan_days else ()),
     ]
     return "; ".join(parts)

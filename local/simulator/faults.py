@@ -144,6 +144,16 @@ def edited(change: Callable[[Any], object]) -> Effect:
     return effect
 
 
+def without_totals() -> Effect:
+    """How many entries and pages there are is not told: Hetzner describes both as nullable."""
+
+    def lose(body: Any) -> None:
+        if meta := body.get("meta"):
+            meta["pagination"] |= {"total_entries": None, "last_page": None}
+
+    return edited(lose)
+
+
 def dated(effect: Effect, off: timedelta) -> Effect:
     """The answer with a Date that is so much off."""
 

@@ -32,8 +32,8 @@ def add_default_fleet(world: World) -> Project:
     add = project.add_server
 
     web = add("web-1", {"env": "production", "role": "web"})
-    database = add("db-1", {"env": "production", "role": "db"}, server_type="ccx13")
-    add("mail-1", {"env": "production", "role": "mail"}, ipv6=False, location="nbg1")
+    database = add("db-1", {"env": "production", "role": "db"}, server_type="ccx13", volumes=2)
+    add("mail-1", {"env": "production", "role": "mail"}, ipv6=False, location="nbg1", backups=True)
     add("worker-1", {"env": "production", "role": "worker"}, ipv4=False, server_type="cax11")
     resized = add("sg5", {"env": "production", "role": "web"}, server_type="cx43")
     copied = add("git-1", {"env": "production", "role": "git"}, location="hel1")

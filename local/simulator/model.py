@@ -27,6 +27,8 @@ class Server:
     used_gb: float  # About what its next snapshots have; less when its disk is emptied.
     image: dict[str, Any] | None = None
     hidden_lock: bool = False  # Locked, but no action is running.
+    backup_window: str | None = None  # Hours (UTC) of Hetzner's own Backups; None: they are off.
+    volumes: list[int] = field(default_factory=list)
 
     def to_json(self, *, locked: bool) -> dict[str, Any]:
         ipv4 = ipv6 = None
@@ -48,13 +50,13 @@ class Server:
             "iso": None,
             "rescue_enabled": False,
             "locked": locked or self.hidden_lock,
-            "backup_window": None,
+            "backup_window": self.backup_window,
             "outgoing_traffic": 123456,
             "ingoing_traffic": 123456,
             "included_traffic": 21990232555520,
             "protection": {"delete": False, "rebuild": False},
             "labels": dict(self.labels),
-            "volumes": [],
+            "volumes": list(self.volumes),
             "load_balancers": [],
             "primary_disk_size": self.server_type["disk"],
             "placement_group": None,

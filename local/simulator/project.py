@@ -140,6 +140,8 @@ class Project:
         server_type: str = "cx23",
         location: str = "fsn1",
         created: datetime | None = None,
+        backups: bool = False,
+        volumes: int = 0,
     ) -> Server:
         with self.world.lock:
             if any(server.name == name for server in self._servers.values()):
@@ -161,6 +163,8 @@ class Project:
                 location=LOCATIONS[location],
                 used_gb=round(used * type_["disk"], 2),
                 image=SYSTEM_IMAGES[system].to_json(),
+                backup_window="22-02" if backups else None,
+                volumes=[10 * id_ + number for number in range(volumes)],
             )
             self._servers[id_] = server
             return server

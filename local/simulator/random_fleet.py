@@ -19,6 +19,7 @@ SIGMA_BETWEEN_SERVERS = math.log(P95_SNAPSHOT_SECONDS / MEDIAN_SNAPSHOT_SECONDS)
 SIGMA_BETWEEN_NIGHTS = 0.15
 SHARE_LOCKED, MEDIAN_LOCK_SECONDS, SIGMA_LOCK = 0.15, 60.0, 1.0
 SHARE_WITH_HISTORY, NIGHTS, KEPT = 0.5, 7, 3
+SHARE_WITH_BACKUPS, SHARE_WITH_VOLUMES = 0.2, 0.15
 STYLES: tuple[ProgressStyle, ...] = ("linear", "stuck", "steps")
 
 
@@ -31,6 +32,8 @@ class Traits:
     nights_s: tuple[float, ...]  # how long its snapshots took in the last nights, newest first
     snapshot_s: float  # how long the next one will take
     locked_s: float  # 0: not locked
+    backups: bool
+    volumes: int
 
 
 def draw(seed: int, count: int) -> Iterator[Traits]:
@@ -40,6 +43,8 @@ def draw(seed: int, count: int) -> Iterator[Traits]:
         tonight, *nights = (
             typical * rng.lognormvariate(0, SIGMA_BETWEEN_NIGHTS) for _ in range(1 + NIGHTS)
         )
+        # Of its own: what was drawn before stays the same.
+        beside = random.Random(f"{seed} beside {number}")
         lock = MEDIAN_LOCK_SECONDS * rng.lognormvariate(0, SIGMA_LOCK)
         yield Traits(
             has_history=rng.random() < SHARE_WITH_HISTORY,
@@ -47,6 +52,8 @@ def draw(seed: int, count: int) -> Iterator[Traits]:
             nights_s=tuple(nights),
             snapshot_s=tonight,
             locked_s=lock if rng.random() < SHARE_LOCKED else 0.0,
+            backups=beside.random() < SHARE_WITH_BACKUPS,
+            volumes=beside.choice([1, 2]) if beside.random() < SHARE_WITH_VOLUMES else 0,
         )
 
 
@@ -55,7 +62,12 @@ def add_random_fleet(project: Project, seed: int, count: int) -> dict[int, Trait
     width = max(3, len(str(count)))
     fleet = {}
     for number, traits in enumerate(draw(seed, count), 1):
-        server = project.add_server(f"server-{number:0{width}}", {"env": "drawn"})
+        server = project.add_server(
+            f"server-{number:0{width}}",
+            {"env": "drawn"},
+            backups=traits.backups,
+            volumes=traits.volumes,
+        )
         fleet[server.id] = traits
         project.snapshot_seconds[server.id] = traits.snapshot_s
         project.progress_styles[server.id] = traits.style

@@ -126,6 +126,7 @@ class Cloud:
         # Unexpected exceptions that functions raised.
         self.surprises: list[str] = []
         self.skew = timedelta()
+        self.environment: dict[str, str] = {}  # Of the functions; what is not the default.
         self.on_child: Any = None
         self.containers = 0
         self.lost_children: dict[int, str] = {}  # Server id: how its child's result is lost, once.

@@ -59,6 +59,7 @@ def in_place(cloud: Cloud) -> Iterator[None]:
     environment = {"AWS_DEFAULT_REGION": "eu-central-1", "POWERTOOLS_SERVICE_NAME": "virtual"}
     for function in FUNCTIONS:
         environment |= stack().environment(function)
+    environment |= cloud.environment
     for cached in (
         runtime.run_settings,
         runtime.api_settings,

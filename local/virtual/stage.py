@@ -48,6 +48,8 @@ class Stage:
         self.wrong_clocks = 0
         # Whether the list of a server's actions lacks the newest ones.
         self.lagging = False
+        # As it is deployed.
+        self.orphan_days = 0
         # Whether every server must get its snapshot in this night.
         self.mild = False
         self.token, self.next_token = self._token("old token"), self._token("new token")

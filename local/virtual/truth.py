@@ -28,6 +28,7 @@ class Deletion:
     at: float
     state: list[Image]
     by: Invocation | None
+    there: bool = True  # The server by its label.
 
 
 @dataclass
@@ -124,7 +125,8 @@ class Images(dict[int, Image]):
             state = [copy(i) for i in self.values() if is_ours(i, server_id)]
             loop = self.truth.loop
             by = loop.current.context
-            self.truth.deletions.append(Deletion(copy(image), loop.now, state, by))
+            there = server_id in self.truth.project._servers
+            self.truth.deletions.append(Deletion(copy(image), loop.now, state, by, there))
         super().__delitem__(id_)
 
 

@@ -11,6 +11,7 @@ They are played in local/virtual, an AWS in one process and virtual time.
     pace.py        when, and how often
     verdicts.py    that what was said is true
     emptied.py     that a disk which was emptied is told, and leaves a snapshot from before
+    rhythms.py     that the servers which are due are taken, and no others
     counts.py      that what was counted is, in results, line, metrics and messages
     check.py       plays a night, looks at it, finds the least of one that fails
 

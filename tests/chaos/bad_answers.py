@@ -19,6 +19,7 @@ from local.simulator.faults import (
     slow,
     status,
     truncated,
+    without_totals,
 )
 from tests.chaos.troubles import Mild, Troubles
 
@@ -153,6 +154,8 @@ def a_listing_that_moves(night: "Stage", rng: random.Random) -> str:
     night.wire.per_page = rng.choice([1, 2, 3])
     left = [rng.choice([1, 3, 30])]
     kind = rng.choice(["comes", "goes"])
+    if untold := rng.random() < 0.5:
+        night.world.faults.add(Fault(without_totals(), times=None, when="after"))
 
     def move(call: Call) -> None:
         if call.request.args.get("page") == "2" and left[0] and call.project:
@@ -164,7 +167,8 @@ def a_listing_that_moves(night: "Stage", rng: random.Random) -> str:
                 night.vanish(rng.choice(gone).id)
 
     night.world.faults.add(Fault(move, path="/images", times=None))
-    return f"an image {kind} between pages of {night.wire.per_page}, {left[0]} times"
+    without = "without totals " if untold else ""
+    return f"an image {kind} between {without}pages of {night.wire.per_page}, {left[0]} times"
 
 
 def _when(rng: random.Random) -> When:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from flask import Response
 
 from local.simulator import Fault
-from local.simulator.faults import Call, Effect, When, dated, drop, edited, html, status
+from local.simulator.faults import (
+    Call,
+    Effect,
+    When,
+    dated,
+    drop,
+    edited,
+    html,
+    status,
+    without_totals,
+)
 from tests.chaos.bad_answers import PATHS, _nth
 from tests.chaos.troubles import Mild, Troubles
 
@@ -77,14 +87,23 @@ def fields_that_are_missing(night: "Stage", rng: random.Random) -> str:
 @TROUBLES.one
 def totals_that_are_null(night: "Stage", rng: random.Random) -> str:
     night.wire.per_page = rng.choice([None, 2, 3])
-    nulls = {"total_entries": None, "last_page": None}
+    night.world.faults.add(Fault(without_totals(), times=None, when="after"))
+    if len(night.project.servers) < 3 or rng.random() < 0.3:
+        return Mild(f"no totals, {night.wire.per_page} a page")
+    night.wire.per_page = rng.choice([1, 2])
+    page, nth = str(rng.choice([2, 2, 3])), rng.choice([1, 1, 1, 2, 3])
 
-    def lose(body: Any) -> None:
-        if meta := body.get("meta"):
-            meta["pagination"] |= nulls
+    def goes(call: Call) -> None:
+        """The newest, so that all others move up while they are listed."""
+        if call.request.args.get("page") == page and (servers := night.project._servers):
+            for image in night.project.images.values():
+                if image.status == "creating":
+                    night.truth.meddle(image.id)
+            night.project.delete_server(servers[max(servers)])
 
-    night.world.faults.add(Fault(edited(lose), times=None, when="after"))
-    return Mild(f"no totals, {night.wire.per_page} a page")
+    night.world.faults.add(Fault(goes, "GET", "/servers", nth=nth, times=3))
+    said = f"no totals, {night.wire.per_page} a page"
+    return f"{said}; the newest server goes before page {page}, requests {nth} to {nth + 2}"
 
 
 @TROUBLES.one

@@ -1,5 +1,6 @@
 """Whether what a run counts is so: results, line, metrics and messages against what happened."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from local.virtual.stage import Stage
 from local.virtual.truth import is_ours
 from tests.chaos.bad_tokens import BELIEF
 from tests.chaos.verdicts import results_in
+
+LISTED = ("selected", "left_out")
 
 
 def false_counts(night: Stage, execution: Execution) -> Iterator[str]:
@@ -47,6 +50,21 @@ def vanished(night: Stage, execution: Execution) -> Iterator[str]:
         there = server_id in night.project._servers and isinstance(result, dict)
         if there and "was deleted during the run" in result.get("reason", ""):
             yield f"it is there: {result}"
+
+
+def overlooked(night: Stage, execution: Execution) -> Iterator[str]:
+    """The first listing tells of each server that is there from the beginning to the end."""
+    for invocation in night.cloud.invocations:
+        if invocation.execution is not execution or invocation.function != "ListServers":
+            continue
+        lines = [json.loads(line) for line in invocation.logs]
+        told = {line["server_id"] for line in lines if line.get("status") in LISTED}
+        if (
+            told
+            and BELIEF not in night.beliefs
+            and (missed := night.project._servers.keys() - told)
+        ):
+            yield f"servers {sorted(missed)} are there and were overlooked"
 
 
 def _told_twice(tellers: list[Invocation]) -> Iterator[str]:
@@ -113,7 +131,10 @@ def _false_sums(
         metrics.ADOPTED: adopted,
         metrics.MADE: len(available) - adopted,
         metrics.NOT_PRUNED: sum(
-            not result["pruned"] and result["status"] != "failed" for result in results
+            result["status"] == "failed"
+            if result["gone"]
+            else not result["pruned"] and result["status"] != "failed"
+            for result in results
         ),
     }
     for name, value in sums.items():

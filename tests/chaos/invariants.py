@@ -23,10 +23,12 @@ from local.virtual.cloud import Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion, is_ours
 from tests.chaos.between_runs import wrong_between
-from tests.chaos.counts import false_counts, vanished
+from tests.chaos.counts import false_counts, overlooked, vanished
 from tests.chaos.emptied import lost_to_small_ones, wrongly_told
+from tests.chaos.gone import left_over, untold, wrongly_gone
 from tests.chaos.pace import untimely
 from tests.chaos.plain_words import obeyed
+from tests.chaos.rhythms import wrongly_taken
 from tests.chaos.verdicts import untrue
 from tests.leaks import piece_of
 
@@ -39,6 +41,7 @@ def broken(night: Stage) -> list[str]:
         *_writes_not_asked_for(night),
         *_deletions(night),
         *lost_to_small_ones(night),
+        *wrongly_gone(night),
         *_others(night),
         *_secrets(night),
         *obeyed(night),
@@ -50,7 +53,11 @@ def broken(night: Stage) -> list[str]:
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
         found += [f"{execution.name}: {what}" for what in false_counts(night, execution)]
         found += [f"{execution.name}: {what}" for what in vanished(night, execution)]
+        found += [f"{execution.name}: {what}" for what in overlooked(night, execution)]
         found += [f"{execution.name}: {what}" for what in wrongly_told(night, execution)]
+        found += [f"{execution.name}: {what}" for what in left_over(night, execution)]
+        found += [f"{execution.name}: {what}" for what in untold(night, execution)]
+        found += [f"{execution.name}: {what}" for what in wrongly_taken(night, execution)]
     return found
 
 
@@ -135,6 +142,8 @@ def _deletions(night: Stage) -> Iterator[str]:
             yield f"{what} of server {server_id}, which is of this run itself"
         if _unfinished(night, deletion, server_id):
             yield f"{what} of server {server_id}, which another run is not done with"
+        if by.event["server"].get("gone"):
+            continue  # wrongly_gone
         if not _allowed(night, deletion, by):
             yield f"{what} of server {server_id}, which no plan allows"
         if not (run["prune_only"] or _is_made(night, by)):

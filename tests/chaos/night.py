@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_RETENTION
+from handler.documents.labels import (
+    LABEL_ENABLED,
+    LABEL_EVERY,
+    LABEL_MANAGED_BY,
+    LABEL_RETENTION,
+)
 from local.simulator import Server
 from local.virtual.stage import FIRST_REQUEST, START, Stage
 from tests.chaos import (
@@ -19,6 +24,7 @@ from tests.chaos import (
     bad_words,
     bad_worlds,
 )
+from tests.chaos.gone import draw
 from tests.chaos.troubles import Mild, Trouble
 
 # Drawn by their place in this list: its order is part of every seed.
@@ -34,6 +40,7 @@ TROUBLES: list[Trouble] = [
     *bad_words.TROUBLES,
 ]
 POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
+RHYTHMS = ["1h", "12h", "1d", "2d", "3d", "1w", "4w", "weekly", "0d", "99w"]
 STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]
 
 
@@ -52,6 +59,8 @@ class Night(Stage):
         super().__init__(seed)
         self.less = less or Less()
         self._fleet()
+        if self.stream("with backups").random() < 0.3:
+            self.cloud.environment["WITH_BACKUPS"] = "skip"
         self.event = self._event(self.stream("event"))
         if self.event.get("prune_only") and self.stream("accept").random() < 0.5:
             servers = [server.id for server in self.project.servers.values()]
@@ -74,6 +83,7 @@ class Night(Stage):
             name = f"s{number}" if rng.random() < 0.9 else f"s{number}-" + "é" * 250
             ipv4 = rng.random() < 0.9
             server = self.project.add_server(name, labels, ipv4=ipv4)
+            self._odd(server, self.stream(f"odd {number}"))
             for _ in range(rng.choice([0, 1, 3, 6, 9])):
                 self._old(server, rng)
             if (emptied := self.stream(f"emptied {number}")).random() < 0.2:
@@ -84,6 +94,15 @@ class Night(Stage):
             gone = self.project.add_server("gone")
             self._old(gone, self.stream("orphans"))
             self.project.delete_server(gone)
+        draw(self, self.stream("gone"))
+
+    def _odd(self, server: Server, rng: random.Random) -> None:
+        """With a rhythm of its own, Hetzner's Backups, volumes."""
+        if rng.random() < 0.3:
+            server.labels[LABEL_EVERY] = rng.choice(RHYTHMS)
+        if rng.random() < 0.2:
+            server.backup_window = "22-02"
+        server.volumes = list(range(rng.choice([0, 0, 0, 1, 2])))
 
     def _old(self, server: Server, rng: random.Random) -> None:
         days = rng.choice([0.01, 0.04, 0.5, 1, 1, 2, 3, 5, 8, 20, 400, -0.5]) + rng.random() / 10

@@ -167,7 +167,8 @@ def _run_verdict(execution: Execution, verdict: str, told: list[dict[str, Any]])
     unpruned = [r for r in told if not r["pruned"]]
     if verdict == "Completed" and (failed or unpruned):
         yield f"Completed, but {failed + unpruned}"
-    if told and verdict == "Failed" and len(failed) < len(told):
+    of_servers = [r for r in told if not r["gone"]]
+    if told and verdict == "Failed" and any(r["status"] != "failed" for r in of_servers):
         yield f"Failed, but {told}"
     if told and verdict == "PartiallyFailed" and not (failed or unpruned):
         yield "PartiallyFailed, but nothing failed"
