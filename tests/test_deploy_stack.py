@@ -13,6 +13,7 @@ from handler.documents.labels import (
     LABEL_SERVER_ID,
     LABEL_SERVER_NAME,
 )
+from handler.documents.memory import Memory
 from local.environment import REGION
 from local.simulator import Fault, Image
 from local.simulator.faults import status
@@ -28,7 +29,7 @@ TOKEN = a_token("that is shown nowhere")
 READ_ONLY = a_token("that may only read")
 HOLDS_STATE = (
     "LogGroup", "SnapshotRunLogGroup", "Notifications", "SnapshotRun", "DeadLetters",
-    "ScheduleGroup",
+    "ScheduleGroup", "WatchMemory",
 )  # fmt: skip
 
 
@@ -111,7 +112,8 @@ def tokens(place: Place, deployed: Step) -> dict[str, Step]:
     }
     steps = {name: Step(done.returncode, done.stdout) for name, done in tried.items()}
     names = [p["Name"] for p in place.client("ssm").describe_parameters()["Parameters"]]
-    steps["left by these"] = Step(0, " ".join(names))
+    memory = place.ids(STACK)["WatchMemory"]
+    steps["left by these"] = Step(0, " ".join(name for name in names if name != memory))
     steps["piped"] = Step(
         (done := place.make("token", given=f" {TOKEN}\n")).returncode, done.stdout
     )
@@ -125,16 +127,25 @@ class Update:
     step: Step
     before: dict[str, str]
     after: dict[str, str]
+    remembered: tuple[str, str]  # by the watch, before and after it
+
+
+def memory_of(place: Place) -> str:
+    parameter = place.ids(STACK)["WatchMemory"]
+    return str(place.client("ssm").get_parameter(Name=parameter)["Parameter"]["Value"])
 
 
 @pytest.fixture(scope="module")
 def updated(place: Place, tokens: dict[str, Step]) -> Update:
     ids = place.ids(STACK)
+    looked = place.client("lambda").invoke(FunctionName=ids["WatchServers"], Payload=b"{}")
+    assert "FunctionError" not in looked, looked["Payload"].read()
+    remembered = memory_of(place)
     declined = Step(*place.at_a_terminal("deploy", (QUESTION, "n"), PARAMETERS="Notify=always"))
     assert place.parameters(STACK)["Notify"] == "problems"
     changes = "Retention=daily1 LogRetentionDays=30 Notify=always"
     done = Step(*place.at_a_terminal("deploy", (QUESTION, "y"), PARAMETERS=changes))
-    return Update(declined, done, ids, place.ids(STACK))
+    return Update(declined, done, ids, place.ids(STACK), (remembered, memory_of(place)))
 
 
 @pytest.fixture(scope="module")
@@ -295,6 +306,13 @@ def test_an_update_changes_what_was_asked_and_replaces_nothing_that_holds_state(
     assert group["retentionInDays"] == 30
 
 
+def test_an_update_leaves_what_the_watch_remembers(updated: Update) -> None:
+    before, after = updated.remembered
+    assert after == before
+    remembered = Memory.parse(after).projects["default"]
+    assert (remembered.servers, remembered.told) == (1, frozenset())
+
+
 def test_nothing_is_deployed_elsewhere_or_changed_unasked(
     place: Place, elsewhere: dict[str, Step]
 ) -> None:
@@ -362,6 +380,13 @@ def test_nothing_is_left_of_the_stacks(
     # What is looked at were all of these kinds, while the stacks were there.
     assert [kind for kind, found in beside.account.items() if not found > before[kind]] == []
     assert place.everything() == before
+
+
+def test_what_the_watch_remembered_goes_with_the_stack(
+    place: Place, updated: Update, removed: dict[str, Step]
+) -> None:
+    names = [p["Name"] for p in place.client("ssm").describe_parameters()["Parameters"]]
+    assert updated.before["WatchMemory"] not in names
 
 
 def test_the_token_was_shown_nowhere(place: Place, removed: dict[str, Step]) -> None:

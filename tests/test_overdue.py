@@ -16,10 +16,10 @@ from handler.decisions.overdue import (
     Limits,
     Look,
     judged,
-    why_not_itself,
 )  # fmt: skip
+from handler.decisions.selecting import why_not_itself
 from handler.decisions.watching import View, concluded, in_order, without, worth_a_look
-from handler.documents.labels import LABEL_ENABLED, LABEL_SERVER_ID
+from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_SERVER_ID
 from handler.documents.memory import LastLook, Memory, Remembered
 from handler.documents.resources import Server, Snapshot
 from handler.documents.survey import Survey
@@ -27,7 +27,7 @@ from handler.report import watch
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-LIMITS = Limits(26, run_minutes=240)
+LIMITS = Limits(26, run_minutes=240, with_backups="skip")
 KNOWN = Remembered(NOW - 99 * DAY, NOW - HOUR, servers=1, server=1, snapshot=11)
 
 
@@ -53,10 +53,10 @@ def seen(
 
 
 def overdue(
-    look: Look, remembered: Remembered | None = KNOWN, limits: Limits = LIMITS, selector: str = ""
+    look: Look, remembered: Remembered | None = KNOWN, limits: Limits = LIMITS
 ) -> list[str]:
     known = {look.project: remembered} if remembered else {}
-    [state] = judged([look], known, NOW, limits, selector)
+    [state] = judged([look], known, NOW, limits)
     return [f"{each.server}: {each.reason}" if each.server else each.reason
             for each in state.overdue]  # fmt: skip
 
@@ -89,6 +89,13 @@ NEW_SERVER = server(created=NOW - 28 * HOUR)
          seen([server(**{LABEL_ENABLED: "false"})], [good(27)]), KNOWN, []),
         ("nor one that the selector does not match",
          seen(snapshots=[good(27)], matching=[]), KNOWN, []),
+        ("nor one that has Hetzner's Backups, where those are skipped",
+         seen([replace(server(), backups=True)], [good(27)]), KNOWN, []),
+        ("one that is saved every week has a week more",
+         seen([server(**{LABEL_EVERY: "1w"})], [good(24 * 7 + 26)]), KNOWN, []),
+        ("and no longer",
+         seen([server(**{LABEL_EVERY: "1w"})], [good(24 * 7 + 27)]), KNOWN,
+         ["server-1: its newest good snapshot is 8.1 days old, of 2026-11-13 09:00Z"]),
         ("while a run goes on it has four hours more",
          seen(snapshots=[good(29.9)], is_running=True), KNOWN, []),
         ("and no more than that", seen(snapshots=[good(30.1)], is_running=True), KNOWN,
@@ -134,10 +141,9 @@ NEW_SERVER = server(created=NOW - 28 * HOUR)
 def test_overdue_is(
     sentence: str, look: Look, remembered: Remembered | None, said: list[str]
 ) -> None:
-    selector = "env=prod" if "selector" in sentence else ""
-    assert overdue(look, remembered, selector=selector) == said, sentence
+    assert overdue(look, remembered) == said, sentence
     # With FreshnessHours 0 nothing ever is.
-    assert overdue(look, remembered, Limits(0), selector) == [], sentence
+    assert overdue(look, remembered, replace(LIMITS, freshness_hours=0)) == [], sentence
 
 
 def test_two_projects_that_see_one_server_are_told_of_each_other() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from handler.documents.document import Look
 from handler.documents.job import Job, Result, ServerItem, StartedSnapshot
+from handler.documents.memory import LastLook
 from handler.documents.run import (
     MOST_ATTENTION,
     MOST_CONCURRENT_RUNS,
@@ -33,6 +34,7 @@ DOCUMENT = RunDocument(
     selection=Selection(("sg5",), "env=prod"),
     status="ready",
     handed_out=(1, 2),
+    last_look=LastLook("2026-11-21T01:30:00Z", 2, 1, 90),
     totals=Totals(available=3).noting(Concern("failed", "sg5", "no")),
 )
 FAILED = {
@@ -54,6 +56,14 @@ def with_more(value: Any) -> Any:
 def test_what_a_version_does_not_know_is_left_aside(document: Job | RunDocument) -> None:
     written = json.loads(json.dumps(document.to_dict()))
     assert type(document).from_dict(with_more(written)) == document
+
+
+def test_a_document_that_names_all_projects_or_no_last_look_is_read() -> None:
+    written = json.loads(json.dumps(DOCUMENT.to_dict())) | {"projects": ["default", "shop"]}
+    assert RunDocument.from_dict(written) == DOCUMENT
+    assert RunDocument.from_dict(written | {"last_look": None}).last_look is None
+    some = RunDocument.from_dict(written | {"last_look": {"at": "2026-11-21T01:30:00Z"}})
+    assert some.last_look == LastLook("2026-11-21T01:30:00Z")
 
 
 @pytest.mark.parametrize("document", [JOB, DOCUMENT])

@@ -10,15 +10,12 @@ from typing import Any
 import pytest
 
 from handler.aws import tokens
-from handler.aws.settings import WatchSettings
 from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_SERVER_ID
 from handler.documents.memory import Memory
 from handler.triggers import watch_servers
 from local.simulator import Fault, Project
 from local.simulator.faults import status
 from local.virtual.stage import START, Stage
-from local.virtual.template import Stack
-from local.virtual.wire import ENDPOINT
 
 HOUR = 3600.0
 FIRST_LOOK = 0.5  # hours after the first night begins
@@ -167,12 +164,8 @@ def test_a_listing_that_fails_for_a_day_is_told_with_its_reason(days: Days) -> N
     assert "unavailable" in message
 
 
-def test_a_weeks_schedule_has_a_limit_of_its_own(
-    days: Days, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack = Stack(HetznerEndpoint=ENDPOINT, FreshnessHours="194")
-    settings = WatchSettings.from_env(stack.environment("WatchServers"))
-    monkeypatch.setattr(watch_servers, "watch_settings", lambda: settings)
+def test_a_weeks_schedule_has_a_limit_of_its_own(days: Days) -> None:
+    days.cloud.environment = {"FRESHNESS_HOURS": "194"}
     days.night(0, 7, 21)
     days.play(24 * 21 + 3)
     days.tells((7 * 24 + 194, BOTH), (21 * 24, ALL_CLEAR))

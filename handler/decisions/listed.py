@@ -1,11 +1,9 @@
 """What ListServers saw of a project, and whether a run may go on with it: pure."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from handler.decisions import due, selecting
-from handler.decisions.overdue import why_not_itself
 from handler.documents.errors import HetznerError
 from handler.documents.job import NAME_BYTES, cut
 from handler.documents.resources import Server, Snapshot
@@ -64,13 +62,8 @@ def refused(document: RunDocument, seen: Seen) -> Refusal | None:
             "alone it looks for the same names.",
             resumable=False,
         )
-    if vanished := selecting.why_vanished(document, listed, seen.left):
+    if vanished := selecting.why_vanished(document, listed, seen.left, seen.is_known):
         return Refusal(vanished, "", resumable=True)
-    last_look = document.last_look if first else None
-    if not_itself := why_not_itself(last_look, len(listed), seen.is_known):
-        event = json.dumps({"forget": document.run.project})
-        advice = f"If it is, invoke WatchServers with {event}, then start this run again."
-        return Refusal(f"the project {not_itself}", advice, resumable=True)
     return None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handler.decisions.due import newest_good
-from handler.decisions.selecting import why_not_taken
+from handler.decisions.selecting import why_not_itself, why_not_taken
 from handler.documents.document import WithBackups
 from handler.documents.job import short_name
 from handler.documents.memory import LastLook, Remembered
@@ -24,14 +24,18 @@ OF_MEMORY = "m"  # the trouble of no project
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How old a newest good snapshot may be; `freshness_hours` 0: as old as it likes."""
+    """Which servers have to be saved, and how old a newest good snapshot may be.
+
+    `freshness_hours` 0: as old as it likes.
+    """
 
     freshness_hours: int
     run_minutes: int = 0  # so much longer while a run of the project goes on
+    label_selector: str = ""
     with_backups: WithBackups = "include"
 
     def hours_of(self, server: Server) -> int:
-        """The server's own limit."""
+        """The server's own limit, longer by its rhythm."""
         return self.freshness_hours + hours_added(server.labels)
 
 
@@ -87,34 +91,10 @@ def judged(
     remembered: Mapping[str, Remembered],
     now: datetime,
     limits: Limits,
-    label_selector: str = "",
 ) -> tuple[ProjectState, ...]:
     """Every project's state; `now` is by our own clock, a survey has Hetzner's."""
     twins = _twins(looks)
-    return tuple(
-        _project(look, remembered.get(look.project), twins, now, limits, label_selector)
-        for look in looks
-    )
-
-
-def why_not_itself(last: LastLook | None, server_count: int, is_known: bool) -> str:
-    """Why this is not the project that was seen last; empty if it is, or nothing is known of it.
-
-    `is_known`: one of the last look's two ids is found, or a snapshot of that server. Servers may
-    all come and go; that their snapshots vanish as well, all at once, is another project.
-    """
-    if last is None or not last.at or not last.servers:
-        return ""
-    at = f"{last.at[:10]} {last.at[11:16]}Z"
-    had = f"had {last.servers} server{'' if last.servers == 1 else 's'} on {at}"
-    if not server_count:
-        return f"{had}, now none: is it the right token?"
-    if last.server and last.snapshot and not is_known:
-        return (
-            f"{had}, and neither server {last.server} nor snapshot {last.snapshot} of then is "
-            "there any more: is it the right token?"
-        )
-    return ""
+    return tuple(_project(look, remembered.get(look.project), twins, now, limits) for look in looks)
 
 
 def is_known_again(last: LastLook, survey: Survey) -> bool:
@@ -131,7 +111,6 @@ def _project(
     twins: Mapping[str, str],
     now: datetime,
     limits: Limits,
-    label_selector: str,
 ) -> ProjectState:
     at = (look.survey and look.survey.now) or now
     remembered = before or Remembered(first_seen=at)
@@ -142,7 +121,7 @@ def _project(
         not_itself = why_not_itself(last, len(look.survey.servers), is_known)
     troubles = list(_troubles(look, remembered, not_itself, twins, now, limits))
     of_its_own = not not_itself and bool(look.survey)
-    servers = _servers(look, remembered, limits, label_selector, at, of_its_own)
+    servers = _servers(look, remembered, limits, at, of_its_own)
     overdue = [
         Overdue(look.project, short_name(state.server.name, state.server.id), state.due_at,
                 state.overdue, state.server.id)
@@ -205,7 +184,6 @@ def _servers(
     look: Look,
     remembered: Remembered,
     limits: Limits,
-    label_selector: str,
     at: datetime,
     is_judged: bool,
 ) -> list[ServerState]:
@@ -216,7 +194,8 @@ def _servers(
     states = []
     for server in look.survey.servers:
         good, hours = newest.get(server.id), limits.hours_of(server)
-        if left_out := why_not_taken(server, matching, label_selector, limits.with_backups):
+        left_out = why_not_taken(server, matching, limits.label_selector, limits.with_backups)
+        if left_out:
             states.append(ServerState(server, good, left_out, hours))
             continue
         since = good.created if good else max(server.created, remembered.first_seen)

@@ -1,11 +1,13 @@
 """Which servers a run is for, and why not the others: pure."""
 
+import json
 import re
 from collections.abc import Collection, Sequence
 
 from handler.documents.document import WithBackups, shortened
 from handler.documents.job import NAME_BYTES, ServerItem, cut, short_name
 from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_RETENTION
+from handler.documents.memory import LastLook
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.documents.resources import Server
 from handler.documents.rhythm import BadRhythm, parse_rhythm
@@ -40,7 +42,9 @@ def named(selection: Selection, listed: Sequence[Server]) -> tuple[set[int], tup
     return found, tuple(unknown)
 
 
-def why_vanished(document: RunDocument, listed: Sequence[Server], left: int) -> str:
+def why_vanished(
+    document: RunDocument, listed: Sequence[Server], left: int, is_known: bool = True
+) -> str:
     """Why this is not the project that it was; empty if it may be.
 
     A project without servers is one that is new, unless `left` snapshots of ours say that it had
@@ -56,6 +60,31 @@ def why_vanished(document: RunDocument, listed: Sequence[Server], left: int) -> 
         return (
             "none of the servers that were listed before is in the project any more. Is its token "
             "another project's now?"
+        )
+    last_look = document.last_look if after_id == 0 else None
+    if not_itself := why_not_itself(last_look, len(listed), is_known):
+        event = json.dumps({"forget": document.run.project})
+        then = f"If it is, invoke WatchServers with {event}, then start this run again."
+        return f"the project {not_itself} {then}"
+    return ""
+
+
+def why_not_itself(last: LastLook | None, server_count: int, is_known: bool) -> str:
+    """Why this is not the project that was seen last; empty if it is, or nothing is known of it.
+
+    `is_known`: one of the last look's two ids is found, or a snapshot of that server. Servers may
+    all come and go; that their snapshots vanish as well, all at once, is another project.
+    """
+    if last is None or not last.at or not last.servers:
+        return ""
+    at = f"{last.at[:10]} {last.at[11:16]}Z"
+    had = f"had {last.servers} server{'' if last.servers == 1 else 's'} on {at}"
+    if not server_count:
+        return f"{had}, now none: is it the right token?"
+    if last.server and last.snapshot and not is_known:
+        return (
+            f"{had}, and neither server {last.server} nor snapshot {last.snapshot} of then is "
+            "there any more: is it the right token?"
         )
     return ""
 

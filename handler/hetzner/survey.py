@@ -1,6 +1,10 @@
 """Takes the survey of a project: complete, or not at all."""
 
-from handler.documents.errors import HetznerError
+from collections.abc import Sequence
+
+from handler.documents.errors import HetznerError, NotFound
+from handler.documents.memory import LastLook
+from handler.documents.resources import Server
 from handler.documents.survey import Survey
 from handler.hetzner.api import Hetzner
 
@@ -42,3 +46,21 @@ def take_look(hetzner: Hetzner, owner: str, label_selector: str) -> Survey:
     return Survey(
         tuple(servers), matching, tuple(snapshots), hetzner.answered_at, hetzner.requests_left
     )
+
+
+def is_found_again(
+    hetzner: Hetzner, last: LastLook | None, listed: Sequence[Server], owner: str
+) -> bool:
+    """Whether the last look's server or snapshot is in the project, or one of that server.
+
+    Where it did not know both of them nothing can be concluded. Raises HetznerError.
+    """
+    if last is None or last.server is None or last.snapshot is None:
+        return True
+    if any(server.id == last.server for server in listed):
+        return True
+    try:
+        hetzner.snapshot(last.snapshot)
+        return True
+    except NotFound:
+        return bool(hetzner.snapshots(owner, last.server))

@@ -14,11 +14,11 @@ from handler.decisions import due, gone_servers, listed, pacing, selecting
 from handler.decisions.listed import Refusal, Seen
 from handler.decisions.pacing import Budget
 from handler.documents.document import Wait, format_time, shortened
-from handler.documents.errors import HetznerError, NotFound, TransientError, Unauthorized
-from handler.documents.memory import LastLook
+from handler.documents.errors import HetznerError, TransientError, Unauthorized
 from handler.documents.resources import Server
 from handler.documents.run import BATCH, Concern, RunDocument
 from handler.hetzner.api import Hetzner
+from handler.hetzner.survey import is_found_again
 
 SELECTOR_CHARACTERS = 200  # of a label selector in a reason
 
@@ -61,7 +61,7 @@ def gather(document: RunDocument, hetzner: Hetzner) -> Seen:
             return Seen(left=len(hetzner.snapshots(owner)))
         matching = tuple(hetzner.servers(label_selector)) if label_selector else servers
         last = document.last_look if document.after_id == 0 else None
-        seen = Seen(servers, matching, is_known=_is_known(last, servers, owner, hetzner))
+        seen = Seen(servers, matching, is_known=is_found_again(hetzner, last, servers, owner))
     except HetznerError as error:
         return Seen(error=error)
     if not listed.asks_who_is_due(document, seen):
@@ -70,24 +70,6 @@ def gather(document: RunDocument, hetzner: Hetzner) -> Seen:
         return replace(seen, snapshots=tuple(hetzner.snapshots(owner)))
     except HetznerError as error:
         return replace(seen, snapshots_error=error)
-
-
-def _is_known(
-    last: LastLook | None, servers: Sequence[Server], owner: str, hetzner: Hetzner
-) -> bool:
-    """Whether the server or the snapshot of the watch's last look is found, or one of that server.
-
-    Without both of them it may be the same project. Raises HetznerError.
-    """
-    if last is None or last.server is None or last.snapshot is None:
-        return True
-    if any(server.id == last.server for server in servers):
-        return True
-    try:
-        hetzner.snapshot(last.snapshot)
-        return True
-    except NotFound:
-        return bool(hetzner.snapshots(owner, last.server))
 
 
 def _not_listed(document: RunDocument, error: HetznerError, jitter: float) -> RunDocument:

@@ -100,8 +100,13 @@ def watch_servers(
     Raises NotTold after all that could be done.
     """
     seen = gather(settings, ssm, step_functions, connect, remaining_ms)
-    limits = Limits(settings.freshness_hours, settings.run_minutes, settings.with_backups)
-    states = judged(seen.looks, seen.memory.projects, now, limits, settings.label_selector)
+    limits = Limits(
+        settings.freshness_hours,
+        settings.run_minutes,
+        settings.label_selector,
+        settings.with_backups,
+    )
+    states = judged(seen.looks, seen.memory.projects, now, limits)
     view = concluded(states, seen.memory, now)
     _log(view)
     if not request.only_look:

@@ -113,7 +113,7 @@ class Cloud:
     def __init__(self, loop: Loop, wire: Wire, rng: random.Random) -> None:
         self.loop, self.wire, self.rng = loop, wire, rng
         self.tokens: dict[str, str] = {}
-        self.environment: dict[str, str] = {}  # Of the functions, where it is not by default.
+        self.environment: dict[str, str] = {}  # Of the functions; what is not the default.
         self.memory = "{}"  # the watch's
         self.fates: list[Fate] = []
         self.ssm_errors: list[str] = []
