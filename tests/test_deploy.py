@@ -114,9 +114,14 @@ def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any
 
 @pytest.fixture
 def stack(stacks: Stacks, account: None, simulator: Simulator) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
+    stacks[REGION, "hetzner-snapshots"] = a_stack(HetznerEndpoint=simulator.url)
+
+
+@pytest.fixture
+def tried(stacks: Stacks, aws: Aws, simulator: Simulator) -> Aws:
+    """A stack whose functions run, for a dry run."""
+    stacks[REGION, "hetzner-snapshots"] = a_stack(HetznerEndpoint=simulator.url)
+    return aws
 
 
 def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -280,27 +285,22 @@ def test_before_there_is_a_token_the_trial_says_how_to_store_one(
 
 
 def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
-    stacks: Stacks,
-    aws: Aws,
+    tried: Aws,
     project: Project,
-    simulator: Simulator,
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
     web = project.add_server("web-1")
     old = [ours(project, web, days).id for days in (1, 2, 3, 4)]
-    aws.store_token("second", "of-nobody")
+    tried.store_token("second", "of-nobody")
     logs = boto3.client("logs", region_name=REGION)
     logs.create_log_group(logGroupName=LOG_GROUP)
     logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName="all")
 
     def sleep(_: float) -> None:
-        aws.time.pass_until(lambda: len(aws.time.ended) == 2)
+        tried.time.pass_until(lambda: len(tried.time.ended) == 2)
         now_ms = int(time.time() * 1000)
-        events = [{"timestamp": now_ms, "message": json.dumps(line)} for line in aws.logs]
+        events = [{"timestamp": now_ms, "message": json.dumps(line)} for line in tried.logs]
         logs.put_log_events(logGroupName=LOG_GROUP, logStreamName="all", logEvents=events)
 
     clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
@@ -318,20 +318,15 @@ def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
 
 
 def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
-    stacks: Stacks,
-    aws: Aws,
+    tried: Aws,
     project: Project,
-    simulator: Simulator,
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
     project.add_server("web-1")
 
     def sleep(_: float) -> None:
-        aws.time.pass_until(lambda: len(aws.time.ended) == 1)
+        tried.time.pass_until(lambda: len(tried.time.ended) == 1)
 
     clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
     shell.setattr("deploy.smoke.time", clock)
@@ -342,16 +337,11 @@ def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
 
 
 def test_leaving_a_trial_says_that_it_goes_on_and_where(
-    stacks: Stacks,
-    aws: Aws,
+    tried: Aws,
     project: Project,
-    simulator: Simulator,
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
     project.add_server("web-1")
 
     def leave(_: float) -> None:
