@@ -31,7 +31,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke repair logs down plan deploy token smoke destroy build events test chaos mutants bench \
+.PHONY: help run up invoke repair logs down plan deploy token smoke report destroy build events test chaos mutants bench \
 	check format-check lint types template workflows fmt clean package sbom audit release lock setup venv
 
 help:
@@ -75,6 +75,9 @@ token: venv ## test and store a Hetzner API token; from stdin: make token <file
 
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
+
+report: venv ## build/report.html: the page of `make run`, of the stack's last run
+	@$(PY) -m deploy report
 
 destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
 	@$(PY) -m deploy destroy
@@ -189,10 +192,10 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        module, drawn by SEED=1
 ##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; FULL=1: also fleets
 ##                        of 500 and 1,000; writes docs/benchmark.md, its pictures
-##   STACK=NAME           the stack (deploy, token, smoke, destroy, events);
-##                        hetzner-snapshots
+##   STACK=NAME           the stack (all that use AWS); hetzner-snapshots
 ##   REGION=NAME          its AWS region; if not given, that of the first deploy,
 ##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
+##   RUN=ID               a run of the last 90 days (report); the last one
 ##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy);
 ##                        of the local stack (run, up)
 ##   SAMCONFIG=FILE       where they are kept, and the account; samconfig.toml

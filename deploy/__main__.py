@@ -1,7 +1,8 @@
-"""The commands that make calls: deploy, token, smoke, events, destroy.
+"""The commands that make calls: deploy, token, smoke, report, events, destroy.
 
-Exit code: 0 if all went well, 1 if AWS failed or the dry run is not Completed, 2 if the command
-cannot be carried out; the message then says what to do. 130 if interrupted.
+Exit code: 0 if all went well, 1 if AWS failed, the dry run is not Completed or the report lacks
+something, 2 if the command cannot be carried out; the message then says what to do. 130 if
+interrupted.
 """
 
 import json
@@ -16,6 +17,7 @@ from deploy.bring import bring
 from deploy.destroy import destroy
 from deploy.events import put_events
 from deploy.give_token import give_token
+from deploy.report import report
 from deploy.settings import Settings
 from deploy.smoke import smoke
 from deploy.trouble import explain
@@ -26,6 +28,7 @@ COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "deploy": bring,
     "token": give_token,
     "smoke": smoke,
+    "report": report,
     "events": put_events,
     "destroy": destroy,
 }
