@@ -76,7 +76,7 @@ token: venv ## test and store a Hetzner API token; from stdin: make token <file
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
 
-report: venv ## build/report.html: the page of `make run`, of the stack's last run
+report: venv ## build/report.html: the page of `make run`, of its last run
 	@$(PY) -m deploy report
 
 destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
