@@ -41,8 +41,10 @@ def read_log(account: Account, group: str, board: Board, since_ms: int) -> str:
         time.sleep(POLL_SECONDS)
 
 
-def fill(account: Account, group: str, board: Board, since_ms: int, until_ms: int) -> None:
-    """Fills the board with its run's lines of that time, oldest first.
+def fill(
+    account: Account, group: str, board: Board, since_ms: int, until_ms: int, only: str = ""
+) -> None:
+    """Fills the board with its run's lines of that time, oldest first; `only`: a filter pattern.
 
     Raises botocore's errors, and TooLong with the board filled as far as that went.
     """
@@ -50,7 +52,7 @@ def fill(account: Account, group: str, board: Board, since_ms: int, until_ms: in
     events: list[Any] = []
     whole = True
     # A page of a large group may be empty.
-    for page in _pages(account, group, board, since_ms, until_ms):
+    for page in _pages(account, group, board, since_ms, until_ms, only):
         events += page
         if time.monotonic() > deadline:
             whole = False
@@ -63,7 +65,12 @@ def fill(account: Account, group: str, board: Board, since_ms: int, until_ms: in
 
 
 def _pages(
-    account: Account, group: str, board: Board, since_ms: int, until_ms: int | None = None
+    account: Account,
+    group: str,
+    board: Board,
+    since_ms: int,
+    until_ms: int | None = None,
+    only: str = "",
 ) -> Iterator[list[Any]]:
     pages = (
         account.client("logs")
@@ -72,7 +79,7 @@ def _pages(
             logGroupName=group,
             startTime=since_ms,
             **({"endTime": until_ms} if until_ms else {}),
-            filterPattern=f'"{board.run_id}"',
+            filterPattern=only or f'"{board.run_id}"',
         )
     )
     return (page["events"] for page in pages)

@@ -32,6 +32,9 @@ class Settings:
     yes: bool
     stop: bool  # runs that are going on, before a removal
     run_id: str = ""  # of `make report`; empty: the last one
+    json: bool = False  # for programs
+    names_project: bool = False  # whether PROJECT is given
+    keep_token: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -65,6 +68,9 @@ class Settings:
             yes=flag(environ, "YES"),
             stop=flag(environ, "STOP"),
             run_id=_run_id(environ),
+            json=flag(environ, "JSON"),
+            names_project=bool(environ.get("PROJECT", "").strip()),
+            keep_token=flag(environ, "KEEP_TOKEN"),
         )
 
     @property

@@ -1,11 +1,14 @@
 """A person's shell for the deploy commands, and an AWS in which their stack may be."""
 
 import io
+import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
@@ -15,6 +18,7 @@ from deploy.__main__ import main
 from local.environment import clean
 from local.simulator import Simulator
 from local.virtual.template import read_template
+from tests.aws import Aws
 
 REGION = "eu-central-1"
 Stacks = dict[tuple[str, str], dict[str, Any]]
@@ -103,7 +107,35 @@ def at_a_terminal(shell: pytest.MonkeyPatch, *answers: str) -> list[str]:
         asked.append(prompt)
         return left.pop(0)
 
-    for module in ("bring", "destroy", "elsewhere"):
+    for module in ("bring", "destroy", "elsewhere", "forget"):
         shell.setattr(f"deploy.{module}.has_terminal", lambda: True)
     shell.setattr("builtins.input", answer)
     return asked
+
+
+@pytest.fixture
+def nights(stacks: Stacks, aws: Aws, simulator: Simulator) -> Aws:
+    """A stack whose functions run, and whose log group is empty."""
+    found = a_stack(HetznerEndpoint=simulator.url, LogRetentionDays="30", LogLevel="INFO")
+    [machine] = boto3.client("stepfunctions", region_name=REGION).list_state_machines()[
+        "stateMachines"
+    ]
+    found["Outputs"].append(
+        {"OutputKey": "SnapshotRunArn", "OutputValue": machine["stateMachineArn"]}
+    )
+    stacks[REGION, "hetzner-snapshots"] = found
+    logs = boto3.client("logs", region_name=REGION)
+    logs.create_log_group(logGroupName=LOG_GROUP)
+    logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName="all")
+    return aws
+
+
+def keep(lines: list[dict[str, Any]]) -> None:
+    """The log group has these lines, and some that are not ours."""
+    now_ms = int(time.time() * 1000)
+    messages = ["START RequestId: 1", *map(json.dumps, lines)]
+    boto3.client("logs", region_name=REGION).put_log_events(
+        logGroupName=LOG_GROUP,
+        logStreamName="all",
+        logEvents=[{"timestamp": now_ms, "message": message} for message in messages],
+    )

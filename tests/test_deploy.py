@@ -52,7 +52,9 @@ def tried(stacks: Stacks, aws: Aws, simulator: Simulator) -> Aws:
     return aws
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "report", "events", "destroy"])
+@pytest.mark.parametrize(
+    "command", ["deploy", "token", "smoke", "status", "report", "events", "destroy"]
+)
 def test_without_credentials_every_command_says_how_to_get_some(
     shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -119,7 +121,7 @@ def test_every_parameters_own_default_passes() -> None:
     check({name: parameter.default for name, parameter in known.items()})
 
 
-@pytest.mark.parametrize("command", ["token", "smoke", "report", "events", "destroy"])
+@pytest.mark.parametrize("command", ["token", "smoke", "status", "report", "events", "destroy"])
 def test_in_the_wrong_region_it_says_where_it_looked(
     stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -157,7 +159,9 @@ def test_answers_that_cannot_be_read_are_not_passed_over(
     assert "Repair it, or remove it to be asked again." in said("deploy", capsys)
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "report", "events", "destroy"])
+@pytest.mark.parametrize(
+    "command", ["deploy", "token", "smoke", "status", "report", "events", "destroy"]
+)
 def test_a_stack_of_something_else_is_not_touched(
     stacks: Stacks,
     account: None,

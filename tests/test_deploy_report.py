@@ -1,8 +1,6 @@
 """`make report`: the page about a run on AWS, from its log; what it lacks is said."""
 
-import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +10,22 @@ import pytest
 from deploy.__main__ import main
 from deploy.report import PAGE
 from deploy.runs import began
-from local.simulator import Project, Simulator
+from local.simulator import Project
 from local.virtual.template import ROOT
 from tests.aws import Aws
 from tests.conftest import TOKEN
-from tests.deploy_shell import LOG_GROUP, REGION, Stacks, a_stack, said
+from tests.deploy_shell import REGION, Stacks, a_stack, keep, said
 from tests.test_local_page import EVIL, Elements, rows
 
 Capsys = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def page(shell: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where the page is written, in place of build/."""
     shell.setattr("deploy.report.ROOT", tmp_path)
     shell.setattr("deploy.report.PAGE", tmp_path / PAGE.relative_to(ROOT))
     return tmp_path / PAGE.relative_to(ROOT)
-
-
-@pytest.fixture
-def nights(stacks: Stacks, aws: Aws, simulator: Simulator, page: Path) -> Aws:
-    """A stack whose functions run, and whose log group is empty."""
-    found = a_stack(HetznerEndpoint=simulator.url, LogRetentionDays="30", LogLevel="INFO")
-    [machine] = boto3.client("stepfunctions", region_name=REGION).list_state_machines()[
-        "stateMachines"
-    ]
-    found["Outputs"].append(
-        {"OutputKey": "SnapshotRunArn", "OutputValue": machine["stateMachineArn"]}
-    )
-    stacks[REGION, "hetzner-snapshots"] = found
-    logs = boto3.client("logs", region_name=REGION)
-    logs.create_log_group(logGroupName=LOG_GROUP)
-    logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName="all")
-    return aws
-
-
-def keep(lines: list[dict[str, Any]]) -> None:
-    """The log group has these lines, and some that are not ours."""
-    now_ms = int(time.time() * 1000)
-    messages = ["START RequestId: 1", *map(json.dumps, lines)]
-    boto3.client("logs", region_name=REGION).put_log_events(
-        logGroupName=LOG_GROUP,
-        logStreamName="all",
-        logEvents=[{"timestamp": now_ms, "message": message} for message in messages],
-    )
 
 
 def words(page: Path) -> str:
