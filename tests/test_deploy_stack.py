@@ -13,6 +13,7 @@ from handler.documents.labels import (
     LABEL_SERVER_ID,
     LABEL_SERVER_NAME,
 )
+from local.aws import ROOT
 from local.environment import REGION
 from local.simulator import Fault, Image
 from local.simulator.faults import status
@@ -157,6 +158,7 @@ class Beside:
     """Two stacks on one project: by stack its snapshots, and those that it decided about."""
 
     trial: str
+    report: Step
     ids: dict[str, set[str]]
     account: dict[str, set[str]]
     own: dict[str, set[int]]
@@ -175,8 +177,10 @@ def beside(place: Place, elsewhere: dict[str, Step]) -> Beside:
     for stack in (STACK, OTHER):
         trial = place.make("smoke", STACK=stack)
         assert trial.returncode == 0, trial.stdout
+    report = place.make("report", STACK=OTHER)
     return Beside(
         trial.stdout,
+        Step(report.returncode, report.stdout),
         {stack: set(place.ids(stack).values()) for stack in (STACK, OTHER)},
         place.everything(),
         {owner: {image.id for image in images} for owner, images in nights.items()},
@@ -275,6 +279,13 @@ def test_the_trial_reads_all_and_writes_nothing(place: Place, beside: Beside) ->
     # The only writes are those with which `make token` tries a token; they change nothing.
     writes = [r for r in place.world.requests if r.method != "GET"]
     assert {(r.method, r.status) for r in writes} == {("PUT", 401), ("PUT", 404)}
+
+
+def test_the_trials_page_is_made_from_its_log(beside: Beside) -> None:
+    assert beside.report.code == 0, beside.report.shown
+    assert "The page about it is build/report.html." in beside.report.shown
+    html = (ROOT / "build/report.html").read_text()
+    assert "web-1" in html and "a dry run: nothing was made or deleted" in html
 
 
 def test_an_update_changes_what_was_asked_and_replaces_nothing_that_holds_state(
