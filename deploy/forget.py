@@ -13,10 +13,10 @@ from deploy.account import (
     stack_in,
 )
 from deploy.elsewhere import agree_to_account
-from deploy.give_token import stored_tokens
 from deploy.running import runs_going_on, told
 from deploy.settings import Settings
 from deploy.terminal import agreed, has_terminal
+from deploy.tokens import stored_tokens
 from deploy.trouble import explain
 from deploy.watch import Refused, ask_watch, function_of
 from local.common.variables import Unusable
