@@ -31,7 +31,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke repair logs down plan deploy token smoke destroy build events test chaos mutants bench \
+.PHONY: help run up invoke repair logs down plan deploy token smoke status report forget destroy build events test chaos mutants bench \
 	check format-check lint types template workflows fmt clean package sbom audit release lock setup venv
 
 help:
@@ -75,6 +75,15 @@ token: venv ## test and store a Hetzner API token; from stdin: make token <file
 
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
+
+status: venv ## what is saved, how old, what is overdue; 1 if not all is well
+	@$(PY) -m deploy status
+
+report: venv ## build/report.html: the page of `make run`, of its last run
+	@$(PY) -m deploy report
+
+forget: venv ## a project is no longer to be saved: removes its token; PROJECT=
+	@$(PY) -m deploy forget
 
 destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
 	@$(PY) -m deploy destroy
@@ -170,7 +179,7 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        in HERTZNER_API_KEY, which is spelled like that); shows
 ##                        what it would do, then asks;
 ##                        EVENT=events/dry-run.json only reads (run, up)
-##   YES=1                do not ask (deploy, destroy, and with REAL=1)
+##   YES=1                do not ask (deploy, forget, destroy, and with REAL=1)
 ##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
 ##                        same token; asks first only if the address is Hetzner's
@@ -189,14 +198,17 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        module, drawn by SEED=1
 ##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; FULL=1: also fleets
 ##                        of 500 and 1,000; writes docs/benchmark.md, its pictures
-##   STACK=NAME           the stack (deploy, token, smoke, destroy, events);
-##                        hetzner-snapshots
+##   STACK=NAME           the stack (all that use AWS); hetzner-snapshots
 ##   REGION=NAME          its AWS region; if not given, that of the first deploy,
 ##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
+##   JSON=1               for programs (status)
+##   KEEP_TOKEN=1         forget only what the watch remembers (forget)
+##   RUN=ID               a run of the last 90 days (report); the last one
 ##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy);
 ##                        of the local stack (run, up)
 ##   SAMCONFIG=FILE       where they are kept, and the account; samconfig.toml
-##   PROJECT=NAME         the Hetzner project, a name you choose (token); default
+##   PROJECT=NAME         the Hetzner project, a name you choose (token, forget);
+##                        for token: default
 ##   TAG=v0.1.0           the version that `make release` makes
 ##   AUDIT=required       `make audit` fails if it gets no answer (make check, too)
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments
