@@ -1,7 +1,7 @@
-"""The commands that make calls: deploy, token, smoke, events, destroy.
+"""The commands that make calls: deploy, token, tell, smoke, events, destroy.
 
-Exit code: 0 if all went well, 1 if AWS failed or the dry run is not Completed, 2 if the command
-cannot be carried out; the message then says what to do. 130 if interrupted.
+Exit code: 0 if all went well, 1 if AWS failed, the dry run is not Completed or a try was not sent,
+2 if the command cannot be carried out; the message then says what to do. 130 if interrupted.
 """
 
 import json
@@ -18,6 +18,7 @@ from deploy.events import put_events
 from deploy.give_token import give_token
 from deploy.settings import Settings
 from deploy.smoke import smoke
+from deploy.tell import tell
 from deploy.trouble import explain
 from local.common.streams import plain_streams
 from local.common.variables import Unusable
@@ -25,6 +26,7 @@ from local.common.variables import Unusable
 COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "deploy": bring,
     "token": give_token,
+    "tell": tell,
     "smoke": smoke,
     "events": put_events,
     "destroy": destroy,

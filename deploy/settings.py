@@ -29,6 +29,7 @@ class Settings:
     last_deploy: LastDeploy | None  # from an earlier `make deploy`
     yes: bool
     stop: bool  # runs that are going on, before a removal
+    remove: bool  # the addresses that are stored
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -61,6 +62,7 @@ class Settings:
             last_deploy=last_deploy,
             yes=flag(environ, "YES"),
             stop=flag(environ, "STOP"),
+            remove=flag(environ, "REMOVE"),
         )
 
     @property
