@@ -137,6 +137,9 @@ def fill(on_lambda: Lambda) -> None:
     client(on_lambda, "ssm").put_parameter(
         Name=f"{on_lambda.stack.parameters['TokenPath']}/default", Value=TOKEN, Type="SecureString"
     )
+    client(on_lambda, "ssm").put_parameter(
+        Name=on_lambda.stack.ref("WatchMemory"), Value="{}", Type="String"
+    )
     # Only the input that it gets matters here; it does nothing.
     machine = client(on_lambda, "stepfunctions").create_state_machine(
         name="SnapshotRun",
@@ -197,6 +200,7 @@ def night(on_lambda: Lambda, project: Project, world: World) -> dict[str, Any]:
     job = invoke("CheckSnapshot", job)
     job = invoke("PruneSnapshots", job)
     invoke("SummariseRun", run | {"batch": [job["result"]]})
+    invoke("WatchServers", {})
     invoke("Tell", {"Records": [{"Sns": {"MessageId": "1", "Subject": "s", "Message": "m"}}]})
     assert answers.keys() == on_lambda.functions.keys(), "a function that was never booted"
     return {name: warm for name, (_, warm) in answers.items()}
