@@ -31,7 +31,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke repair logs down plan deploy token smoke status report forget destroy build events test chaos mutants bench \
+.PHONY: help run up invoke repair logs down plan deploy token tell smoke status report forget destroy build events test chaos mutants bench \
 	check format-check lint types template workflows fmt clean package sbom audit release lock setup venv
 
 help:
@@ -72,6 +72,9 @@ deploy: build ## create or update the stack; asks once, keeps the answers
 
 token: venv ## test and store a Hetzner API token; from stdin: make token <file
 	@$(PY) -m deploy token
+
+tell: venv ## store where messages go: Slack, ntfy, … (REMOVE=1: nowhere)
+	@$(PY) -m deploy tell
 
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
@@ -141,16 +144,18 @@ fmt: setup ## format the code
 clean: ## remove what was built, but not the environments (rm -rf .venv*)
 	@if [ -e .venv/complete ]; then $(PY) -m local down; fi
 	rm -rf build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find bench checks deploy handler local tests -name __pycache__ -prune -exec rm -rf {} +
+	find bench checks deploy handler local tell tests -name __pycache__ -prune -exec rm -rf {} +
 
 ##
 ## Release it:
 
-package: build ## build/hetzner-snapshots.zip: the package; same commit: same zip
+package: build ## build/*.zip: the two packages; same commit: same zips
 	@$(PY) -m local.package .aws-sam/build/StartRun build/hetzner-snapshots.zip
+	@$(PY) -m local.package .aws-sam/build/Tell build/tell.zip
 
-sbom: build ## build/sbom.json: what the package contains (CycloneDX), licences
-	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
+sbom: build ## build/*.json: what the packages contain (CycloneDX), licences
+	$(PY) -m checks.contents .aws-sam/build/StartRun runtime build/sbom.json
+	$(PY) -m checks.contents .aws-sam/build/Tell tell build/sbom-tell.json
 
 audit: setup ## known vulnerabilities in the package; says if it has no network
 	$(PY) -m checks.audit "$$AUDIT"
@@ -163,8 +168,8 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 	build/lock/bin/python -m $(INSTALL) --requirement requirements/lock.txt
 	$(call LOCK,lock)
 	$(call LOCK,dev)
-	$(call LOCK,runtime,--constraint requirements/dev.txt \
-		--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer)
+	$(call LOCK,runtime,$(WITHOUT_BOTO3))
+	$(call LOCK,tell,$(WITHOUT_BOTO3))
 	$(call LOCK,sam)
 
 ##
@@ -198,6 +203,7 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        module, drawn by SEED=1
 ##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; FULL=1: also fleets
 ##                        of 500 and 1,000; writes docs/benchmark.md, its pictures
+##   REMOVE=1             the addresses that are stored (tell)
 ##   STACK=NAME           the stack (all that use AWS); hetzner-snapshots
 ##   REGION=NAME          its AWS region; if not given, that of the first deploy,
 ##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
@@ -250,10 +256,12 @@ MINOR := import sys; print('%d.%d' % sys.version_info[:2])
 .venv-sam/complete: requirements/sam.txt
 	$(call ENVIRONMENT,.venv-sam,$<)
 
-.aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
-		.venv-sam/complete handler statemachine $(wildcard handler/*.py handler/*/*.py statemachine/*)
+.aws-sam/build/template.yaml: template.yaml requirements/runtime.txt requirements/tell.txt \
+		handler/Makefile tell/Makefile .venv-sam/complete handler tell/ statemachine \
+		$(wildcard handler/*.py handler/*/*.py tell/*.py statemachine/*)
 	@mkdir -p build/home build/tmp
 	@$(MAKE) --no-print-directory --file handler/Makefile package PYTHON=$(PY)
+	@$(MAKE) --no-print-directory --file tell/Makefile package PYTHON=$(PY)
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }
 	@rm -rf build/tmp
 
@@ -267,6 +275,9 @@ endef
 define SCHEMA
 .venv/bin/check-jsonschema --builtin-schema vendor.$(1) .github/$(2)
 endef
+
+WITHOUT_BOTO3 := --constraint requirements/dev.txt \
+	--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer
 
 define LOCK
 build/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header \

@@ -1,8 +1,9 @@
-"""The commands that make calls: deploy, token, smoke, status, report, forget, events, destroy.
+"""The commands that make calls: deploy, token, tell, smoke, status, report, forget, events,
+destroy.
 
-Exit code: 0 if all went well, 1 if AWS failed, the dry run is not Completed, the report lacks
-something or the status is not well, 2 if the command cannot be carried out; the message then says
-what to do. 130 if interrupted.
+Exit code: 0 if all went well, 1 if AWS failed, the dry run is not Completed, a try was not sent,
+the report lacks something or the status is not well, 2 if the command cannot be carried out; the
+message then says what to do. 130 if interrupted.
 """
 
 import json
@@ -22,6 +23,7 @@ from deploy.report import report
 from deploy.settings import Settings
 from deploy.smoke import smoke
 from deploy.status import status
+from deploy.tell import tell
 from deploy.trouble import explain
 from local.common.streams import plain_streams
 from local.common.variables import Unusable
@@ -29,6 +31,7 @@ from local.common.variables import Unusable
 COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "deploy": bring,
     "token": give_token,
+    "tell": tell,
     "smoke": smoke,
     "status": status,
     "report": report,

@@ -31,6 +31,7 @@ class Settings:
     last_deploy: LastDeploy | None  # from an earlier `make deploy`
     yes: bool
     stop: bool  # runs that are going on, before a removal
+    remove: bool  # the addresses that are stored
     run_id: str = ""  # of `make report`; empty: the last one
     json: bool = False  # for programs
     names_project: bool = False  # whether PROJECT is given
@@ -67,6 +68,7 @@ class Settings:
             last_deploy=last_deploy,
             yes=flag(environ, "YES"),
             stop=flag(environ, "STOP"),
+            remove=flag(environ, "REMOVE"),
             run_id=_run_id(environ),
             json=flag(environ, "JSON"),
             names_project=bool(environ.get("PROJECT", "").strip()),

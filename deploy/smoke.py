@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
 from deploy.elsewhere import agree_to_account
+from deploy.reach import told_by
 from deploy.run_log import read_log
 from deploy.runs import ending
 from deploy.settings import ROOT, Settings
@@ -66,6 +67,7 @@ def smoke(settings: Settings) -> int:
     for item, (_, line) in ends:
         print(f"\n{item['project']}: {line}")
         print(f"  the execution: {item['console']}\n  its log: {item['logs']}")
+    print(f"\n{told_by(settings, account, stack)}")
     if all(verdict == "Completed" for _, (verdict, _) in ends):
         print("\nAll is well. The schedule does the rest.")
         return 0

@@ -70,6 +70,7 @@ def account(shell: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 LOG_GROUP = "/hetzner-snapshots/hetzner-snapshots"
+TOPIC = f"arn:aws:sns:{REGION}:123456789012:Notifications"
 
 
 def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any]:
@@ -83,6 +84,8 @@ def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any
         "Outputs": [
             {"OutputKey": "StartRunFunction", "OutputValue": "StartRun"},
             {"OutputKey": "LogGroupName", "OutputValue": LOG_GROUP},
+            {"OutputKey": "NotificationsTopicArn", "OutputValue": TOPIC},
+            {"OutputKey": "TellFunction", "OutputValue": "Tell"},
         ],
     }
 

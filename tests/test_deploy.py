@@ -53,7 +53,7 @@ def tried(stacks: Stacks, aws: Aws, simulator: Simulator) -> Aws:
 
 
 @pytest.mark.parametrize(
-    "command", ["deploy", "token", "smoke", "status", "report", "events", "destroy"]
+    "command", ["deploy", "token", "tell", "smoke", "status", "report", "events", "destroy"]
 )
 def test_without_credentials_every_command_says_how_to_get_some(
     shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str

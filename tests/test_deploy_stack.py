@@ -339,9 +339,6 @@ def test_the_trials_page_is_made_from_its_log(beside: Beside) -> None:
 
 
 def test_the_status_is_what_the_watch_sees(watched: Watched) -> None:
-    from pathlib import Path
-
-    Path("/tmp/status.txt").write_text("\n=====\n".join(s.shown for s in watched.steps.values()))
     shown = watched.steps["status"].shown
     assert watched.steps["status"].code == 0, shown
     assert "default: 1 server, 3 snapshots, " in shown
