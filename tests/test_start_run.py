@@ -315,7 +315,7 @@ def test_a_resume_finds_out_anew_what_an_execution_finds_out_by_itself() -> None
         run=replace(RUN, **found_out, **around), selection=Selection(), status="new"
     )
     settings = RunSettings(
-        "/t", "arn", "logs", "you", "", "last9", "skip", 1, 2, 3, 4, 5, 6, watch_memory="memory"
+        "/t", "arn", "logs", "you", "", "last9", "skip", 1, 2, 3, 4, 5, 6, "include", "memory"
     )
     again = parse_event({"run_id": "night"})
     resumed = first_document(again, "night", "default", settings, earlier)
