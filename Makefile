@@ -31,7 +31,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke repair logs down plan deploy token smoke destroy build events test chaos mutants bench \
+.PHONY: help run up invoke repair logs down plan deploy token tell smoke status report forget destroy build events test chaos mutants bench \
 	check format-check lint types template workflows fmt clean package sbom audit release lock setup venv
 
 help:
@@ -73,8 +73,20 @@ deploy: build ## create or update the stack; asks once, keeps the answers
 token: venv ## test and store a Hetzner API token; from stdin: make token <file
 	@$(PY) -m deploy token
 
+tell: venv ## store where messages go: Slack, ntfy, … (REMOVE=1: nowhere)
+	@$(PY) -m deploy tell
+
 smoke: venv ## a dry run on the stack: what would the next night do?
 	@$(PY) -m deploy smoke
+
+status: venv ## what is saved, how old, what is overdue; 1 if not all is well
+	@$(PY) -m deploy status
+
+report: venv ## build/report.html: the page of `make run`, of its last run
+	@$(PY) -m deploy report
+
+forget: venv ## a project is no longer to be saved: removes its token; PROJECT=
+	@$(PY) -m deploy forget
 
 destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
 	@$(PY) -m deploy destroy
@@ -132,16 +144,18 @@ fmt: setup ## format the code
 clean: ## remove what was built, but not the environments (rm -rf .venv*)
 	@if [ -e .venv/complete ]; then $(PY) -m local down; fi
 	rm -rf build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find bench checks deploy handler local tests -name __pycache__ -prune -exec rm -rf {} +
+	find bench checks deploy handler local tell tests -name __pycache__ -prune -exec rm -rf {} +
 
 ##
 ## Release it:
 
-package: build ## build/hetzner-snapshots.zip: the package; same commit: same zip
+package: build ## build/*.zip: the two packages; same commit: same zips
 	@$(PY) -m local.package .aws-sam/build/StartRun build/hetzner-snapshots.zip
+	@$(PY) -m local.package .aws-sam/build/Tell build/tell.zip
 
-sbom: build ## build/sbom.json: what the package contains (CycloneDX), licences
-	$(PY) -m checks.contents .aws-sam/build/StartRun build/sbom.json
+sbom: build ## build/*.json: what the packages contain (CycloneDX), licences
+	$(PY) -m checks.contents .aws-sam/build/StartRun runtime build/sbom.json
+	$(PY) -m checks.contents .aws-sam/build/Tell tell build/sbom-tell.json
 
 audit: setup ## known vulnerabilities in the package; says if it has no network
 	$(PY) -m checks.audit "$$AUDIT"
@@ -154,8 +168,8 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 	build/lock/bin/python -m $(INSTALL) --requirement requirements/lock.txt
 	$(call LOCK,lock)
 	$(call LOCK,dev)
-	$(call LOCK,runtime,--constraint requirements/dev.txt \
-		--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer)
+	$(call LOCK,runtime,$(WITHOUT_BOTO3))
+	$(call LOCK,tell,$(WITHOUT_BOTO3))
 	$(call LOCK,sam)
 
 ##
@@ -170,7 +184,7 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        in HERTZNER_API_KEY, which is spelled like that); shows
 ##                        what it would do, then asks;
 ##                        EVENT=events/dry-run.json only reads (run, up)
-##   YES=1                do not ask (deploy, destroy, and with REAL=1)
+##   YES=1                do not ask (deploy, forget, destroy, and with REAL=1)
 ##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
 ##                        same token; asks first only if the address is Hetzner's
@@ -189,14 +203,18 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##                        module, drawn by SEED=1
 ##   SEEDS=5 FULL=1       nights of each fleet in `make bench`; FULL=1: also fleets
 ##                        of 500 and 1,000; writes docs/benchmark.md, its pictures
-##   STACK=NAME           the stack (deploy, token, smoke, destroy, events);
-##                        hetzner-snapshots
+##   REMOVE=1             the addresses that are stored (tell)
+##   STACK=NAME           the stack (all that use AWS); hetzner-snapshots
 ##   REGION=NAME          its AWS region; if not given, that of the first deploy,
 ##                        or AWS_REGION, or the profile's (AWS_PROFILE=NAME)
+##   JSON=1               for programs (status)
+##   KEEP_TOKEN=1         forget only what the watch remembers (forget)
+##   RUN=ID               a run of the last 90 days (report); the last one
 ##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy);
 ##                        of the local stack (run, up)
 ##   SAMCONFIG=FILE       where they are kept, and the account; samconfig.toml
-##   PROJECT=NAME         the Hetzner project, a name you choose (token); default
+##   PROJECT=NAME         the Hetzner project, a name you choose (token, forget);
+##                        for token: default
 ##   TAG=v0.1.0           the version that `make release` makes
 ##   AUDIT=required       `make audit` fails if it gets no answer (make check, too)
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments
@@ -238,10 +256,12 @@ MINOR := import sys; print('%d.%d' % sys.version_info[:2])
 .venv-sam/complete: requirements/sam.txt
 	$(call ENVIRONMENT,.venv-sam,$<)
 
-.aws-sam/build/template.yaml: template.yaml requirements/runtime.txt handler/Makefile \
-		.venv-sam/complete handler statemachine $(wildcard handler/*.py handler/*/*.py statemachine/*)
+.aws-sam/build/template.yaml: template.yaml requirements/runtime.txt requirements/tell.txt \
+		handler/Makefile tell/Makefile .venv-sam/complete handler tell/ statemachine \
+		$(wildcard handler/*.py handler/*/*.py tell/*.py statemachine/*)
 	@mkdir -p build/home build/tmp
 	@$(MAKE) --no-print-directory --file handler/Makefile package PYTHON=$(PY)
+	@$(MAKE) --no-print-directory --file tell/Makefile package PYTHON=$(PY)
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }
 	@rm -rf build/tmp
 
@@ -255,6 +275,9 @@ endef
 define SCHEMA
 .venv/bin/check-jsonschema --builtin-schema vendor.$(1) .github/$(2)
 endef
+
+WITHOUT_BOTO3 := --constraint requirements/dev.txt \
+	--no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer
 
 define LOCK
 build/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header \

@@ -1,9 +1,9 @@
 """Known vulnerabilities in what is deployed: `python -m checks.audit [required]`.
 
-pip-audit asks the package index about every line of requirements/runtime.txt. It skips a package
-that it could not ask about, and reports no error. Here such a package counts as not audited, and
-with `required` (as on GitHub) as a failure. Without `required` it passes on a machine without
-network.
+pip-audit asks the package index about every line of requirements/runtime.txt and tell.txt. It skips
+a package that it could not ask about, and reports no error. Here such a package counts as not
+audited, and with `required` (as on GitHub) as a failure. Without `required` it passes on a machine
+without network.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-REQUIREMENTS = ROOT / "requirements" / "runtime.txt"
+REQUIREMENTS = [ROOT / "requirements" / name for name in ("runtime.txt", "tell.txt")]
 REPORT = ROOT / "build" / "audit.json"
 LONGEST_SECONDS = 120
 
@@ -29,8 +29,9 @@ class Audit:
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> "Audit":
-        packages = report["dependencies"]
-        asked = [package for package in packages if "skip_reason" not in package]
+        # Some are in both files.
+        packages = {(each["name"], each.get("version")): each for each in report["dependencies"]}
+        asked = [package for package in packages.values() if "skip_reason" not in package]
         return cls(
             holes=tuple(
                 f"{package['name']} {package['version']}: {hole['id']}, "
@@ -38,7 +39,7 @@ class Audit:
                 for package in asked
                 for hole in package["vulns"]
             ),
-            unknown=tuple(p["name"] for p in packages if "skip_reason" in p),
+            unknown=tuple(p["name"] for p in packages.values() if "skip_reason" in p),
             clean=sum(not package["vulns"] for package in asked),
         )
 
@@ -62,7 +63,8 @@ def run_pip_audit() -> Audit:
     try:
         subprocess.run(
             [
-                *(pip_audit, "--requirement", REQUIREMENTS, "--disable-pip"),
+                *(pip_audit, "--disable-pip"),
+                *(word for path in REQUIREMENTS for word in ("--requirement", path)),
                 *("--progress-spinner", "off", "--format", "json", "--output", REPORT),
             ],
             capture_output=True,

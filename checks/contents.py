@@ -1,4 +1,5 @@
-"""What the built package holds, and under which licences: `python -m checks.contents PACKAGE FILE`.
+"""What a built package holds, and under which licences:
+`python -m checks.contents PACKAGE REQUIREMENTS FILE`.
 
 Lists the distributions with their licences, fails if a licence is not among those we accept, and
 writes a CycloneDX bill of materials. Both are read from the package itself, not from a list of what
@@ -14,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / ".venv" / "bin"
-RUNTIME = ROOT / "requirements" / "runtime.in"
+REQUIREMENTS = ROOT / "requirements"
 FROM_LAMBDA = {"boto3"}
 # With the names of classifiers or SPDX: licences that may be distributed with MIT code and require
 # only their text, which is in the package. MPL-2.0 (certifi) also requires the source of changed
@@ -22,6 +23,7 @@ FROM_LAMBDA = {"boto3"}
 LICENCES = (
     "Apache Software License",
     "BSD License",
+    "BSD-2-Clause",
     "BSD-3-Clause",
     "MIT",
     "MIT License",
@@ -63,28 +65,29 @@ def write_bill(python: Path, project: Path, target: Path) -> None:
     )
 
 
-def described() -> str:
-    """Our pyproject.toml with the package's requirements, which are only in requirements/."""
+def described(requirements: str) -> str:
+    """Our pyproject.toml with what requirements/REQUIREMENTS.in asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [line.split("==")[0].strip() for line in RUNTIME.read_text().splitlines()]
+    wanted = (REQUIREMENTS / f"{requirements}.in").read_text()
+    lines = [line.split("==")[0].strip() for line in wanted.splitlines()]
     needed = [line for line in lines if line and line[0] != "#" and line not in FROM_LAMBDA]
     keys = ("name", "version", "description", "license")
     texts = [f"{key} = {json.dumps(project[key])}" for key in keys]
     return "\n".join(["[project]", *texts, f"dependencies = {json.dumps(needed)}", ""])
 
 
-def main(package: Path, target: Path) -> int:
-    folder = target.parent / "contents"
+def main(package: Path, requirements: str, target: Path) -> int:
+    folder = target.parent / f"contents-{requirements}"
     python = environment(package, folder)
     if not check_licences(python, LICENCES):
         print("Leave it out, or add its licence to checks/contents.py if it may be passed on.")
         return 1
     project = folder / "pyproject.toml"
-    project.write_text(described())
+    project.write_text(described(requirements))
     write_bill(python, project, target)
     print(f"{target}: {len(json.loads(target.read_text())['components'])} components")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))

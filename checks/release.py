@@ -12,11 +12,15 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BUILT = ("build/hetzner-snapshots.zip", "build/sbom.json")
+BUILT = (
+    *("build/hetzner-snapshots.zip", "build/tell.zip"),
+    *("build/sbom.json", "build/sbom-tell.json"),
+)
 AS_THEY_ARE = ("README.md", "LICENSE", "CHANGELOG.md", "statemachine/snapshot_run.asl.json")
 # Files that the template finds in other places in the repository, and their place in that folder.
 MOVED = {
     "    CodeUri: handler/\n": "    CodeUri: hetzner-snapshots.zip\n",
+    "    CodeUri: tell/\n": "    CodeUri: tell.zip\n",
     "DefinitionUri: statemachine/snapshot_run.asl.json\n": "DefinitionUri: snapshot_run.asl.json\n",
 }
 

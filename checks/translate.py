@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 REGION = "us-east-1"
 # In place of the address to which `sam package` would have uploaded.
 PACKAGE = {"Bucket": "the-package", "Key": "hetzner-snapshots.zip"}
+OWN_PACKAGE = {"Bucket": "the-package", "Key": "tell.zip"}
 DEFINITION = {"Bucket": "the-package", "Key": "snapshot_run.asl.json"}
 
 
@@ -31,6 +32,8 @@ def translated(template: Path) -> dict[str, Any]:
             properties = resource["Properties"]
             definitions[name] = (template.parent / properties["DefinitionUri"]).read_text()
             properties["DefinitionUri"] = DEFINITION
+        elif "CodeUri" in resource.get("Properties", {}):
+            resource["Properties"]["CodeUri"] = OWN_PACKAGE
     # None of our functions names a managed policy, which the first argument would resolve.
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
     result: dict[str, Any] = translator.translate(source, {})

@@ -1,7 +1,9 @@
-"""The commands that make calls: deploy, token, smoke, events, destroy.
+"""The commands that make calls: deploy, token, tell, smoke, status, report, forget, events,
+destroy.
 
-Exit code: 0 if all went well, 1 if AWS failed or the dry run is not Completed, 2 if the command
-cannot be carried out; the message then says what to do. 130 if interrupted.
+Exit code: 0 if all went well, 1 if AWS failed, the dry run is not Completed, a try was not sent,
+the report lacks something or the status is not well, 2 if the command cannot be carried out; the
+message then says what to do. 130 if interrupted.
 """
 
 import json
@@ -15,9 +17,13 @@ from deploy.account import Failed
 from deploy.bring import bring
 from deploy.destroy import destroy
 from deploy.events import put_events
+from deploy.forget import forget
 from deploy.give_token import give_token
+from deploy.report import report
 from deploy.settings import Settings
 from deploy.smoke import smoke
+from deploy.status import status
+from deploy.tell import tell
 from deploy.trouble import explain
 from local.common.streams import plain_streams
 from local.common.variables import Unusable
@@ -25,7 +31,11 @@ from local.common.variables import Unusable
 COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "deploy": bring,
     "token": give_token,
+    "tell": tell,
     "smoke": smoke,
+    "status": status,
+    "report": report,
+    "forget": forget,
     "events": put_events,
     "destroy": destroy,
 }

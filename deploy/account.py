@@ -33,10 +33,16 @@ class Account:
     id: str
     region: str
 
-    def client(self, service: str, attempts: int = 3, region: str | None = None) -> Any:
-        # An invocation of StartRun may take 60 s.
+    def client(
+        self, service: str, attempts: int = 3, region: str | None = None, longest_s: int = 90
+    ) -> Any:
+        """`longest_s`: so long an answer may take; an invocation of StartRun takes up to 60 s."""
+        # Of a long invocation nothing is heard until it ends, and routers drop what is silent.
         config = Config(
-            connect_timeout=5, read_timeout=90, retries={"total_max_attempts": attempts}
+            connect_timeout=5,
+            read_timeout=longest_s,
+            tcp_keepalive=True,
+            retries={"total_max_attempts": attempts},
         )
         return self.session.client(  # type: ignore[call-overload]
             service, region_name=region or self.region, config=config

@@ -20,6 +20,7 @@ from deploy.account import (
 )
 from deploy.bring import profile_of, sam
 from deploy.elsewhere import agree_to_account
+from deploy.reach import addresses_stored, parameter_of
 from deploy.running import runs_going_on, stop, told
 from deploy.settings import Settings
 from deploy.terminal import agreed, has_terminal
@@ -52,14 +53,14 @@ def destroy(settings: Settings) -> int:
         print("Nothing was removed.")
         return 1
     # Read before the removal, so that it can be printed even if something fails.
-    tokens = stored_tokens(account, stack)
+    secrets = stored_tokens(account, stack) + _addresses(account, stack)
     same_owner = _others_of_owner(account, stack)
     if (now := runs_going_on(account, stack)) and not runs:
         raise Unusable(f"{told(now)} Begun meanwhile, so nothing was removed. Try again.")
     stop(account, now)
     _delete(settings, account)
     print(f"\nThe stack {stack.name} is gone. What stays:")
-    for line in _what_stays(settings, account, stack, tokens, same_owner):
+    for line in _what_stays(settings, account, stack, secrets, same_owner):
         print(f"  {line}")
     return 0
 
@@ -92,6 +93,16 @@ def _others_of_owner(account: Account, stack: Stack) -> list[str]:
     return [name for name in names if name != stack.name]
 
 
+def _addresses(account: Account, stack: Stack) -> list[str]:
+    """The parameter of `make tell`; none if the credentials may not say whether there is one."""
+    try:
+        return [parameter_of(stack)] if addresses_stored(account, stack) else []
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in DENIED:
+            raise
+        return []
+
+
 def _delete(settings: Settings, account: Account) -> None:
     sources = find_stack(account, SAM_STACK)
     bucket = sources.outputs.get("SourceBucket") if sources else None
@@ -116,7 +127,7 @@ def _delete(settings: Settings, account: Account) -> None:
 
 
 def _what_stays(
-    settings: Settings, account: Account, stack: Stack, tokens: list[str], same_owner: list[str]
+    settings: Settings, account: Account, stack: Stack, secrets: list[str], same_owner: list[str]
 ) -> Iterator[str]:
     owner = owner_of(stack)
     images = f"hcloud image list -t snapshot -l hetzner-snapshots/managed-by={owner}"
@@ -130,8 +141,11 @@ def _what_stays(
     else:
         yield f"  and, if no other stack anywhere has the owner {owner}, to delete them for ever:"
         yield f"    hcloud image delete $({images} -o noheader -o columns=id)"
-    for name in tokens:
-        yield f"the token {name} in SSM (another stack may use it). To remove it:"
+    for name in secrets:
+        if name == parameter_of(stack):
+            yield f"the addresses of `make tell`, {name} in SSM. To remove them:"
+        else:
+            yield f"the token {name} in SSM (another stack may use it). To remove it:"
         yield f"    aws ssm delete-parameter --region {account.region} --name {name}"
     yield "the API tokens themselves: delete them in the Hetzner console, Security, API tokens"
     if settings.last_deploy:

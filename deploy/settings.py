@@ -16,6 +16,8 @@ STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
 NO_SECTIONS = ("default", "version")
 # As in StartRun: parameters below the token path with other names are no projects.
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
+# A run's id, or the name of one of its executions, which begins with it.
+RUN = re.compile(r"([A-Za-z0-9-]{1,32})(_[A-Za-z0-9_-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Settings:
     last_deploy: LastDeploy | None  # from an earlier `make deploy`
     yes: bool
     stop: bool  # runs that are going on, before a removal
+    remove: bool  # the addresses that are stored
+    run_id: str = ""  # of `make report`; empty: the last one
+    json: bool = False  # for programs
+    names_project: bool = False  # whether PROJECT is given
+    keep_token: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -61,6 +68,11 @@ class Settings:
             last_deploy=last_deploy,
             yes=flag(environ, "YES"),
             stop=flag(environ, "STOP"),
+            remove=flag(environ, "REMOVE"),
+            run_id=_run_id(environ),
+            json=flag(environ, "JSON"),
+            names_project=bool(environ.get("PROJECT", "").strip()),
+            keep_token=flag(environ, "KEEP_TOKEN"),
         )
 
     @property
@@ -88,6 +100,16 @@ def _region(environ: Mapping[str, str], last_deploy: LastDeploy | None, stack: s
             f"{around}. Say which one you mean: REGION={known} or REGION={around}."
         )
     return around or known
+
+
+def _run_id(environ: Mapping[str, str]) -> str:
+    given = environ.get("RUN", "").strip()
+    if given and not (found := RUN.fullmatch(given)):
+        raise Unusable(
+            f"RUN={given} is no run's id: those are as 20261121T020000Z. `make report` without "
+            "RUN= is about the last run, and names those before it."
+        )
+    return found[1] if given and found else ""
 
 
 def _profile(environ: Mapping[str, str], samconfig: Path, stack: str) -> str | None:

@@ -10,7 +10,9 @@ from typing import Any
 
 from deploy.account import Account, Failed, command, connect, refuse_unready, stack_in
 from deploy.elsewhere import agree_to_account
+from deploy.reach import told_by
 from deploy.run_log import read_log
+from deploy.runs import ending
 from deploy.settings import ROOT, Settings
 from deploy.tokens import stored_tokens
 from local.common.board import Board
@@ -65,6 +67,7 @@ def smoke(settings: Settings) -> int:
     for item, (_, line) in ends:
         print(f"\n{item['project']}: {line}")
         print(f"  the execution: {item['console']}\n  its log: {item['logs']}")
+    print(f"\n{told_by(settings, account, stack)}")
     if all(verdict == "Completed" for _, (verdict, _) in ends):
         print("\nAll is well. The schedule does the rest.")
         return 0
@@ -92,8 +95,4 @@ def _wait_for(account: Account, arn: str, deadline: float) -> tuple[str, str]:
             minutes = LONGEST_SECONDS // 60
             return "RUNNING", f"still running after {minutes} min; its page shows what it waits for"
         time.sleep(POLL_SECONDS)
-    if found["status"] == "SUCCEEDED":
-        output = json.loads(found["output"])
-        return str(output["verdict"]), str(output["summary"])
-    cause = found.get("cause") or found.get("error") or "it says no more"
-    return str(found.get("error", "")), cause if found["status"] == "FAILED" else found["status"]
+    return ending(found)

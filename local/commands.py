@@ -196,7 +196,7 @@ class Commands:
 
     def _write_page(self, board: Board, cloud: Cloud, name: str) -> None:
         # Imported only here: matplotlib takes longer to load than most commands take.
-        from local.page import page
+        from local.common.page import page
 
         (self._build / f"{name}.html").write_text(page(board, 1 / cloud.wait_scale))
 

@@ -1,7 +1,7 @@
 """The tests' AWS: moto, with the real definition, our functions behind it, and virtual time.
 
 Only this file, `virtual_time.py` and `warm.py` use moto's private parts; this one where a Lambda
-is invoked.
+is invoked or a topic is made.
 """
 
 import json
@@ -19,6 +19,7 @@ from unittest.mock import patch
 import boto3
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.sns.models import sns_backends
 
 from local.simulator import Clock
 from local.virtual.functions import Context, handler_of
@@ -179,10 +180,12 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         # The jitter of the waits, the same for every test.
         patch("random.random", random.Random(1).random),
     ):
-        boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
         boto3.client("ssm", region_name=REGION).put_parameter(
             Name=stack.ref("WatchMemory"), Value="{}", Type="String"
         )
+        topic = boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
+        # moto counts no subscriptions. There is that of Tell.
+        sns_backends[ACCOUNT][REGION].topics[topic["TopicArn"]].subscriptions_confimed = 1
         boto3.client("stepfunctions", region_name=REGION).create_state_machine(
             name="SnapshotRun",
             definition=stack.definition(),

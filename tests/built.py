@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.utils import canonicalize_name
 
 from local.virtual.template import ROOT, Tags
 
@@ -17,6 +18,13 @@ BUILD = ROOT / ".aws-sam" / "build"
 class Function:
     package: Path
     handler: str
+
+
+def locked(name: str) -> set[str]:
+    """The distributions that requirements/NAME.txt has for Lambda."""
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    here = [line for line in lines if "==" in line and "sys_platform == 'win32'" not in line]
+    return {canonicalize_name(line.split("==")[0]) for line in here}
 
 
 def make_build() -> dict[str, Function]:

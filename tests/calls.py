@@ -29,7 +29,7 @@ PAGED, WAITED = "get_paginator", "get_waiter"
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    paths = (ROOT / "handler").rglob("*.py")
+    paths = (path for folder in ("handler", "tell") for path in (ROOT / folder).rglob("*.py"))
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text())
         for path in paths
@@ -193,7 +193,9 @@ def resource(action: str, asked: dict[str, Any]) -> str:
             return str(asked["stateMachineArn"])
         case "states:DescribeExecution":
             return str(asked["executionArn"]).rpartition(":")[0] + ":*"
-        case "sns:Publish":
+        case "ssm:ListTagsForResource":
+            return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{asked['ResourceId']}"
+        case "sns:Publish" | "sns:GetTopicAttributes":
             return str(asked["TopicArn"])
     raise AssertionError(f"{action}: say here which resource IAM checks it against")
 

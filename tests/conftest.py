@@ -8,10 +8,13 @@ import pytest
 from local.simulator import Clock, Project, Simulator, World
 from local.virtual.template import Stack
 from tests.aws import Aws, deployed
+from tests.deploy_shell import account, nights, shell, stack, stacks
 from tests.eventful import Inbox
 from tests.leaks import a_token
 
 TOKEN = a_token("of the tests")
+# Fixtures of the deploy commands' tests.
+__all__ = ("account", "nights", "shell", "stack", "stacks")
 
 
 @pytest.fixture

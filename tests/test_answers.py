@@ -56,6 +56,11 @@ def test_what_is_optional_may_be_missing() -> None:
     server = server_in(SERVER)
     assert (server.status, server.ipv4, server.type, server.location) == ("unknown",) + (None,) * 3
     assert server_in({**SERVER, "public_net": None, "server_type": "cx23", "new": []}) == server
+    assert (server.backups, server.volumes) == (False, 0)
+    assert server_in({**SERVER, "backup_window": None, "volumes": None}) == server
+    assert server_in({**SERVER, "volumes": "4711"}) == server
+    more = server_in({**SERVER, "backup_window": "22-02", "volumes": [4711, 4712]})
+    assert (more.backups, more.volumes) == (True, 2)
     action = action_in(ACTION)
     assert (action.finished, action.error, action.image_ids) == (None, "", frozenset())
     assert action_in({**ACTION, "resources": [{"type": "image"}, {"id": 1}], "new": 0}) == action

@@ -23,7 +23,8 @@ from local.simulator import Clock, Project, Simulator, World
 from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
 from tests.boot import Report, booted, emulator, lambdas_python
 from tests.built import Function, make_build
-from tests.leaks import a_token
+from tests.leaks import a_token, piece_of
+from tests.receivers import SECRET, SLACK, receivers
 
 TOKEN = a_token("of the booted functions")
 INVOCATIONS = 2  # a cold one and a warm one
@@ -136,6 +137,9 @@ def fill(on_lambda: Lambda) -> None:
     client(on_lambda, "ssm").put_parameter(
         Name=f"{on_lambda.stack.parameters['TokenPath']}/default", Value=TOKEN, Type="SecureString"
     )
+    client(on_lambda, "ssm").put_parameter(
+        Name=on_lambda.stack.ref("WatchMemory"), Value="{}", Type="String"
+    )
     # Only the input that it gets matters here; it does nothing.
     machine = client(on_lambda, "stepfunctions").create_state_machine(
         name="SnapshotRun",
@@ -196,6 +200,8 @@ def night(on_lambda: Lambda, project: Project, world: World) -> dict[str, Any]:
     job = invoke("CheckSnapshot", job)
     job = invoke("PruneSnapshots", job)
     invoke("SummariseRun", run | {"batch": [job["result"]]})
+    invoke("WatchServers", {})
+    invoke("Tell", {"Records": [{"Sns": {"MessageId": "1", "Subject": "s", "Message": "m"}}]})
     assert answers.keys() == on_lambda.functions.keys(), "a function that was never booted"
     return {name: warm for name, (_, warm) in answers.items()}
 
@@ -212,6 +218,32 @@ def test_the_night_makes_one_snapshot_and_prunes(night: dict[str, Any], project:
     assert [image.status for image in made] == ["available"]
     old = [i for i in project.images.values() if i.labels.get("hetzner-snapshots/run-id") == "old"]
     assert len(old) == 2  # daily3
+
+
+def test_tell_sends_with_what_is_in_its_own_package(on_lambda: Lambda, tmp_path: Path) -> None:
+    function = on_lambda.functions["Tell"]
+    environment = on_lambda.environment("Tell")
+    with receivers(tmp_path) as services:
+        client(on_lambda, "ssm").put_parameter(
+            Name=environment["TELL_PARAMETER"],
+            Value="\n".join([services.webhook, SLACK, f"slack://{SECRET}"]),
+            Type="SecureString",
+        )
+        services.statuses["hooks.slack.com"] = 404
+        log = on_lambda.folder / "Tell-try.log"
+        routed = environment | services.environment()
+        with booted(function.package, function.handler, routed, on_lambda.beside, log) as container:
+            answers = [container.invoke({"try": position}) for position in range(3)]
+            sns = {"address": 1, "title": "t", "body": "b", "kind": "info", "sent": ""}
+            failed = container.invoke(sns | {"about_dead_letters": False})
+    assert answers[0] == {"where": "JSON at 127.0.0.1", "failed": ""}
+    assert answers[1] == {"where": "Slack", "failed": "it answered HTTP 404"}
+    assert answers[2]["failed"].startswith("Slack needs more, or something else")
+    assert failed["errorType"] == "NotTold"
+    assert failed["errorMessage"] == "Slack (address 2 of 3): it answered HTTP 404"
+    assert len(services.received) == 3
+    assert "A try to Slack (address 2)" in log.read_text()
+    assert not piece_of(SECRET, log.read_text() + json.dumps([answers, failed]))
 
 
 def test_init_and_billed_duration_are_reported(night: dict[str, Any], on_lambda: Lambda) -> None:

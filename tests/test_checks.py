@@ -13,9 +13,9 @@ from checks import audit
 from checks.audit import Audit
 from checks.contents import described, environment
 from checks.translate import translated
-from local.virtual.functions import FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS
 from local.virtual.template import ROOT
-from tests.built import make_build
+from tests.built import locked, make_build
 
 
 def package(**more: Any) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def test_a_mistyped_demand_for_an_audit_is_refused(capsys: pytest.CaptureFixture
         ([CLEAN, UNKNOWN], True, "NOT AUDITED: the package index tells nothing about req", False),
         ([], False, "NOT AUDITED: the package index tells nothing about anything", True),
         ([], True, "NOT AUDITED: the package index tells nothing about anything", False),
+        ([CLEAN, CLEAN], True, "1 packages audited, no known hole.", True),
     ],
 )
 def test_what_could_not_be_audited_is_never_called_clean(
@@ -53,8 +54,11 @@ def test_what_could_not_be_audited_is_never_called_clean(
 
 
 @pytest.mark.timeout(240)
-def test_the_bill_of_materials_is_of_the_package_and_nothing_else(tmp_path: Path) -> None:
-    python = environment(make_build()["StartRun"].package, tmp_path / "contents")
+@pytest.mark.parametrize(("function", "lock"), [("StartRun", "runtime"), ("Tell", "tell")])
+def test_the_bill_of_materials_is_of_the_package_and_nothing_else(
+    function: str, lock: str, tmp_path: Path
+) -> None:
+    python = environment(make_build()[function].package, tmp_path / "contents")
     seen = subprocess.run(
         [
             python,
@@ -66,17 +70,17 @@ def test_the_bill_of_materials_is_of_the_package_and_nothing_else(tmp_path: Path
         check=True,
         timeout=30,
     ).stdout.split()
-    lines = (ROOT / "requirements" / "runtime.txt").read_text().splitlines()
-    locked = {canonicalize_name(line.split("==")[0]) for line in lines if "==" in line}
-    assert {canonicalize_name(name) for name in seen} == locked
+    assert {canonicalize_name(name) for name in seen} == locked(lock)
 
 
 def test_the_bill_of_materials_begins_with_us() -> None:
-    ours = tomllib.loads(described())["project"]
+    ours = tomllib.loads(described("runtime"))["project"]
     true = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (ours["name"], ours["version"]) == (true["name"], true["version"])
     assert ours["license"] == true["license"]
     assert ours["dependencies"] == ["hcloud", "aws-lambda-powertools"]
+    apart = tomllib.loads(described("tell"))["project"]
+    assert apart["dependencies"] == ["apprise", "aws-lambda-powertools"]
 
 
 def test_what_is_checked_is_what_cloudformation_gets() -> None:
@@ -84,9 +88,10 @@ def test_what_is_checked_is_what_cloudformation_gets() -> None:
     assert "Transform" not in template
     kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
     assert not [kind for kind in kinds.values() if kind.startswith("AWS::Serverless")]
-    assert {name for name, kind in kinds.items() if kind == "AWS::Lambda::Function"} == set(
-        FUNCTIONS
-    )
+    functions = {name for name, kind in kinds.items() if kind == "AWS::Lambda::Function"}
+    assert functions == {*FUNCTIONS, APART}
+    code = {name: template["Resources"][name]["Properties"]["Code"] for name in functions}
+    assert [name for name in functions if code[name] != code["StartRun"]] == [APART]
     assert "AWS::Scheduler::Schedule" in kinds.values()
     machine = template["Resources"]["SnapshotRun"]["Properties"]
     definition = (ROOT / "statemachine" / "snapshot_run.asl.json").read_text()

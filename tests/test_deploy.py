@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,6 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 import deploy.bring
 import deploy.destroy
@@ -27,16 +25,14 @@ from deploy.samconfig import LastDeploy, read_profile, read_samconfig
 from handler.hetzner.api import client_for
 from local.common.parameters import check, template_parameters
 from local.common.variables import Unusable
-from local.environment import clean
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import Effect, drop, html, status, without_totals
 from local.virtual.template import ROOT, read_template
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.deploy_shell import LOG_GROUP, REGION, Stacks, a_stack, at_a_terminal, said
 from tests.snapshots import ours
 
-REGION = "eu-central-1"
-Stacks = dict[tuple[str, str], dict[str, Any]]
 PARAMETER = "/hetzner-snapshots/tokens/default"
 SAVED = f"""
 [default.deploy.parameters]
@@ -50,82 +46,15 @@ region = "{REGION}"
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """A user's shell: a region and credentials, and nothing saved by an earlier deployment."""
-    for name in list(os.environ):
-        monkeypatch.delenv(name)
-    for name, value in clean({"PATH": os.environ.get("PATH", "")}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    monkeypatch.setenv("SAMCONFIG", str(tmp_path / "samconfig.toml"))
-    monkeypatch.setenv("REGION", REGION)
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    return monkeypatch
+def tried(stacks: Stacks, aws: Aws, simulator: Simulator) -> Aws:
+    """A stack whose functions run, for a dry run."""
+    stacks[REGION, "hetzner-snapshots"] = a_stack(HetznerEndpoint=simulator.url)
+    return aws
 
 
-@pytest.fixture
-def stacks(shell: pytest.MonkeyPatch) -> Stacks:
-    """What CloudFormation answers, by region and name; moto's own needs more libraries."""
-    stacks: Stacks = {}
-    to_aws = BaseClient._make_api_call
-
-    def call(client: Any, operation: str, arguments: Any) -> Any:
-        if operation not in ("DescribeStacks", "GetTemplateSummary"):
-            return to_aws(client, operation, arguments)
-        if not (name := arguments.get("StackName")):
-            here = [
-                found for (region, _), found in stacks.items() if region == client.meta.region_name
-            ]
-            return {"Stacks": here}
-        if found := stacks.get((client.meta.region_name, name)):
-            if operation == "GetTemplateSummary":
-                return {"Description": found["Description"]}
-            return {"Stacks": [{"StackName": name, **found}]}
-        missing = {"Code": "ValidationError", "Message": f"Stack with id {name} does not exist"}
-        raise ClientError({"Error": missing}, operation)
-
-    shell.setattr(BaseClient, "_make_api_call", call)
-    return stacks
-
-
-@pytest.fixture
-def account(shell: pytest.MonkeyPatch) -> Iterator[None]:
-    with mock_aws():
-        yield
-
-
-LOG_GROUP = "/hetzner-snapshots/hetzner-snapshots"
-
-
-def a_stack(status: str = "CREATE_COMPLETE", **parameters: str) -> dict[str, Any]:
-    """As the template makes it."""
-    given = {"TokenPath": "/hetzner-snapshots/tokens", "Owner": "", **parameters}
-    return {
-        "StackName": "hetzner-snapshots",
-        "StackStatus": status,
-        "Description": read_template()["Description"],
-        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
-        "Outputs": [
-            {"OutputKey": "StartRunFunction", "OutputValue": "StartRun"},
-            {"OutputKey": "LogGroupName", "OutputValue": LOG_GROUP},
-        ],
-    }
-
-
-@pytest.fixture
-def stack(stacks: Stacks, account: None, simulator: Simulator) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
-
-
-def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """The message of a command that refuses with exit code 2."""
-    assert main(command, os.environ) == 2
-    return capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
+@pytest.mark.parametrize(
+    "command", ["deploy", "token", "tell", "smoke", "status", "report", "events", "destroy"]
+)
 def test_without_credentials_every_command_says_how_to_get_some(
     shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -192,7 +121,7 @@ def test_every_parameters_own_default_passes() -> None:
     check({name: parameter.default for name, parameter in known.items()})
 
 
-@pytest.mark.parametrize("command", ["token", "smoke", "events", "destroy"])
+@pytest.mark.parametrize("command", ["token", "smoke", "status", "report", "events", "destroy"])
 def test_in_the_wrong_region_it_says_where_it_looked(
     stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -230,7 +159,9 @@ def test_answers_that_cannot_be_read_are_not_passed_over(
     assert "Repair it, or remove it to be asked again." in said("deploy", capsys)
 
 
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events", "destroy"])
+@pytest.mark.parametrize(
+    "command", ["deploy", "token", "smoke", "status", "report", "events", "destroy"]
+)
 def test_a_stack_of_something_else_is_not_touched(
     stacks: Stacks,
     account: None,
@@ -280,27 +211,22 @@ def test_before_there_is_a_token_the_trial_says_how_to_store_one(
 
 
 def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
-    stacks: Stacks,
-    aws: Aws,
+    tried: Aws,
     project: Project,
-    simulator: Simulator,
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
     web = project.add_server("web-1")
     old = [ours(project, web, days).id for days in (1, 2, 3, 4)]
-    aws.store_token("second", "of-nobody")
+    tried.store_token("second", "of-nobody")
     logs = boto3.client("logs", region_name=REGION)
     logs.create_log_group(logGroupName=LOG_GROUP)
     logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName="all")
 
     def sleep(_: float) -> None:
-        aws.time.pass_until(lambda: len(aws.time.ended) == 2)
+        tried.time.pass_until(lambda: len(tried.time.ended) == 2)
         now_ms = int(time.time() * 1000)
-        events = [{"timestamp": now_ms, "message": json.dumps(line)} for line in aws.logs]
+        events = [{"timestamp": now_ms, "message": json.dumps(line)} for line in tried.logs]
         logs.put_log_events(logGroupName=LOG_GROUP, logStreamName="all", logEvents=events)
 
     clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
@@ -318,20 +244,15 @@ def test_a_trial_that_is_not_completed_says_why_and_is_an_error(
 
 
 def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
-    stacks: Stacks,
-    aws: Aws,
+    tried: Aws,
     project: Project,
-    simulator: Simulator,
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
     project.add_server("web-1")
 
     def sleep(_: float) -> None:
-        aws.time.pass_until(lambda: len(aws.time.ended) == 1)
+        tried.time.pass_until(lambda: len(tried.time.ended) == 1)
 
     clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=sleep)
     shell.setattr("deploy.smoke.time", clock)
@@ -342,16 +263,11 @@ def test_a_trial_whose_log_cannot_be_read_tells_its_verdict_all_the_same(
 
 
 def test_leaving_a_trial_says_that_it_goes_on_and_where(
-    stacks: Stacks,
-    aws: Aws,
+    tried: Aws,
     project: Project,
-    simulator: Simulator,
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stacks[REGION, "hetzner-snapshots"] = a_stack(
-        TokenPath="/hetzner-snapshots/tokens", HetznerEndpoint=simulator.url
-    )
     project.add_server("web-1")
 
     def leave(_: float) -> None:
@@ -443,21 +359,6 @@ def test_without_a_terminal_the_first_deployment_takes_the_defaults(
     assert main("deploy", os.environ) == 0
     assert "Nobody is there to be asked: the defaults" in capsys.readouterr().out
     assert "--parameter-overrides" not in passed_to_sam
-
-
-def at_a_terminal(shell: pytest.MonkeyPatch, *answers: str) -> list[str]:
-    """Somebody who types these answers; the questions they were asked."""
-    asked: list[str] = []
-    left = list(answers)
-
-    def answer(prompt: str) -> str:
-        asked.append(prompt)
-        return left.pop(0)
-
-    for module in ("bring", "destroy", "elsewhere"):
-        shell.setattr(f"deploy.{module}.has_terminal", lambda: True)
-    shell.setattr("builtins.input", answer)
-    return asked
 
 
 def test_without_a_terminal_an_existing_stack_is_not_changed_unasked(

@@ -1,5 +1,7 @@
 """A stack is deployed, gets a token, is tried, changed and removed, with the make commands."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +16,7 @@ from handler.documents.labels import (
     LABEL_SERVER_NAME,
 )
 from handler.documents.memory import Memory
+from local.aws import ROOT
 from local.environment import REGION
 from local.simulator import Fault, Image
 from local.simulator.faults import status
@@ -26,6 +29,7 @@ STACK, OTHER = "hetzner-snapshots", "staging"
 PARAMETER = "/hetzner-snapshots/tokens/default"
 QUESTION = "Bring the stack"
 TOKEN = a_token("that is shown nowhere")
+SECOND = a_token("of a second project")
 READ_ONLY = a_token("that may only read")
 HOLDS_STATE = (
     "LogGroup", "SnapshotRunLogGroup", "Notifications", "SnapshotRun", "DeadLetters",
@@ -72,7 +76,9 @@ def local_parameters(place: Place) -> str:
     return (
         f"SavedQueries=false ScheduleState=DISABLED HetznerEndpoint={place.hetzner} "
         # So long goes on what waits for an API that is down.
-        "LockWaitMinutes=1440"
+        "LockWaitMinutes=1440 "
+        # Here a day is over in 24 minutes.
+        "FreshnessHours=1000"
     )
 
 
@@ -111,9 +117,9 @@ def tokens(place: Place, deployed: Step) -> dict[str, Step]:
         "read-only": place.make("token", given=f"{READ_ONLY}\n"),
     }
     steps = {name: Step(done.returncode, done.stdout) for name, done in tried.items()}
-    names = [p["Name"] for p in place.client("ssm").describe_parameters()["Parameters"]]
-    memory = place.ids(STACK)["WatchMemory"]
-    steps["left by these"] = Step(0, " ".join(name for name in names if name != memory))
+    stored = place.client("ssm").describe_parameters()["Parameters"]
+    names = [p["Name"] for p in stored if p["Type"] == "SecureString"]
+    steps["left by these"] = Step(0, " ".join(names))
     steps["piped"] = Step(
         (done := place.make("token", given=f" {TOKEN}\n")).returncode, done.stdout
     )
@@ -168,6 +174,7 @@ class Beside:
     """Two stacks on one project: by stack its snapshots, and those that it decided about."""
 
     trial: str
+    report: Step
     ids: dict[str, set[str]]
     account: dict[str, set[str]]
     own: dict[str, set[int]]
@@ -186,8 +193,10 @@ def beside(place: Place, elsewhere: dict[str, Step]) -> Beside:
     for stack in (STACK, OTHER):
         trial = place.make("smoke", STACK=stack)
         assert trial.returncode == 0, trial.stdout
+    report = place.make("report", STACK=OTHER)
     return Beside(
         trial.stdout,
+        Step(report.returncode, report.stdout),
         {stack: set(place.ids(stack).values()) for stack in (STACK, OTHER)},
         place.everything(),
         {owner: {image.id for image in images} for owner, images in nights.items()},
@@ -200,8 +209,42 @@ def beside(place: Place, elsewhere: dict[str, Step]) -> Beside:
     )
 
 
+@dataclass
+class Watched:
+    """What `make status` and `make forget` show, and what the other stack's watch remembers."""
+
+    steps: dict[str, Step]
+    remembered: str
+
+
 @pytest.fixture(scope="module")
-def removed(place: Place, beside: Beside) -> dict[str, Step]:
+def watched(place: Place, beside: Beside) -> Watched:
+    """With a second project, which is empty."""
+    second = place.world.project("second")
+    second.add_token(SECOND)
+    given = {"STACK": OTHER, "PROJECT": "second"}
+    steps = {}
+
+    def step(name: str, *targets: str, **more: str) -> None:
+        done = place.make(*targets, **more)
+        steps[name] = Step(done.returncode, done.stdout)
+
+    step("unknown", "forget", STACK=OTHER, PROJECT="second", YES="1")
+    step("token", "token", given=f"{SECOND}\n", **given)
+    place.client("lambda").invoke(FunctionName=place.ids(OTHER)["WatchServers"], Payload=b"{}")
+    step("status", "status", STACK=OTHER)
+    step("for programs", "status", STACK=OTHER, JSON="1")
+    step("unasked", "forget", **given)
+    step("forgotten", "forget", **given, YES="1")
+    [memory] = place.client("ssm").get_parameters(Names=[place.ids(OTHER)["WatchMemory"]])[
+        "Parameters"
+    ]
+    step("overdue", "status", STACK=OTHER)
+    return Watched(steps, memory["Value"])
+
+
+@pytest.fixture(scope="module")
+def removed(place: Place, beside: Beside, watched: Watched) -> dict[str, Step]:
     unasked = place.make("destroy")
     place.world.faults.add(Fault(status(503, "unavailable"), times=None))
     place.client("lambda").invoke(FunctionName=place.ids(STACK)["StartRun"], Payload=b"{}")
@@ -286,6 +329,42 @@ def test_the_trial_reads_all_and_writes_nothing(place: Place, beside: Beside) ->
     # The only writes are those with which `make token` tries a token; they change nothing.
     writes = [r for r in place.world.requests if r.method != "GET"]
     assert {(r.method, r.status) for r in writes} == {("PUT", 401), ("PUT", 404)}
+
+
+def test_the_trials_page_is_made_from_its_log(beside: Beside) -> None:
+    assert beside.report.code == 0, beside.report.shown
+    assert "The page about it is build/report.html." in beside.report.shown
+    html = (ROOT / "build/report.html").read_text()
+    assert "web-1" in html and "a dry run: nothing was made or deleted" in html
+
+
+def test_the_status_is_what_the_watch_sees(watched: Watched) -> None:
+    shown = watched.steps["status"].shown
+    assert watched.steps["status"].code == 0, shown
+    assert "default: 1 server, 3 snapshots, " in shown
+    assert re.search(
+        r"^  web-1 +20\d\d-\d\d-\d\d \d\d:\d\d +\d+ h +41 d +40 d +[\d.]+$", shown, re.M
+    )
+    assert "second: 0 servers, 0 snapshots, 0.0 GB" in shown
+    assert re.search(r"^Alarms: none of \d+ is red\.$", shown, re.M)
+    assert "All is well: nothing is overdue, no alarm is red." in shown
+    text = watched.steps["for programs"].shown
+    told = json.loads(text[text.index("\n{") :])
+    assert told["well"] is True and len(told["watch"]["projects"]) == 2
+
+
+def test_a_project_that_is_forgotten_is_gone_from_ssm_and_from_memory(watched: Watched) -> None:
+    unknown, unasked = watched.steps["unknown"], watched.steps["unasked"]
+    assert unknown.code == 2
+    assert "'second', which is not remembered; remembered are: none." in unknown.shown
+    assert unasked.code == 2 and "`make forget PROJECT=second YES=1 STACK=staging`" in unasked.shown
+    forgotten = watched.steps["forgotten"]
+    assert forgotten.code == 0, forgotten.shown
+    assert "The SSM parameter /hetzner-snapshots/tokens/second is removed." in forgotten.shown
+    assert "default" in watched.remembered and "second" not in watched.remembered
+    assert "second:" not in watched.steps["overdue"].shown
+    assert "second:" in watched.steps["status"].shown
+    assert watched.steps["overdue"].code == 0
 
 
 def test_an_update_changes_what_was_asked_and_replaces_nothing_that_holds_state(
@@ -393,6 +472,7 @@ def test_the_token_was_shown_nowhere(place: Place, removed: dict[str, Step]) -> 
     told = "".join(place.said)
     assert len(told) > 10_000
     assert not piece_of(TOKEN, told) and not piece_of(READ_ONLY, told)
+    assert not piece_of(SECOND, told)
     assert (place.folder / "samconfig.toml").exists()
     files = [path for path in place.folder.rglob("*") if path.is_file()]
     assert not [path for path in files if piece_of(TOKEN, path.read_text(errors="replace"))]

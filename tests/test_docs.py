@@ -117,7 +117,7 @@ def test_every_target_is_phony() -> None:
 
 
 def test_help_fits_a_terminal() -> None:
-    assert max(len(line) for line in make_help().splitlines()) <= 100
+    assert max(len(line) for line in make_help().splitlines()) <= 80
 
 
 @each_document

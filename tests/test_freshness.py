@@ -40,28 +40,6 @@ def test_an_image_of_another_server_with_our_labels_makes_none_fresh() -> None:
     assert found_in([server(1)], [copied]) == [LastGood("server-1", BEGIN - 99 * DAY, False)]
 
 
-def test_a_server_every_week_is_overdue_after_its_week_and_the_limit() -> None:
-    [weekly] = found_in([server(1, **{LABEL_EVERY: "1w"})], [snapshot(1, BEGIN)])
-    limit = (7 * 24 + 26) * HOUR
-    assert weekly.since == BEGIN
-    assert weekly.why_overdue(BEGIN + limit, 26) == ""
-    assert weekly.why_overdue(BEGIN + limit + HOUR, 26) == (
-        "its newest good snapshot is 8.1 days old, of 2026-11-20 02:00Z"
-    )
-    # One that is wrong adds nothing.
-    [wrong] = found_in([server(1, **{LABEL_EVERY: "weekly"})], [snapshot(1, BEGIN)])
-    assert wrong.why_overdue(BEGIN + 27 * HOUR, 26)
-
-
-@pytest.mark.parametrize(("with_backups", "counts"), [("include", [1, 2]), ("skip", [2])])
-def test_a_server_that_is_skipped_for_its_backups_is_never_overdue(
-    with_backups: WithBackups, counts: list[int]
-) -> None:
-    servers = [replace(server(1), backups=True), server(2)]
-    found = found_in(servers, [], with_backups=with_backups)
-    assert [last.server for last in found] == [f"server-{id_}" for id_ in counts]
-
-
 def test_a_snapshot_that_is_not_available_is_no_good_one() -> None:
     found = found_in([server(1)], [snapshot(1, BEGIN), snapshot(1, BEGIN + DAY, "creating")])
     assert [(last.since, last.snapshot) for last in found] == [(BEGIN, True)]
@@ -82,3 +60,25 @@ def test_an_overdue_server_says_since_when() -> None:
 def test_what_the_selector_does_not_match_does_not_count() -> None:
     found = found_in([server(1), server(2)], [], {2})
     assert [last.server for last in found] == ["server-2"]
+
+
+def test_a_server_every_week_is_overdue_after_its_week_and_the_limit() -> None:
+    [weekly] = found_in([server(1, **{LABEL_EVERY: "1w"})], [snapshot(1, BEGIN)])
+    limit = (7 * 24 + 26) * HOUR
+    assert weekly.since == BEGIN
+    assert weekly.why_overdue(BEGIN + limit, 26) == ""
+    assert weekly.why_overdue(BEGIN + limit + HOUR, 26) == (
+        "its newest good snapshot is 8.1 days old, of 2026-11-20 02:00Z"
+    )
+    # One that is wrong adds nothing.
+    [wrong] = found_in([server(1, **{LABEL_EVERY: "weekly"})], [snapshot(1, BEGIN)])
+    assert wrong.why_overdue(BEGIN + 27 * HOUR, 26)
+
+
+@pytest.mark.parametrize(("with_backups", "counts"), [("include", [1, 2]), ("skip", [2])])
+def test_a_server_that_is_skipped_for_its_backups_is_never_overdue(
+    with_backups: WithBackups, counts: list[int]
+) -> None:
+    servers = [replace(server(1), backups=True), server(2)]
+    found = found_in(servers, [], with_backups=with_backups)
+    assert [last.server for last in found] == [f"server-{id_}" for id_ in counts]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handler.aws import runtime
-from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_SERVER_ID
+from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_MANAGED_BY, LABEL_SERVER_ID
 from local.simulator import Fault, Image, Project, World
 from local.simulator.faults import dated, edited, hook, html, status
 from local.virtual.template import Stack
@@ -114,6 +114,43 @@ def test_a_dry_run_tells_what_would_go_and_deletes_nothing(
     assert "1 of 1 server" in night.summary()
     assert reason_of(after_ten_days, "old-db (gone)") == "2 snapshots would be deleted, 5.0 GB"
     assert set(old.values()) <= project.images.keys() and writes(world) == []
+
+
+def test_all_servers_and_some_that_are_gone_have_their_turn_in_batches(
+    after_ten_days: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handler.snapshot_run.list_servers.BATCH", 3)
+    monkeypatch.setattr("handler.decisions.gone_servers.BATCH", 3)
+    monkeypatch.setattr("handler.decisions.gone_servers.MOST_GONE", 1)
+    gone = [left_of(project, f"old-{number}", 40, 30)[1] for number in range(2)]
+    names = [project.add_server(f"sg{number}").name for number in range(5)]
+    night = after_ten_days.run({})
+    assert night.verdict() == "Completed"
+    assert night.summary().startswith("Completed: 5 of 5 servers; 5 made")
+    assert available(project, night.run_id) == dict.fromkeys(names, 1)
+    assert [bool(set(ids.values()) & project.images.keys()) for ids in gone] == [False, True]
+    assert "1 more servers that are gone are left for the next run" in after_ten_days.messages()
+    after_ten_days.run({})
+    assert not set(gone[1].values()) & project.images.keys()
+
+
+def test_a_night_in_which_no_server_is_due_takes_them_too(
+    after_ten_days: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return project.world.clock.now()
+
+    monkeypatch.setattr("handler.triggers.start_run.datetime", Now)
+    monkeypatch.setattr("handler.snapshot_run.list_servers.datetime", Now)
+    weekly = project.add_server("weekly", labels={LABEL_EVERY: "1w"})
+    kept = ours(project, weekly, 1)
+    _, old = left_of(project, "old-db", 40, 30, 15)
+    night = after_ten_days.run({})
+    assert night.verdict() == "Completed"
+    assert "nothing was due, 0 of 1 server, 1 not due; 2 deleted" in night.summary()
+    assert project.images.keys() == {kept.id, old[15]}
 
 
 def test_a_run_that_only_prunes_takes_them_too(after_ten_days: Aws, project: Project) -> None:
@@ -258,10 +295,11 @@ def test_a_server_that_comes_back_before_the_pruning_keeps_all(
     project.add_server("sg5")
     server, old = left_of(project, "old-db", 40, 30)
     back = hook(lambda *_: project._servers.update({server.id: server}))
-    world.faults.add(Fault(back, "GET", f"/servers/{server.id}", nth=2))
+    world.faults.add(Fault(back, "GET", f"/servers/{server.id}"))
     night = after_ten_days.run({})
     assert nothing_deleted(world, project, old)
     assert night.verdict() == "Completed"
+    assert "the server is there after all" in reason_of(after_ten_days, "old-db (gone)")
 
 
 def test_a_server_that_is_gone_during_the_run_is_not_pruned_by_it(

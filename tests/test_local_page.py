@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from local.common.board import Board
-from local.page import page
-from local.picture import ordered, words
+from local.common.page import page
+from local.common.picture import ordered, words
+from local.common.timeline import Timeline, timeline
 from local.simulator import Clock, Fault, Simulator, World
 from local.simulator.faults import status
-from local.timeline import Timeline, timeline
 from local.virtual.template import Stack
 from tests.aws import deployed
 from tests.conftest import TOKEN

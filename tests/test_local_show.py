@@ -9,7 +9,7 @@ from rich.console import Console
 from local.common.board import Board
 from local.common.console import duration, plain_console
 from local.common.last_screen import print_summary
-from local.page import page
+from local.common.page import page
 from local.show import Show
 
 LINES = [

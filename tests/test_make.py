@@ -33,11 +33,12 @@ exec '{sys.executable}' "$@"
 def place(tmp_path: Path) -> Path:
     """A folder with our Makefile, in which every program of the environments only takes notes."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("handler", "requirements", "events", "statemachine"):
+    for name in ("handler", "tell", "requirements", "events", "statemachine"):
         (tmp_path / name).mkdir()
-    shutil.copy(ROOT / "handler/Makefile", tmp_path / "handler")
+    for name in ("handler/Makefile", "tell/Makefile"):
+        shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "events/all.json").write_text("{}")
-    for name in ("dev", "runtime", "sam"):
+    for name in ("dev", "runtime", "tell", "sam"):
         (tmp_path / "requirements" / f"{name}.txt").touch()
     (tmp_path / "template.yaml").touch()
     for name in (".venv/bin/python", ".venv/bin/zizmor", ".venv/bin/check-jsonschema",

@@ -14,7 +14,7 @@ from handler.decisions.orphans import plan_orphans
 from handler.decisions.planning import decisions_of
 from handler.decisions.pruning import Seen, decide
 from handler.documents.errors import NotFound, TransientError, Unauthorized
-from handler.documents.job import Job, Result, ServerItem
+from handler.documents.job import NAME_BYTES, Job, Result, ServerItem
 from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID, LABEL_SERVER_NAME
 from handler.documents.request import Request
 from handler.documents.resources import Snapshot
@@ -99,9 +99,11 @@ def test_each_decision_says_why_and_how_large() -> None:
     )
     assert second.reason == f"{why}; 10 GB"
     assert oldest.reason == f"{why}; its size is not told"
-    assert plan_orphans(snapshots, 15, NOW, 50)[0].reason == (
-        "its server is gone, for less than 15 days"
-    )
+    young, bad = plan_orphans([snap(1, 15), snap(2, 9, status="unavailable")], 15, NOW, 50)[::-1]
+    assert young.reason == "its server is gone, for less than 15 days"
+    assert bad.reason == "not available but unavailable"
+    protected = plan_orphans([snap(1, 40, protected=True), snap(2, 15)], 10, NOW, 50)[-1]
+    assert (protected.kind, protected.reason) == ("protected", "protected")
 
 
 # Which servers are handed out.
@@ -121,12 +123,33 @@ def test_only_servers_in_no_listing_of_which_something_is_due_are_handed_out() -
     assert due(run, [a_server(1)], [snap(1, 40), snap(2, 3)], NOW) == []
     assert due(run, [a_server(1)], [snap(1, 40, made_of=1), snap(2, 30, made_of=1)], NOW) == []
     assert due(RUN, [a_server(1)], old, NOW) == []
+    # That one stays for now does not hide that another is due.
+    assert due(run, [a_server(1)], [snap(1, 40), snap(2, 15)], NOW) == [item]
 
 
-@pytest.mark.parametrize("label", ["", "0", "seven", "-7", "9" * 19])
+def test_a_server_that_is_gone_has_the_name_that_its_newest_snapshot_tells() -> None:
+    def named(*snapshots: Snapshot) -> str:
+        [item] = due(AFTER_TEN.run, [a_server(1)], snapshots, NOW)
+        assert len(item.name) <= NAME_BYTES
+        return item.name
+
+    older, newer, other = snap(1, 40), snap(2, 30), snap(3, 20, made_of=1)
+    older.labels[LABEL_SERVER_NAME] = "db"
+    other.labels[LABEL_SERVER_NAME] = "copied"
+    assert named(older, newer, other) == "old-db (gone)"
+    newer.labels[LABEL_SERVER_NAME] = "n" * 63
+    assert named(older, newer) == "n" * 53 + "... (gone)"
+    del newer.labels[LABEL_SERVER_NAME]
+    assert named(older, newer) == "server 7 (gone)"
+
+
+@pytest.mark.parametrize("label", ["", "0", "seven", "-7", str(10**18), "9" * 63])
 def test_a_label_that_names_no_server_names_none_that_is_gone(label: str) -> None:
     old = Snapshot(1, NOW - timedelta(days=90), labels={LABEL_SERVER_ID: label})
     assert due(AFTER_TEN.run, [a_server(1)], [old], NOW) == []
+    largest = replace(old, labels={LABEL_SERVER_ID: str(10**18 - 1)})
+    [item] = due(AFTER_TEN.run, [a_server(1)], [old, largest], NOW)
+    assert item.id == 10**18 - 1
 
 
 def test_servers_make_room_for_those_that_are_gone_and_come_next() -> None:
@@ -143,6 +166,9 @@ def test_servers_make_room_for_those_that_are_gone_and_come_next() -> None:
     assert [item["id"] for item in cut.batch] == list(cut.handed_out)
     few = handed_out(document, items[:1])
     assert (few.after_id, few.remaining, few.gone) == (BATCH - 1, 8, (1000,))
+    nobody = replace(document, status="done", batch=(), handed_out=(), after_id=0, remaining=0)
+    alone = handed_out(nobody, items[:1])
+    assert (alone.status, alone.handed_out, alone.after_id) == ("ready", (1000,), 0)
 
 
 def test_a_server_is_gone_only_for_a_token_that_still_sees_the_project() -> None:
@@ -209,11 +235,15 @@ def test_a_run_that_has_lost_orphan_days_deletes_nothing() -> None:
     assert step.delete == () and step.job.to_delete == ()
 
 
-def test_whether_it_is_there_is_asked_before_anything_is_planned() -> None:
-    for dry_run in (False, True):
-        run = replace(AFTER_TEN.run, dry_run=dry_run)
-        job = Job(run=run, status="pruning", server=GONE).observed(ANSWERED).with_deadline(60)
-        assert decide(job, Seen((snap(1, 90),)), 0.5, NOW).asks_labels
+def test_whether_it_is_there_is_asked_before_anything_is_deleted_or_told_to_go() -> None:
+    job = Job(run=AFTER_TEN.run, status="pruning", server=GONE).observed(ANSWERED)
+    job, seen = job.with_deadline(60), Seen((snap(1, 90),))
+    chosen = decide(job, seen, 0.5, NOW)
+    assert (chosen.job.status, chosen.job.to_delete, chosen.delete) == ("pruning", (1,), None)
+    asking = decide(chosen.job, seen, 0.5, NOW)
+    assert asking.asks_labels and asking.delete is None
+    planning = replace(job, run=replace(job.run, dry_run=True))
+    assert decide(planning, seen, 0.5, NOW).asks_labels
 
 
 def test_a_larger_snapshot_and_those_of_runs_that_go_on_stay_until_the_end() -> None:
@@ -234,6 +264,7 @@ def test_a_larger_snapshot_and_those_of_runs_that_go_on_stay_until_the_end() -> 
         ([20.6], False, "1 snapshot deleted, 20.6 GB"),
         ([20.6, 20.6], False, "2 snapshots deleted, 41.2 GB"),
         ([20.6, None], False, "2 snapshots deleted, their size is not told"),
+        ([None, 20.6], False, "2 snapshots deleted, their size is not told"),
         ([1.0, 2.0], True, "2 snapshots would be deleted, 3.0 GB"),
     ],
 )
@@ -243,6 +274,8 @@ def test_how_many_went_and_how_large_they_were_is_told(
     run = replace(AFTER_TEN.run, dry_run=dry_run)
     job = Job(run=run, status="pruning", server=GONE)
     assert told(with_deleted(job, sizes)) == said
+    lost = replace(with_deleted(job, sizes), at_least=True)
+    assert told(lost) == (f"at least {said}" if said else "")
     one_by_one = job
     for size_gb in sizes:
         one_by_one = Job.from_dict(with_deleted(one_by_one, [size_gb]).to_dict())

@@ -16,7 +16,7 @@ import pytest
 
 from checks.translate import translated
 from local.simulator import Clock, Simulator, World
-from local.virtual.functions import FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS
 from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
 from tests.aws import deployed
 from tests.calls import actions_in_code, recorded, unrecognised
@@ -131,9 +131,20 @@ def role_of(name: str, stack: Stack) -> str:
     return str(stack.resource(name)["Properties"]["Role"]).rpartition("/")[2]
 
 
+def asked_by_tell(stack: Stack) -> Pairs:
+    """The addresses, and itself, once for each of them."""
+    parameter = stack.environment(APART)["TELL_PARAMETER"]
+    return {
+        ("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{parameter}"),
+        ("lambda:InvokeFunction", stack.arn(APART)),
+    }
+
+
 def differences(stack: Stack, asked: dict[str, Pairs]) -> list[str]:
     """What a function's role lacks, and what it allows though the function does not need it."""
-    needs = {function: needed_by(function, stack, asked) for function in FUNCTIONS}
+    # No night asks anything of Tell: test_tell_stack.py does, where its role is enforced.
+    asked = asked | {APART: asked_by_tell(stack)}
+    needs = {function: needed_by(function, stack, asked) for function in (*FUNCTIONS, APART)}
     needs["SnapshotRun"] = needed_by_the_machine(stack)
     found = []
     for name, need in sorted(needs.items()):
@@ -154,6 +165,9 @@ def test_the_stories_ask_for_all_that_the_code_can_ask_for(asked: dict[str, Pair
     for function in FUNCTIONS:
         made = {action for action, _ in asked[function]}
         assert made == actions_in_code(Stack(), function), function
+    # IAM's name of Lambda's operation Invoke is InvokeFunction.
+    asked_by_code = {a.removesuffix("Function") for a, _ in asked_by_tell(Stack())}
+    assert actions_in_code(Stack(), APART) == asked_by_code
 
 
 def statements(stack: Stack, role: str) -> list[dict[str, Any]]:
@@ -212,15 +226,21 @@ def test_a_function_that_shares_a_role_but_not_its_needs_is_found(asked: dict[st
     )
     own, shared = summarise["Role"], check["Role"]
     summarise["Role"] = shared
-    assert differences(stack, asked) == [f"SummariseRun lacks sns:Publish on {topic}"]
+    tell = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/hetzner-snapshots-tell/hetzner-snapshots"
+    only = [
+        f"sns:GetTopicAttributes on {topic}",
+        f"sns:Publish on {topic}",
+        f"ssm:ListTagsForResource on {tell}",
+    ]
+    assert differences(stack, asked) == [f"SummariseRun lacks {each}" for each in only]
 
     summarise["Role"], check["Role"] = own, own
-    assert differences(stack, asked) == [f"CheckSnapshot need not have sns:Publish on {topic}"]
+    assert differences(stack, asked) == [f"CheckSnapshot need not have {each}" for each in only]
 
 
 def test_every_role_is_used_and_only_its_service_may_take_it() -> None:
     stack = Stack()
-    services = {role_of(name, stack): "lambda.amazonaws.com" for name in FUNCTIONS}
+    services = {role_of(name, stack): "lambda.amazonaws.com" for name in (*FUNCTIONS, APART)}
     services[role_of("SnapshotRun", stack)] = "states.amazonaws.com"
     services["ScheduleRole"] = "scheduler.amazonaws.com"
     assert services.keys() == allowed(stack).keys()
@@ -250,8 +270,27 @@ def test_sam_adds_no_role_and_the_schedules_is_as_narrow() -> None:
         ("lambda:InvokeFunction", json.dumps(looks["Arn"])),
         ("sqs:SendMessage", json.dumps(target["DeadLetterConfig"]["Arn"])),
     }
-    # Nobody else may call a function: the account's own callers go by their own policies.
-    assert not [name for name, r in resources.items() if r["Type"] == "AWS::Lambda::Permission"]
+    # Nobody else may call a function: the account's own callers go by their own policies. Only the
+    # topic may call Tell.
+    [may_call] = [r["Properties"] for r in resources.values() if "Lambda::Permission" in r["Type"]]
+    assert may_call == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"Ref": APART},
+        "Principal": "sns.amazonaws.com",
+        "SourceArn": {"Ref": "Notifications"},
+    }
+
+
+def test_only_the_stacks_topic_may_put_into_the_dead_letters_by_itself() -> None:
+    policy = Stack().resource("DeadLettersPolicy")["Properties"]["PolicyDocument"]
+    [statement] = policy["Statement"]
+    topic, queue = (Stack().arn(name) for name in ("Notifications", "DeadLetters"))
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert (statement["Action"], statement["Resource"]) == ("sqs:SendMessage", queue)
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": topic}}
+    redrive = Stack().resource(APART)["Properties"]["Events"]["Message"]["Properties"]
+    assert redrive["RedrivePolicy"] == {"deadLetterTargetArn": queue}
+    assert redrive["Topic"] == topic
 
 
 def test_every_permission_in_the_template_has_its_reason_above_it() -> None:
@@ -263,6 +302,10 @@ def test_every_permission_in_the_template_has_its_reason_above_it() -> None:
             seen += 1
             assert above.startswith("# "), f"no reason above: {line} {below}"
     stack = Stack()
-    apart = stack.resource("SnapshotRunChildrenPolicy")["Properties"]["PolicyDocument"]
+    apart = [
+        statement
+        for name in ("SnapshotRunChildrenPolicy", "TellAddressesPolicy")
+        for statement in stack.resource(name)["Properties"]["PolicyDocument"]["Statement"]
+    ]
     inside = [statement for role in allowed(stack) for statement in statements(stack, role)]
-    assert seen == len(inside) + len(apart["Statement"])
+    assert seen == len(inside) + len(apart)

@@ -45,10 +45,10 @@ def test_what_is_wanted_is_locked(path: Path) -> None:
     names = re.findall(r"^([a-zA-Z0-9][\w.-]*)", wanted, re.M)
     # Lambda brings boto3.
     missing = {name.lower() for name in names} - {name.lower() for name in pins(path)}
-    assert missing <= ({"boto3"} if path.stem == "runtime" else set())
+    assert missing <= ({"boto3"} if path.stem in ("runtime", "tell") else set())
 
 
-@pytest.mark.parametrize("path", ["Makefile", "handler/Makefile"])
+@pytest.mark.parametrize("path", ["Makefile", "handler/Makefile", "tell/Makefile"])
 def test_make_installs_nothing_without_its_hash(path: str) -> None:
     text = (ROOT / path).read_text().replace("\\\n", "")
     installs = re.findall(r"^.*pip install.*$", text, re.MULTILINE)
@@ -57,9 +57,10 @@ def test_make_installs_nothing_without_its_hash(path: str) -> None:
         assert "--require-hashes" in line and "--only-binary=:all:" in line, line
 
 
-def test_what_is_deployed_is_what_is_tested() -> None:
+@pytest.mark.parametrize("package", ["runtime", "tell"])
+def test_what_is_deployed_is_what_is_tested(package: str) -> None:
     tested = pins(ROOT / "requirements" / "dev.txt")
-    deployed = pins(ROOT / "requirements" / "runtime.txt")
+    deployed = pins(ROOT / "requirements" / f"{package}.txt")
     assert deployed == {name: tested.get(name) for name in deployed}
 
 

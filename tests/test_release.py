@@ -70,9 +70,12 @@ def test_a_template_that_names_its_code_otherwise_is_not_ready() -> None:
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_zip(make_build()["StartRun"].package, tmp_path / "hetzner-snapshots.zip")
+    packages = make_build()
+    write_zip(packages["StartRun"].package, tmp_path / "hetzner-snapshots.zip")
+    write_zip(packages["Tell"].package, tmp_path / "tell.zip")
     (tmp_path / "sbom.json").write_text("{}")
-    built = ("hetzner-snapshots.zip", "sbom.json")
+    (tmp_path / "sbom-tell.json").write_text("{}")
+    built = ("hetzner-snapshots.zip", "tell.zip", "sbom.json", "sbom-tell.json")
     monkeypatch.setattr("checks.release.BUILT", [str(tmp_path / name) for name in built])
     fill(tmp_path / "release")
     return tmp_path / "release"
@@ -81,7 +84,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.timeout(240)
 def test_every_file_of_a_release_has_its_checksum(release: Path) -> None:
     files = {path.name for path in release.iterdir()}
-    assert {"hetzner-snapshots.zip", "template.yaml", "sbom.json", "LICENSE"} <= files
+    assert {"hetzner-snapshots.zip", "tell.zip", "template.yaml", "sbom.json", "LICENSE"} <= files
     sums = dict(
         line.split("  ")[::-1] for line in (release / "SHA256SUMS").read_text().splitlines()
     )
@@ -109,6 +112,7 @@ def test_a_release_is_deployed_from_its_folder_alone(release: Path) -> None:
             stored = s3.list_objects_v2(Bucket="releases")["Contents"]
             bodies = [s3.get_object(Bucket="releases", Key=o["Key"])["Body"].read() for o in stored]
             assert (release / "hetzner-snapshots.zip").read_bytes() in bodies
+            assert (release / "tell.zip").read_bytes() in bodies
             assert dry_run(cloud.aws) == "SUCCEEDED"
     assert not project.images
 

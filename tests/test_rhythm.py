@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from handler.decisions.due import heeds_rhythms, why_not_due
-from handler.decisions.selecting import notes_on, problem_of
-from handler.documents.document import format_time
-from handler.documents.labels import LABEL_EVERY, LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.decisions.selecting import left_out, notes_on, problem_of, why_not_taken
+from handler.documents.document import WithBackups, format_time
+from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.documents.resources import Server, Snapshot
 from handler.documents.rhythm import BadRhythm, hours_added, parse_rhythm, rhythm_in
 from handler.documents.run import RunDocument, Selection
@@ -192,6 +192,40 @@ def test_a_run_that_names_servers_or_only_prunes_asks_nobody_whether_he_is_due()
     assert heeds_rhythms(replace(document, run=replace(RUN, dry_run=True)))
     assert not heeds_rhythms(replace(document, selection=Selection(("s1",))))
     assert not heeds_rhythms(replace(document, run=replace(RUN, prune_only=True)))
+
+
+def test_documents_of_a_version_without_rhythms_are_read() -> None:
+    document = run_of().to_dict()
+    del document["run"]["with_backups"], document["totals"]["not_due"]
+    read = RunDocument.from_dict(document)
+    assert (read.run.with_backups, read.totals.not_due) == ("include", 0)
+    assert read == run_of()
+
+
+@pytest.mark.parametrize(
+    ("labels", "backups", "with_backups", "why"),
+    [
+        ({}, False, "skip", ""),
+        ({}, True, "include", ""),
+        ({}, True, "skip", "it has Hetzner's Backups, and WithBackups is skip"),
+        ({LABEL_EVERY: "1w"}, False, "skip", ""),
+        ({LABEL_ENABLED: "false"}, True, "skip", f"its label {LABEL_ENABLED} is false"),
+        ({LABEL_ENABLED: "true"}, True, "include", ""),
+    ],
+)
+def test_which_servers_runs_never_take(
+    labels: dict[str, str], backups: bool, with_backups: WithBackups, why: str
+) -> None:
+    each = replace(server(None), labels=labels, backups=backups)
+    assert why_not_taken(each, {1}, "env=prod", with_backups) == why
+    unmatched = "does not match the label selector 'env=prod'"
+    assert why_not_taken(each, {2}, "env=prod", with_backups) == unmatched
+    run = run_of()
+    run = replace(run, run=replace(run.run, with_backups=with_backups))
+    assert left_out(run, [each], [each]) == {1: why}
+    # Who names it wants it, but for what its own label says.
+    named = left_out(replace(run, selection=Selection(("s1",))), [each, server(None, 2)], [each])
+    assert named == {1: why if "label" in why else "", 2: "not named in the event"}
 
 
 RHYTHMS = {None: 1, "1h": 1, "12h": 1, "1d": 1, "24h": 1, "2d": 2, "72h": 3, "1w": 7, "2w": 14,

@@ -19,6 +19,7 @@ from hcloud.servers import Server as HcloudServer
 
 from local.simulator import Clock, Fault, Project, Simulator, World, faults
 from local.simulator.fleet import add_default_fleet, add_plain_fleet
+from local.simulator.random_fleet import add_random_fleet
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 CREATE_IMAGE = r"/servers/\d+/actions/create_image"
@@ -106,6 +107,24 @@ def test_the_sdk_reads_a_server_with_all_its_parts(client: hcloud.Client, projec
     assert server.image.name == "debian-13"
     assert server.created < START
     assert server.primary_disk_size == 40
+
+
+def test_a_server_tells_whether_its_backups_are_on_and_which_volumes_it_has(
+    api: Api, project: Project
+) -> None:
+    project.add_server("bare")
+    project.add_server("saved", backups=True, volumes=2)
+    bare, saved = api("GET", "/servers?sort=id").json()["servers"]
+    assert (bare["backup_window"], bare["volumes"]) == (None, [])
+    assert saved["backup_window"] == "22-02"
+    assert len(set(saved["volumes"])) == 2
+
+
+def test_some_servers_of_a_random_fleet_have_backups_or_volumes(project: Project) -> None:
+    add_random_fleet(project, 1, 200)
+    servers = list(project.servers.values())
+    assert 20 < sum(bool(server.backup_window) for server in servers) < 60
+    assert 15 < sum(bool(server.volumes) for server in servers) < 50
 
 
 @pytest.mark.parametrize(("ipv4", "ipv6"), [(False, True), (True, False), (False, False)])

@@ -16,7 +16,7 @@ from handler.snapshot_run import summarise_run
 from tests.test_hetzner import RUN
 
 SETTINGS = SummarySettings(
-    "stack", "/log/group", "arn:aws:sns:eu-central-1:123456789012:topic", False, "", 26
+    "stack", "/log/group", "arn:aws:sns:eu-central-1:123456789012:topic", False, "", 26, 0, "/tell"
 )
 NIGHT = RunDocument(
     run=replace(RUN, began="2026-11-21T02:00:00Z", server_count=600),

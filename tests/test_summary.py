@@ -51,6 +51,16 @@ CONCERNS = (
         (Totals(pruned=2, deleted=7), "", 60, "Completed", "Completed: 2 of 2 servers; 7 deleted"),
         (Totals(skipped=1), "", 60, "Completed",
          "Completed: 0 of 1 server, 1 skipped; 0 deleted"),
+        (
+            Totals(available=4, not_due=3, left_out=2, deleted=1), "", 60, "Completed",
+            "Completed: 4 of 9 servers, 3 not due, 2 left out by label; 4 made in 60 s; 1 deleted",
+        ),
+        (
+            Totals(not_due=3, left_out=1), "", 60, "Completed",
+            "Completed: nothing was due, 0 of 4 servers, 3 not due, 1 left out by label; 0 deleted",
+        ),
+        (Totals(failed=1, not_due=3), "", 60, "Failed",
+         "Failed: 0 of 4 servers, 3 not due, 1 failed; 0 deleted"),
         (Totals(), "", None, "Completed", "Completed: the project default has no servers"),
         (Totals(), "no server nobody", None, "Failed", "Failed: no server nobody"),
         (Totals(available=400, failed=9), "API down", None, "PartiallyFailed",

@@ -1,13 +1,16 @@
 """The template: every parameter has an effect, and no setting is outside the parameters."""
 
+import re
 from typing import Any
 
 import pytest
 
+import deploy.account
+from deploy.reach import TELL_PATH, parameter_of
 from handler.aws.settings import ApiSettings, RunSettings, SummarySettings
 from handler.documents.request import Request
 from handler.triggers.start_run import first_document
-from local.virtual.functions import FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS
 from local.virtual.template import Stack
 
 CHANGED = {
@@ -144,7 +147,7 @@ def test_the_other_parameters_reach_the_functions_and_the_log_group() -> None:
 def test_all_functions_write_to_the_one_log_group() -> None:
     template = Stack().template
     assert template["Globals"]["Function"]["LoggingConfig"] == {"LogGroup": {"Ref": "LogGroup"}}
-    for function in FUNCTIONS:
+    for function in (*FUNCTIONS, APART):
         assert "LoggingConfig" not in template["Resources"][function]["Properties"]
 
 
@@ -157,6 +160,7 @@ def test_what_summarise_run_is_told_reaches_it() -> None:
         label_selector="",
         freshness_hours=26,
         orphan_days=0,
+        tell_parameter="/hetzner-snapshots-tell/hetzner-snapshots",
     )
     changed = SummarySettings.from_env(Stack(**CHANGED).environment("SummariseRun"))
     assert (changed.notify_always, changed.freshness_hours) == (True, 50)
@@ -165,9 +169,21 @@ def test_what_summarise_run_is_told_reaches_it() -> None:
 
 
 def test_no_token_is_in_any_environment() -> None:
-    for function in FUNCTIONS:
+    for function in (*FUNCTIONS, APART):
         names = Stack().environment(function).keys()
         assert not [name for name in names if "TOKEN" in name and name != "TOKEN_PATH"]
+
+
+def test_tells_addresses_are_below_no_token_path() -> None:
+    stack = Stack()
+    environment = stack.environment(APART)
+    deployed = deploy.account.Stack(environment["POWERTOOLS_SERVICE_NAME"], "", {}, {})
+    assert environment["TELL_PARAMETER"] == parameter_of(deployed)
+    pattern = stack.template["Parameters"]["TokenPath"]["AllowedPattern"]
+    for path in ("/hetzner-snapshots-tell", "/hetzner-snapshots-tell/a", f"{TELL_PATH}/x/y"):
+        assert not re.search(pattern, path)
+    for path in ("/hetzner-snapshots/tokens", "/a", "/hetzner-snapshots-tells/a", "/a/b.c"):
+        assert re.search(pattern, path)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ from handler.hetzner.api import client_for
 from local.simulator import Project, Simulator
 from local.virtual.template import ROOT, read_template
 from tests.conftest import TOKEN
+from tests.deploy_shell import REGION, Stacks, a_stack
 from tests.leaks import piece_of
-from tests.test_deploy import PARAMETER, REGION, Stacks, a_stack, account, shell, stacks
+from tests.test_deploy import PARAMETER
 
 # Fixtures, found by their names.
 __all__ = ["account", "shell", "stacks"]

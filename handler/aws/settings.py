@@ -87,6 +87,7 @@ class SummarySettings:
     label_selector: str
     freshness_hours: int  # 0: no limit
     orphan_days: int  # 0: never
+    tell_parameter: str  # of Tell's addresses, which it cannot read
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -99,6 +100,7 @@ class SummarySettings:
             label_selector=environ.get("LABEL_SELECTOR", ""),
             freshness_hours=_number(environ, "FRESHNESS_HOURS", MOST_FRESHNESS_HOURS, least=0),
             orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
+            tell_parameter=_text(environ, "TELL_PARAMETER"),
         )
 
 
@@ -145,10 +147,10 @@ def _text(environ: Mapping[str, str], name: str) -> str:
 
 
 def _with_backups(environ: Mapping[str, str]) -> WithBackups:
-    with_backups = _text(environ, "WITH_BACKUPS")
-    if with_backups not in ("include", "skip"):
-        raise BadSetting(f"WITH_BACKUPS is {with_backups!r}; it must be include or skip")
-    return cast(WithBackups, with_backups)
+    value = _text(environ, "WITH_BACKUPS")
+    if value not in ("include", "skip"):
+        raise BadSetting(f"WITH_BACKUPS is {value!r}; it must be include or skip")
+    return cast(WithBackups, value)
 
 
 def _owner(environ: Mapping[str, str]) -> str:

@@ -21,14 +21,19 @@ def heeds_rhythms(document: RunDocument) -> bool:
 def newest_good(
     snapshots: Iterable[Snapshot], before: datetime | None = None
 ) -> dict[int, Snapshot]:
-    """The newest good snapshot of each server, of those older than `before`, by server id."""
+    """Per server's id its newest snapshot that is available and really of it.
+
+    Of those older than `before`, if that is given.
+    """
     newest: dict[int, Snapshot] = {}
     for snapshot in snapshots:
         is_good = snapshot.is_available and not snapshot.is_of_another
         counts = is_good and (before is None or snapshot.created < before)
-        if counts and snapshot.server_id is not None:
-            earlier = newest.get(snapshot.server_id, snapshot)
-            newest[snapshot.server_id] = max(earlier, snapshot, key=lambda each: each.created)
+        if not counts or snapshot.server_id is None:
+            continue
+        known = newest.get(snapshot.server_id)
+        if known is None or known.created < snapshot.created:
+            newest[snapshot.server_id] = snapshot
     return newest
 
 
@@ -48,12 +53,11 @@ def why_not_due(
     mine = {snapshot.server_id for snapshot in snapshots if document.run.made(snapshot)}
     found = {}
     for server in servers:
-        rhythm, good = rhythm_in(server.labels), newest.get(server.id)
-        if not (rhythm and good) or server.id in mine:
+        rhythm, last = rhythm_in(server.labels), newest.get(server.id)
+        if not rhythm or not last or server.id in mine:
             continue
-        if latest - good.created < rhythm.due_after:
-            age = _age(latest - good.created)
-            found[server.id] = f"not due: newest good snapshot {age} old, every {rhythm.text}"
+        if (age := latest - last.created) < rhythm.due_after:
+            found[server.id] = f"not due: newest good snapshot {_age(age)} old, every {rhythm.text}"
     return found
 
 

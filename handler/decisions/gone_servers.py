@@ -13,7 +13,7 @@ from handler.documents.labels import LABEL_SERVER_NAME
 from handler.documents.resources import Server, Snapshot
 from handler.documents.run import BATCH, RunDocument
 
-MOST_GONE = 50  # of one run
+MOST_GONE = 100  # in one run
 MOST_DIGITS = 18  # of a server's id
 GONE = " (gone)"  # no server's name can end so
 

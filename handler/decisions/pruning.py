@@ -142,10 +142,9 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
         return Step(_wait(job, str(seen.server), wait))
     if isinstance(seen.server, HetznerError) and not isinstance(seen.server, NotFound):
         return Step(not_pruned(job, str(seen.server)))
-    if job.server.gone and seen.server is None:
-        return Step(job, asks_labels=True)  # even a plan is only for one that is not found
     step = _to_delete(job, seen.snapshots, jitter, now)
-    return Step(job, asks_labels=True) if step.delete and seen.server is None else step
+    asks = step.delete or (job.server.gone and job.run.dry_run)
+    return Step(job, asks_labels=True) if asks and seen.server is None else step
 
 
 def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,34 +10,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import logger
 from handler.aws.runtime import hetzner_for
-from handler.decisions import due, gone_servers, pacing, selecting
+from handler.decisions import due, gone_servers, listed, pacing, selecting
+from handler.decisions.listed import Refusal, Seen
 from handler.decisions.pacing import Budget
 from handler.documents.document import Wait, format_time, shortened
 from handler.documents.errors import HetznerError, TransientError, Unauthorized
-from handler.documents.job import NAME_BYTES, cut
-from handler.documents.resources import Server, Snapshot
-from handler.documents.rhythm import rhythm_in
+from handler.documents.resources import Server
 from handler.documents.run import BATCH, Concern, RunDocument
 from handler.hetzner.api import Hetzner
 from handler.hetzner.survey import is_found_again
 
 SELECTOR_CHARACTERS = 200  # of a label selector in a reason
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The project's servers and those that the selector matches, or why they are not known.
-
-    Our snapshots only if they tell who is due.
-    """
-
-    listed: tuple[Server, ...] = ()
-    matching: tuple[Server, ...] = ()
-    error: HetznerError | None = None
-    left: int = 0  # our snapshots in a project without servers
-    is_known: bool = True  # by what the watch saw last in it
-    snapshots: tuple[Snapshot, ...] = ()
-    snapshots_error: HetznerError | None = None
 
 
 @logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
@@ -73,28 +56,20 @@ def gather(document: RunDocument, hetzner: Hetzner) -> Seen:
     own. Never raises Hetzner's errors."""
     label_selector, owner = document.selection.label_selector, document.run.owner
     try:
-        listed = tuple(hetzner.servers())
-        if not listed:
+        servers = tuple(hetzner.servers())
+        if not servers:
             return Seen(left=len(hetzner.snapshots(owner)))
-        matching = tuple(hetzner.servers(label_selector)) if label_selector else listed
+        matching = tuple(hetzner.servers(label_selector)) if label_selector else servers
         last = document.last_look if document.after_id == 0 else None
-        is_known = is_found_again(hetzner, last, listed, owner)
+        seen = Seen(servers, matching, is_known=is_found_again(hetzner, last, servers, owner))
     except HetznerError as error:
         return Seen(error=error)
-    seen = Seen(listed, matching, is_known=is_known)
-    if not _asks_who_is_due(document, seen):
+    if not listed.asks_who_is_due(document, seen):
         return seen
     try:
         return replace(seen, snapshots=tuple(hetzner.snapshots(owner)))
     except HetznerError as error:
         return replace(seen, snapshots_error=error)
-
-
-def _asks_who_is_due(document: RunDocument, seen: Seen) -> bool:
-    why_not = selecting.left_out(document, seen.listed, seen.matching)
-    return due.heeds_rhythms(document) and any(
-        rhythm_in(s.labels) for s in seen.listed if not why_not[s.id] and s.id > document.after_id
-    )
 
 
 def _not_listed(document: RunDocument, error: HetznerError, jitter: float) -> RunDocument:
@@ -112,14 +87,14 @@ def _not_listed(document: RunDocument, error: HetznerError, jitter: float) -> Ru
             f"Check the label selector {shown!r} and correct it where it comes from, the event or "
             "the parameter LabelSelector. Then start a new run: a resume uses this one again."
         )
-        return _misselected(document, f"{error}.", advice)
+        return _refused(document, Refusal(f"{error}.", advice, resumable=False))
     return _failed(document, f"{error}.")
 
 
 def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
     first, error = document.after_id == 0, seen.snapshots_error
-    if refused := _refused(document, seen, first):
-        return refused
+    if refusal := listed.refused(document, seen):
+        return _refused(document, refusal)
     if isinstance(error, TransientError):
         document = _with_deadline(document)
         if not document.overdue:
@@ -140,78 +115,30 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
         for server in seen.listed:
             _log(server, why_left_out[server.id] or not_due.get(server.id, ""))
         if seen.listed and not taken:
-            return _misselected(
-                document,
-                f"none of the {len(seen.listed)} servers is selected; the log says why for each.",
-                "Check the event, the label selector and the servers' labels; then start a new "
-                "run.",
-            )
-        document = _begun(document, seen, taken, len(not_due))
-    elif (gone := document.remaining - len(selected)) > 0:
+            return _refused(document, listed.none_taken(seen))
+        document, gone = listed.begun(document, seen, taken, len(not_due))
+        _log_notes(taken, gone)
+    elif (fewer := document.remaining - len(selected)) > 0:
         logger.warning(
-            f"{gone} servers were deleted, unselected or not due any more before their turn: "
+            f"{fewer} servers were deleted, unselected or not due any more before their turn: "
             "skipped"
         )
-        skipped = document.totals.skipped + gone
+        skipped = document.totals.skipped + fewer
         document = replace(document, totals=replace(document.totals, skipped=skipped))
-    return _handed_out(_without_rhythms(document, seen), selected)
+    if note := listed.why_all_are_taken(document, seen):
+        logger.warning(note)
+        document = replace(document, totals=document.totals.noting(Concern("note", "", note)))
+    return _handed_out(document, selected)
 
 
-def _refused(document: RunDocument, seen: Seen, first: bool) -> RunDocument | None:
-    """The failed document if the selection is wrong, or the project is not what it was."""
-    listed, selection = seen.listed, document.selection
-    chosen, unknown = selecting.named(selection, listed)
-    if first and unknown and not (selection.as_before and chosen):
-        return _misselected(
-            document,
-            f"no server {selecting.some_of(unknown)} in this project, which has "
-            f"{selecting.some_of([server.name for server in listed])}.",
-            "Start it again with the right names in the event's field servers: with the run_id "
-            "alone it looks for the same names.",
-        )
-    vanished = selecting.why_vanished(document, listed, seen.left, seen.is_known)
-    return _failed(document, vanished) if vanished else None
-
-
-def _begun(document: RunDocument, seen: Seen, taken: list[Server], not_due: int) -> RunDocument:
-    """The document that tells, once in a run, of the whole project."""
-    listed = seen.listed
-    _, unknown = selecting.named(document.selection, listed)
-    witnesses = tuple(server.id for server in listed[: selecting.MOST_WITNESSES])
-    totals = replace(document.totals, left_out=len(listed) - len(taken), not_due=not_due)
-    totals = totals.noting(*selecting.notes_on(taken, document.run.dry_run))
+def _log_notes(taken: Sequence[Server], gone: Sequence[str]) -> None:
     for server in taken:
         if problem := selecting.problem_of_rhythm(server):
             logger.warning(f"{server.name}: {problem}", extra={"server": server.name})
         if without := selecting.without_volumes(server):
             logger.info(f"{server.name}: {without}", extra={"server": server.name})
-    run = replace(document.run, witnesses=witnesses)
-    return _without(replace(document, run=run, totals=totals), unknown)
-
-
-def _without_rhythms(document: RunDocument, seen: Seen) -> RunDocument:
-    """The document that tells that all are taken, because who is due could not be told."""
-    why = str(seen.snapshots_error or "")
-    if document.run.began is None and _asks_who_is_due(document, seen):
-        why = why or "no answer of Hetzner has a date"
-    if not why:
-        return document
-    note = f"all are taken, because which servers are due is not known: {why}"
-    logger.warning(note)
-    return replace(document, totals=document.totals.noting(Concern("note", "", note)))
-
-
-def _without(document: RunDocument, gone: tuple[str, ...]) -> RunDocument:
-    """The document that tells of these servers: the run that is resumed had them."""
-    why = (
-        "no server of this name or id in this project any more: skipped. If it was renamed, start "
-        "a new run with its new name or id"
-    )
     for name in gone:
-        logger.warning(f"{name}: {why}", extra={"server": name})
-    totals = replace(document.totals, skipped=document.totals.skipped + len(gone))
-    concerns = [Concern("note", cut(name, NAME_BYTES), why) for name in gone]
-    return replace(document, totals=totals.noting(*concerns))
+        logger.warning(f"{name}: {listed.NOT_THERE}", extra={"server": name})
 
 
 def _handed_out(document: RunDocument, selected: list[Server]) -> RunDocument:
@@ -236,11 +163,11 @@ def _handed_out(document: RunDocument, selected: list[Server]) -> RunDocument:
 
 
 def _with_gone(
-    document: RunDocument, listed: Sequence[Server], hetzner: Hetzner, now: datetime
+    document: RunDocument, servers: Sequence[Server], hetzner: Hetzner, now: datetime
 ) -> RunDocument:
     """The document with the servers that are gone; an error costs these, not the night."""
     try:
-        items = gone_servers.due(document.run, listed, hetzner.snapshots(document.run.owner), now)
+        items = gone_servers.due(document.run, servers, hetzner.snapshots(document.run.owner), now)
     except HetznerError as error:
         why = f"snapshots of servers that are gone were not looked for: {error}"
         logger.warning(why)
@@ -274,8 +201,9 @@ def _wait(document: RunDocument, reason: str, wait: Wait) -> RunDocument:
     return waiting
 
 
-def _misselected(document: RunDocument, reason: str, advice: str) -> RunDocument:
-    return replace(_failed(document, reason, advice), resumable=False)
+def _refused(document: RunDocument, refusal: Refusal) -> RunDocument:
+    failed = _failed(document, refusal.reason, refusal.advice)
+    return failed if refusal.resumable else replace(failed, resumable=False)
 
 
 def _failed(document: RunDocument, reason: str, advice: str = "") -> RunDocument:

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws.clients import sns
 from handler.aws.logs import logger
+from handler.aws.reach import why_unreached
 from handler.aws.runtime import hetzner_for, put_metrics, summary_settings, told
 from handler.aws.settings import SummarySettings
 from handler.decisions.findings import Findings, fallbacks, findings_of, sentences
@@ -57,6 +58,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer = summarise_run(
         document, error, lambda project: hetzner_for(project, context), summary_settings()
     )
+    if "verdict" in answer:
+        _tell_if_unreached(summary_settings())
     if len(told) >= MOST_TOLD:
         told.pop(next(iter(told)))
     told[asked] = answer
@@ -192,6 +195,18 @@ def _notified(document: RunDocument, conclusion: Conclusion, settings: SummarySe
         logger.exception("The notification could not be written")
         return False
     return True
+
+
+def _tell_if_unreached(settings: SummarySettings) -> None:
+    """In the log: it is the only place that is left."""
+    try:
+        if why := why_unreached(settings.topic_arn, settings.tell_parameter):
+            logger.warning(f"{why} Store an address with `make tell`, or confirm a subscription.")
+    except (BotoCoreError, ClientError) as error:
+        said = printable(str(error))
+        logger.info(f"Whether messages reach anybody is not known: {said}")
+    except Exception:  # whatever it is, the run is told
+        logger.exception("Whether messages reach anybody is not known")
 
 
 def _links(document: RunDocument, settings: SummarySettings) -> dict[str, str]:

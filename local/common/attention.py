@@ -50,7 +50,7 @@ def _from_results(board: Board) -> Iterator[Attention]:
             yield Attention(project, server, NOT_PRUNED, reason.removeprefix(f"{NOT_PRUNED}: "))
     for (project, server), row in sorted(board.rows.items()):
         without_result = (project, server) not in board.results and row.status != "left_out"
-        if without_result and project not in board.summaries:
+        if without_result and project not in board.summaries and not board.running(project):
             last = f"its last line: {row.status}" + (f", {row.reason}" if row.reason else "")
             yield Attention(project, server, "no result", last)
 
@@ -74,7 +74,8 @@ def advice(board: Board) -> Iterator[tuple[str, str]]:
     """
     for project in board.projects:
         summary = board.summaries.get(project)
-        if summary is None and not board.dry_run:
+        done = board.told.get(project, {}).get("verdict") in ("Running", "Completed")
+        if summary is None and not board.dry_run and not done:
             yield MAKE_MISSING, json.dumps({"run_id": board.run_id, "project": project})
         for each in (summary or {}).get("advice") or ():
             yield str(each["what"]), json.dumps(each["event"])

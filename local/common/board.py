@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from handler.documents.printable import printable_lines
 
-Verdict = Literal["Completed", "PartiallyFailed", "Failed"]
-WORST_FIRST: tuple[Verdict, ...] = ("Failed", "PartiallyFailed", "Completed")
+# Running: only where somebody else than the log says that it is.
+Verdict = Literal["Completed", "PartiallyFailed", "Failed", "Running"]
+WORST_FIRST: tuple[Verdict, ...] = ("Failed", "PartiallyFailed", "Running", "Completed")
 # Statuses after which a server has no more lines.
 ENDED = {"planned", "pruned", "skipped", "failed", "left_out"}
 RESULT_FIELDS = ("status", "reason", "waited_s", "snapshot_s", "image_id", "deleted", "kept")
@@ -48,6 +49,8 @@ class Board:
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Of projects without a summary: verdict and line as Step Functions knows them.
+    told: dict[str, dict[str, str]] = field(default_factory=dict)
     # By image; None is the snapshot that a dry run only plans.
     decisions: dict[tuple[str, str], dict[int | None, dict[str, Any]]] = field(default_factory=dict)
     lines: list[Mapping[str, Any]] = field(default_factory=list)
@@ -98,9 +101,12 @@ class Board:
     def complete(self) -> bool:
         return all(project in self.summaries for project in self.projects)
 
+    def running(self, project: str) -> bool:
+        return self._project(project)["verdict"] == "Running"
+
     def verdict(self) -> Verdict:
-        """The worst over the projects; one that has no summary has failed."""
-        found = {self.summaries.get(name, {}).get("verdict") for name in self.projects}
+        """The worst over the projects; one of which nobody tells how it ended has failed."""
+        found = {self._project(name)["verdict"] for name in self.projects}
         if not found or not found <= set(WORST_FIRST):
             return "Failed"
         return next(verdict for verdict in WORST_FIRST if verdict in found)
@@ -115,7 +121,7 @@ class Board:
         }
 
     def _project(self, name: str) -> dict[str, str]:
-        summary = self.summaries.get(name)
+        summary = self.summaries.get(name, self.told.get(name))
         if summary is None:
             return {"verdict": "Failed", "line": "No summary of the run came; its log says more."}
         return {"verdict": str(summary.get("verdict")), "line": str(summary.get("line", ""))}

@@ -113,6 +113,7 @@ class Cloud:
     def __init__(self, loop: Loop, wire: Wire, rng: random.Random) -> None:
         self.loop, self.wire, self.rng = loop, wire, rng
         self.tokens: dict[str, str] = {}
+        self.environment: dict[str, str] = {}  # Of the functions; what is not the default.
         self.memory = "{}"  # the watch's
         self.fates: list[Fate] = []
         self.ssm_errors: list[str] = []
@@ -126,7 +127,6 @@ class Cloud:
         # Unexpected exceptions that functions raised.
         self.surprises: list[str] = []
         self.skew = timedelta()
-        self.environment: dict[str, str] = {}  # Of the functions; what is not the default.
         self.on_child: Any = None
         self.containers = 0
         self.lost_children: dict[int, str] = {}  # Server id: how its child's result is lost, once.

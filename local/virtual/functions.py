@@ -17,6 +17,8 @@ FUNCTIONS = (
     "SummariseRun",
     "WatchServers",
 )
+# Has a package of its own; no night calls it.
+APART = "Tell"
 
 
 @dataclass

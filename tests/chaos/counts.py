@@ -12,6 +12,7 @@ from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import is_ours
 from tests.chaos.bad_tokens import BELIEF
+from tests.chaos.gone import HIDDEN
 from tests.chaos.verdicts import results_in
 
 LISTED = ("selected", "left_out")
@@ -53,17 +54,17 @@ def vanished(night: Stage, execution: Execution) -> Iterator[str]:
 
 
 def overlooked(night: Stage, execution: Execution) -> Iterator[str]:
-    """The first listing tells of each server that is there from the beginning to the end."""
+    """The first listing tells of each server that is there from the beginning to the end, and is
+    listed."""
+    if execution.input["run"]["project"] != night.project.name:
+        return
+    there = {id_ for id_, server in night.project._servers.items() if server.name != HIDDEN}
     for invocation in night.cloud.invocations:
         if invocation.execution is not execution or invocation.function != "ListServers":
             continue
         lines = [json.loads(line) for line in invocation.logs]
         told = {line["server_id"] for line in lines if line.get("status") in LISTED}
-        if (
-            told
-            and BELIEF not in night.beliefs
-            and (missed := night.project._servers.keys() - told)
-        ):
+        if told and BELIEF not in night.beliefs and (missed := there - told):
             yield f"servers {sorted(missed)} are there and were overlooked"
 
 

@@ -228,8 +228,10 @@ def _secrets(night: Stage) -> Iterator[str]:
 
 def _locks(night: Stage) -> Iterator[str]:
     """Nothing is called locked that never was, and nothing created beside another create."""
-    # Where a create does not lock, and the actions do not show it yet, nothing tells of it.
-    hidden = night.lagging and not night.world.create_image_locks
+    # Where a create does not lock, and the actions do not show it yet, or not what it is, nothing
+    # tells of it.
+    unsaid = night.lagging or "command" in night.missing
+    hidden = unsaid and not night.world.create_image_locks
     for image_id in () if hidden else night.truth.beside:
         yield f"image {image_id} was created while another one of its server was being made"
     refused = {r.path for r in night.world.requests if r.method == "POST" and r.status == 423}

@@ -22,10 +22,11 @@ MARGIN = timedelta(minutes=10)
 
 def wrongly_taken(night: Stage, execution: Execution) -> Iterator[str]:
     listing = _listing(night, execution)
-    if listing is None or BELIEF in night.beliefs:
+    of_another = execution.input["run"]["project"] != night.project.name
+    if listing is None or of_another or BELIEF in night.beliefs:
         return
     run, selection = execution.input["run"], execution.input["selection"]
-    handed_out = set(listing.output["handed_out"])
+    handed_out = set(listing.output["handed_out"]) - set(listing.output["gone"])
     made = {
         id_
         for id_, maker in night.truth.makers.items()

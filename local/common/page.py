@@ -1,6 +1,6 @@
-"""build/run.html: one page about a run, made from its log lines alone and complete in itself."""
+"""build/run.html and report.html: a page about a run, from its log lines, complete in itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from local.common.attention import advice, attention
 from local.common.board import Board
 from local.common.console import duration
-from local.picture import KIND_WORDS, picture, words
-from local.timeline import Timeline, timeline
+from local.common.picture import KIND_WORDS, picture, words
+from local.common.timeline import Timeline, timeline
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -23,10 +23,19 @@ TEMPLATES = Environment(
 TEMPLATES.filters["duration"] = duration
 
 
-def page(board: Board, clock_speed: float = 1) -> str:
+def page(
+    board: Board,
+    clock_speed: float = 1,
+    *,
+    where: str = "",
+    notes: Sequence[str] = (),
+    links: Mapping[str, str] | None = None,
+) -> str:
     """The HTML. It loads no other file, and has no scripts.
 
     `clock_speed`: how many of Hetzner's seconds passed in one of the functions' own.
+    `where`: SAM's options for the stack on AWS; empty if the run was on the local cloud.
+    `notes`: what the reader must know first. `links`: address by text.
     """
     night = timeline(board.lines)
     record = board.record()
@@ -37,6 +46,9 @@ def page(board: Board, clock_speed: float = 1) -> str:
         dry_run=board.dry_run,
         when=_when(night),
         clock_speed=clock_speed,
+        where=where,
+        notes=notes,
+        links=links or {},
         totals=list(_totals(board, night)),
         attention=concerns,
         concerned={(each.project, each.server) for each in concerns},

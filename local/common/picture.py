@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from local.timeline import Bar, Kind, Phase, Timeline
+from local.common.timeline import Bar, Kind, Phase, Timeline
 
 # Matplotlib knows no CSS variables: each stands for one while it draws.
 COLOURS = {
