@@ -74,6 +74,13 @@ def test_a_project_that_cannot_be_read_costs_the_others_nothing(entry: object) -
     assert memory.problem == "what was remembered of blog cannot be read"
 
 
+def test_a_last_look_without_its_time_cannot_be_read() -> None:
+    text = json.loads(Memory({"shop": SHOP}).to_text())
+    for at in (None, "soon", 7):
+        memory = Memory.parse(json.dumps(text | {"at": at}))
+        assert memory == Memory(problem="what was remembered of shop cannot be read")
+
+
 def test_a_name_that_is_no_projects_is_not_read() -> None:
     text = Memory({"shop": SHOP}).to_text().replace("shop", "../else")
     assert Memory.parse(text) == Memory(problem="what was remembered of ../else cannot be read")

@@ -282,6 +282,15 @@ def test_a_memory_that_is_full_is_told_once_and_nothing_each_hour() -> None:
     assert (second.told, second.news, len(second.overdue)) == ("", (), 150)
 
 
+def test_while_all_of_a_project_count_as_told_one_more_is_no_news() -> None:
+    before = Memory({"shop": replace(KNOWN, all_told=True)})
+    view = look_again(before, seen(snapshots=[good(27)]))
+    assert (view.told, len(view.overdue)) == ("", 1)
+    # From here on there is room for its id again.
+    assert view.memory.projects["shop"].told == {1}
+    assert not view.memory.projects["shop"].all_told
+
+
 def test_the_longest_unseen_project_is_looked_at_first() -> None:
     memory = Memory(
         {
@@ -305,6 +314,11 @@ def test_the_subject_is_a_line_of_ascii_that_sns_takes(count: int, name: str) ->
     said = watch.subject(view_of(count, name), "stack")
     assert 0 < len(said) <= 100 and said.isascii() and said.isprintable()
     assert said.startswith("stack: overdue: shop/d" if name[0] == "d" else "stack: overdue: shop/x")
+
+
+def test_the_subject_names_three_and_how_many_more() -> None:
+    said = watch.subject(view_of(5, "db"), "s")
+    assert said == "s: overdue: shop/db-1, shop/db-2, shop/db-3 and 2 more"
 
 
 def test_the_message_says_which_since_when_and_what_to_do() -> None:

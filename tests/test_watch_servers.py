@@ -154,6 +154,22 @@ def test_a_project_that_is_forgotten_is_not_missed(aws: Aws, project: Project) -
     assert aws.invoke("WatchServers", {})["projects"] == []
 
 
+def test_a_project_that_is_forgotten_during_a_look_stays_forgotten(
+    aws: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late(project)
+    aws.invoke("WatchServers", {})
+    take_look = watch_servers.take_look
+
+    def meanwhile(*arguments: Any) -> Any:
+        remember("{}")
+        return take_look(*arguments)
+
+    monkeypatch.setattr(watch_servers, "take_look", meanwhile)
+    aws.invoke("WatchServers", {})
+    assert Memory.parse(remembered()).projects == {}
+
+
 def test_a_project_that_nobody_remembers_cannot_be_forgotten(aws: Aws, project: Project) -> None:
     late(project)
     aws.invoke("WatchServers", {})

@@ -62,9 +62,9 @@ def concluded(states: Sequence[ProjectState], memory: Memory, now: datetime) -> 
     return View(now, tuple(states), tuple(overdue), tuple(news), told, after, problem)
 
 
-def without(memory: Memory, project: str) -> Memory:
-    """The memory after a person said that a project is to be forgotten."""
-    projects = {name: each for name, each in memory.projects.items() if name != project}
+def without(memory: Memory, *forgotten: str) -> Memory:
+    """The memory after a person said that these projects are to be forgotten."""
+    projects = {name: each for name, each in memory.projects.items() if name not in forgotten}
     return replace(memory, projects=projects)
 
 

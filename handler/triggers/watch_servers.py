@@ -176,7 +176,9 @@ def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> No
                 Subject=watch.subject(view, settings.stack),
                 Message=watch.text(view, settings.token_path),
             )
-        write_memory(ssm, settings.memory, view.memory)
+        # What a person had forgotten meanwhile stays forgotten.
+        forgotten = seen.memory.projects.keys() - read_memory(ssm, settings.memory).projects
+        write_memory(ssm, settings.memory, without(view.memory, *forgotten))
     except (BotoCoreError, ClientError) as error:
         said = printable(str(error))
         raise NotTold(f"The message to {settings.topic_arn} could not be sent: {said}") from None
