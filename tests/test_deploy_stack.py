@@ -347,6 +347,7 @@ def test_the_status_is_what_the_watch_sees(watched: Watched) -> None:
     )
     assert "second: 0 servers, 0 snapshots, 0.0 GB" in shown
     assert re.search(r"^Alarms: none of \d+ is red\.$", shown, re.M)
+    assert "\nMessages reach " in shown
     assert "All is well: nothing is overdue, no alarm is red." in shown
     text = watched.steps["for programs"].shown
     told = json.loads(text[text.index("\n{") :])
