@@ -18,6 +18,7 @@ from deploy.account import Account, Stack, command, connect, stack_in
 from deploy.alarms import Alarm, alarms_of
 from deploy.elsewhere import agree_to_account
 from deploy.last_runs import LastRun, last_runs
+from deploy.reach import told_by
 from deploy.runs import output_of
 from deploy.settings import Settings
 from deploy.status_text import Status, lines, verdict
@@ -71,6 +72,7 @@ def _gather(settings: Settings) -> Status:
         unknown=[f"The alarms are not known: {why_no_alarms}"] if why_no_alarms else [],
         missing=[missing] if missing else [],
         give_token=command("token", settings, "PROJECT=default"),
+        reach=told_by(settings, account, stack),
     )
 
 
