@@ -75,7 +75,6 @@ def _gather(settings: Settings) -> Status:
         unknown=[f"The alarms are not known: {why_no_alarms}"] if why_no_alarms else [],
         missing=[missing] if missing else [],
         give_token=command("token", settings, "PROJECT=default"),
-        reach=told_by(settings, account, stack),
     )
 
 
