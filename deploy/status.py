@@ -18,6 +18,7 @@ from deploy.account import Account, Stack, command, connect, stack_in
 from deploy.alarms import Alarm, alarms_of
 from deploy.elsewhere import agree_to_account
 from deploy.last_runs import LastRun, last_runs
+from deploy.reach import told_by
 from deploy.runs import output_of
 from deploy.settings import Settings
 from deploy.status_text import Status, lines, verdict
@@ -35,7 +36,9 @@ def status(settings: Settings) -> int:
         found = _gather(settings)
     well = not verdict(found)
     if settings.json:
-        print(json.dumps({**asdict(found), "well": well}, default=_text, indent=2))
+        told = {**asdict(found), "well": well}
+        del told["give_token"]  # for people
+        print(json.dumps(told, default=_text, indent=2))
     else:
         columns = shutil.get_terminal_size((80, 24)).columns
         for line in lines(found, min(max(columns, NARROWEST), WIDEST)):
@@ -68,6 +71,7 @@ def _gather(settings: Settings) -> Status:
         watch=answer,
         runs=runs,
         alarms=alarms,
+        reach=told_by(settings, account, stack),
         unknown=[f"The alarms are not known: {why_no_alarms}"] if why_no_alarms else [],
         missing=[missing] if missing else [],
         give_token=command("token", settings, "PROJECT=default"),

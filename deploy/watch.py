@@ -44,6 +44,6 @@ def ask_watch(
     if error.get("errorType") == "EventRefused":
         raise Refused(str(said))
     raise Failed(
-        f"WatchServers ended with an error: {said}. The log group "
+        f"WatchServers ended with an error: {str(said).rstrip('.')}. The log group "
         f"{stack.outputs.get('LogGroupName', '')} says more."
     )

@@ -18,8 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
-    "handler", "statemachine", "local", "deploy", "tests", "events", "template.yaml",
-    "pyproject.toml",
+    "handler", "statemachine", "local", "deploy", "tests", "events", "tell",
+    "template.yaml", "pyproject.toml",
 )  # fmt: skip
 NIGHTS = 250
 

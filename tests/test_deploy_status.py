@@ -277,7 +277,7 @@ def test_a_stack_that_is_well_is_told_with_its_last_run_and_costs(
     assert f"Last run {night.run_id}: PartiallyFailed: 1 of 2 servers, 1 failed" in told
     assert "0.13 EUR/month net at the last run" in " ".join(told.split())
     assert "\n      last run: failed: no snapshot made after 60 min: locked" in told
-    assert "\nAlarms: none of 2 is red.\n" in told
+    assert "\nAlarms: none of 2 is red.\nMessages reach nobody. " in told
     assert told.endswith("\nAll is well: nothing is overdue, no alarm is red.\n")
 
 

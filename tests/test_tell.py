@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from deploy.tell import said_of, usable
 from local.common.variables import Unusable
@@ -350,3 +351,44 @@ def test_a_stored_line_that_is_no_address_is_a_reason_like_others() -> None:
 
 def test_a_try_says_what_it_is() -> None:
     assert a_try(STACK).title == "hetzner-snapshots: a try"
+
+
+def test_tell_knows_the_dead_letters_alarm_by_the_queue_that_it_looks_at() -> None:
+    [dimension] = Stack().resource("DeadLettersAlarm")["Properties"]["Dimensions"]
+    assert dimension["Name"] == "QueueName"
+    assert Stack().environment("Tell")["DEAD_LETTERS"] == dimension["Value"]
+
+
+class FunctionThatIsBusy:
+    """Lambda's API: takes some of the invocations, refuses others once."""
+
+    def __init__(self, refuses: set[int]) -> None:
+        self.refuses = refuses
+        self.taken: list[int] = []
+
+    def invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> None:
+        assert (FunctionName, InvocationType) == ("Tell", "Event")
+        position = json.loads(Payload)["address"]
+        if position in self.refuses:
+            self.refuses.remove(position)
+            raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke")
+        self.taken.append(position)
+
+
+def test_what_lambda_did_not_take_is_handed_out_again_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = FunctionThatIsBusy({1})
+    monkeypatch.setattr(tell, "functions", lambda: busy)
+    monkeypatch.setattr(tell, "handed_out", {})
+    for name, value in Stack().environment("Tell").items():
+        monkeypatch.setenv(name, value)
+    sns = {"MessageId": "a", "Timestamp": "2026-11-21T02:10:00.000Z", "Message": "m"}
+    with pytest.raises(tell.NotTold, match=r"the address 2 \(TooManyRequestsException\)$"):
+        tell.hand_out(sns, 3, "Tell")
+    assert busy.taken == [0, 2]
+    assert tell.hand_out(sns, 3, "Tell") == 3
+    assert busy.taken == [0, 2, 1]
+    # Another message is another one.
+    tell.hand_out(sns | {"MessageId": "b"}, 3, "Tell")
+    assert busy.taken == [0, 2, 1, 0, 1, 2]

@@ -28,9 +28,6 @@ from tests.deploy_shell import REGION, Stacks, a_stack
 from tests.leaks import piece_of
 from tests.test_deploy import PARAMETER
 
-# Fixtures, found by their names.
-__all__ = ["account", "shell", "stacks"]
-
 AWS_COMMAND = """#!/bin/sh
 tr '\\0' '\\n' </proc/$$/cmdline >"$SEEN/arguments"
 for argument; do

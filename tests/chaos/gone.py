@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_SERVER_ID
-from local.simulator import Fault, Image
+from local.simulator import Fault, Image, Server
 from local.simulator.faults import edited
 from local.virtual.cloud import Execution
 from local.virtual.truth import OWNER, Deletion, is_ours
@@ -33,10 +33,11 @@ def draw(night: "Stage", rng: random.Random) -> None:
             _old(night, gone, youngest, rng)
         night.project.delete_server(gone)
     if rng.random() < 0.1:
-        hidden = night.project.add_server(HIDDEN, {LABEL_ENABLED: "false"})
+        labels = {LABEL_ENABLED: "false", "env": "prod"}  # in each listing that holds any
+        hidden = night.project.add_server(HIDDEN, labels)
         for days in rng.sample([40.0, 70.0, 100.0, 200.0], 3):
             night.old_snapshot(hidden, days)
-        fault = Fault(edited(_without(HIDDEN)), "GET", "/servers", times=None, when="after")
+        fault = Fault(edited(_without(night, hidden)), "GET", "/servers", times=None, when="after")
         night.world.faults.add(fault)
 
 
@@ -59,11 +60,12 @@ def _old(night: "Stage", server: Any, youngest: float, rng: random.Random) -> No
             night.old_snapshot(server, days, size_gb=round(size_gb, 2))
 
 
-def _without(name: str) -> Callable[[Any], None]:
+def _without(night: "Stage", hidden: Server) -> Callable[[Any], None]:
     def lose(body: Any) -> None:
-        if not isinstance(body.get("servers"), list):
+        is_there = hidden.id in night.project._servers and hidden.name == HIDDEN
+        if not is_there or not isinstance(body.get("servers"), list):
             return
-        body["servers"] = [server for server in body["servers"] if server["name"] != name]
+        body["servers"] = [server for server in body["servers"] if server["name"] != HIDDEN]
         pagination = body["meta"]["pagination"]
         if pagination["total_entries"]:
             pagination["total_entries"] -= 1
