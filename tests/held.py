@@ -34,9 +34,6 @@ HELD = {
     "handler/decisions/planning.py": Held(
         ("tests/test_orphans.py", "tests/test_checking.py", "tests/test_shrinking.py")
     ),
-    "handler/decisions/overdue.py": Held(("tests/test_overdue.py",)),
-    "handler/decisions/watching.py": Held(("tests/test_overdue.py",)),
-    "handler/documents/memory.py": Held(("tests/test_memory.py", "tests/test_overdue.py")),
     "handler/decisions/pacing.py": Held(
         ("tests/test_waits.py", "tests/test_pacing.py"),
         {
