@@ -124,7 +124,8 @@ def test_a_project_that_had_servers_at_the_last_look_and_has_none_is_not_complet
     assert night.verdict() == "Failed"
     assert night.summary() == (
         "Failed: the project had 1 server on 2026-11-21 02:00Z, now none: is it the right token? "
-        'If it is, invoke WatchServers with {"forget": "default"}, then start this run again.'
+        "If it is, `make forget PROJECT=default KEEP_TOKEN=1` or invoke WatchServers with "
+        '{"forget": "default"}, then start this run again.'
     )
 
 

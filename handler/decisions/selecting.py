@@ -64,7 +64,10 @@ def why_vanished(
     last_look = document.last_look if after_id == 0 else None
     if not_itself := why_not_itself(last_look, len(listed), is_known):
         event = json.dumps({"forget": document.run.project})
-        then = f"If it is, invoke WatchServers with {event}, then start this run again."
+        then = (
+            f"If it is, `make forget PROJECT={document.run.project} KEEP_TOKEN=1` or invoke "
+            f"WatchServers with {event}, then start this run again."
+        )
         return f"the project {not_itself} {then}"
     return ""
 

@@ -81,26 +81,28 @@ def advice_for(overdue: Overdue, token_path: str) -> str:
     name = overdue.project
     parameter = f"{token_path}/{name}"
     forget = f"invoke WatchServers with {json.dumps({'forget': name})}"
+    by_make = f"`make forget PROJECT={name}`, or delete that parameter and {forget}"
     match overdue.told_as:
         case str(letter) if letter == NO_TOKEN:
             return (
                 f"Store the token of {name} again in the SSM parameter {parameter}; if the project "
-                f"is no longer to be saved, {forget}."
+                f"is no longer to be saved: `make forget PROJECT={name}`, or {forget}."
             )
         case str(letter) if letter in (EMPTY, ANOTHER):
             return (
                 f"Look whether {parameter} holds the token of the project {name}, and store the "
-                f"right one. If it is as it should be, {forget}: then it is learned anew."
+                f"right one. If it is as it should be: `make forget PROJECT={name} KEEP_TOKEN=1`, "
+                f"or {forget}; then it is learned anew."
             )
         case str(letter) if letter == TWICE:
             return (
-                f"Store each project's own token. If {name} is one too many, delete the SSM "
-                f"parameter {parameter} and {forget}."
+                f"Store each project's own token in {parameter}. If {name} is one too many: "
+                f"{by_make}."
             )
         case str(letter) if letter == UNSEEN:
             return (
                 f"Mend what the reason says: replace the token in {parameter} if it is wrong. If "
-                f"the project is gone, delete that parameter and {forget}."
+                f"the project is gone: {by_make}."
             )
         case str(letter) if letter == OF_MEMORY:
             return (
