@@ -82,9 +82,7 @@ def may_go(images: list[Image], days: int, now: datetime) -> set[int]:
     good = [
         image
         for image in images
-        if image.status == "available"
-        and is_ours(image, server_id)
-        and (image.created_from is None or image.created_from["id"] == server_id)
+        if image.status == "available" and is_ours(image, server_id) and not _is_of_another(image)
     ]
     if not days or not good:
         return set()
@@ -92,6 +90,12 @@ def may_go(images: list[Image], days: int, now: datetime) -> set[int]:
     idle = (now - last.created.replace(microsecond=0)) / timedelta(days=days)
     free = {image.id for image in good if not image.protected}
     return free if idle > 2 else free - {last.id} if idle > 1 else set()
+
+
+def _is_of_another(image: Image) -> bool:
+    """Whether it was made of another server than its label says."""
+    made_of = image.created_from["id"] if image.created_from else None
+    return made_of not in (None, int(image.labels[LABEL_SERVER_ID]))
 
 
 def is_second_stage(night: "Stage", deletion: Deletion) -> bool:
@@ -173,7 +177,11 @@ def _of_gone(night: "Stage") -> dict[int, list[Image]]:
 
 def _is_larger(kept: set[int], images: list[Image], may: set[int]) -> bool:
     """Whether it is the one that stays because all that stay are less than half as large."""
-    sizes = {i.id: i.image_size or 0.0 for i in images if i.status == "available"}
+    sizes = {
+        i.id: i.image_size or 0.0
+        for i in images
+        if i.status == "available" and not _is_of_another(i)
+    }
     [one, *more] = [sizes[id_] for id_ in kept]
     return not more and one > 2 * max(sizes[id_] for id_ in sizes.keys() - may)
 

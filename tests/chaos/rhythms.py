@@ -92,7 +92,7 @@ def _may_be_young(
     night: Stage, execution: Execution, server: Server, limit: timedelta
 ) -> Iterator[bool]:
     """Whether a snapshot that was perhaps good may be younger than the limit."""
-    began = _at(execution.started)
+    began = _first(night, execution)
     latest = began + (timedelta(hours=25) if night.wrong_clocks else MARGIN)
     for image in _images(night, server):
         useless = image.status != "available" and image.id not in night.truth.meddled
@@ -112,8 +112,7 @@ def _is_young(
     said = (line for i in night.cloud.invocations for line in i.logs)
     if blind or begun or any("all are taken, because" in line for line in said):
         return
-    same = [e for e in night.cloud.executions.values() if e.input["run"]["id"] == run_id]
-    first = _at(min(e.started for e in same))
+    first = _first(night, execution)
     latest = first + max(night.cloud.skew, timedelta(0))
     gone = {d.image.id for d in night.truth.deletions if d.at < execution.started + 3600}
     for image in [*night.truth.before.values(), *_made_earlier(night, execution, server)]:
@@ -126,6 +125,13 @@ def _is_young(
             and image.id not in gone
         )
         yield bool(is_good) and image.created < first and latest - image.created < limit - MARGIN
+
+
+def _first(night: Stage, execution: Execution) -> datetime:
+    """When the run's first execution began: as of then a resume decides, too."""
+    run_id = execution.input["run"]["id"]
+    same = [e for e in night.cloud.executions.values() if e.input["run"]["id"] == run_id]
+    return _at(min(e.started for e in same))
 
 
 def _made_earlier(night: Stage, execution: Execution, server: Server) -> Iterator[Image]:
