@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -20,13 +21,15 @@ from handler.documents.job import run_again
 from handler.documents.labels import LABEL_ENABLED
 from handler.documents.request import parse_event
 from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
-from handler.report import notification
+from handler.documents.watch_request import parse_watch_event
+from handler.hetzner.api import PER_PAGE
+from handler.report import metrics, notification
 from handler.report.advice import advice_for
 from handler.report.metrics import NAMESPACE
 from handler.report.summary import Verdict, summary_line
 from local.common.parameters import check
 from local.logs import readable
-from local.simulator import Project
+from local.simulator import Project, World
 from local.virtual.template import ROOT, Stack, read_template
 from tests.aws import Aws
 from tests.cloudwatch import series_of_widget, widgets
@@ -34,9 +37,11 @@ from tests.snapshots import ours
 from tests.test_hetzner import RUN
 
 TEXT = (ROOT / "docs" / "operating.md").read_text()
+# What AWS gives each account each month.
+FREE_METRICS, FREE_ALARMS, FREE_TRANSITIONS = 10, 10, 4000
 HANDLERS = sorted((ROOT / "handler").rglob("*.py"))
 NIGHTS = 30
-HOURS = 30 * 24
+HOURS = LOOKS = 30 * 24
 
 
 def section(title: str) -> str:
@@ -58,6 +63,8 @@ def texts(tree: ast.AST) -> Iterator[str]:
                 parts.add(id(node.value))
             case ast.JoinedStr():
                 parts |= {id(value) for value in node.values}
+            case ast.keyword(arg="kind"):  # of a decision, for the code
+                parts.add(id(node.value))
     for node in (node for node in ast.walk(tree) if id(node) not in parts):
         match node:
             case ast.JoinedStr(values=values):
@@ -205,16 +212,81 @@ def cost_row(servers: int, of: dict[str, float]) -> str:
         + invocations * of["$ for 1,000,000 invocations"] / 1e6
     )
     logs = server_nights * of["kB of log of a server's night"] * 1e-6 * of["$ for a GB of log"]
-    hours = of["metrics"] * NIGHTS  # one hour each night
+    hourly = of["of these each hour"]
+    hours = (of["metrics"] - hourly) * NIGHTS + hourly * HOURS  # one hour each night
     watched = hours * of["$ for a metric"] / HOURS + of["alarms"] * of["$ for an alarm"]
-    costs = (machine, functions, logs, watched, machine + functions + logs + watched)
+    looks = cost_of_looks(servers, of)
+    costs = (machine, functions, logs, watched, looks, machine + functions + logs + watched + looks)
     return f"| {servers:,} | {transitions:,} | " + " | ".join(f"${c:.2f}" for c in costs) + " |"
+
+
+def requests_of_a_look(servers: int) -> int:
+    """With three snapshots of each, as daily3 keeps."""
+    return math.ceil(servers / PER_PAGE) + math.ceil(3 * servers / PER_PAGE)
+
+
+def cost_of_looks(servers: int, of: dict[str, float]) -> float:
+    """A month's looks at one project: function, log, decryption of the token, schedule."""
+    seconds = of["seconds of a look besides its requests"]
+    seconds += requests_of_a_look(servers) * of["seconds of a request"]
+    return LOOKS * (
+        seconds * 256 / 1024 * of["$ for a GB-second"]
+        + of["$ for 1,000,000 invocations"] / 1e6
+        + of["kB of log of a look"] * 1e-6 * of["$ for a GB of log"]
+        + of["$ for 10,000 decryptions"] / 1e4
+        + of["$ for 1,000,000 schedules"] / 1e6
+    )
 
 
 def test_the_costs_follow_from_the_figures() -> None:
     for servers in (1, 10, 100, 1000):
         row = cost_row(servers, figures())
         assert row in section("What it costs"), row
+
+
+def test_what_the_watch_costs_and_asks_follows_from_the_figures() -> None:
+    of = figures()
+    for servers in (1, 50, 100, 1000):
+        cost = f"{requests_of_a_look(servers)} | ${cost_of_looks(servers, of):.2f}"
+        assert f"| {servers:,} | {cost} |" in section("The watch"), cost
+    looks = cost_of_looks(50, of)
+    assert requests_of_a_look(50) < 5 and looks < 0.02
+    said = " ".join(section("The watch").split())
+    assert "less than $0.02 where" in said
+    # The metric and the alarms cost more than the looks, unless the free ones are left.
+    metric = of["of these each hour"] * of["$ for a metric"]
+    alarms = of["alarms of the watch"] * of["$ for an alarm"]
+    assert (metric, alarms) == (pytest.approx(0.30), pytest.approx(0.30))
+    assert f"costs ${looks + metric + alarms:.2f} a month at list prices" in said
+    metrics = (of["metrics"] - of["of these each hour"]) * NIGHTS / HOURS + of["of these each hour"]
+    assert metrics < 2 <= FREE_METRICS and of["alarms"] <= FREE_ALARMS
+    # Beyond the free transitions nothing of a stack is billed there.
+    for servers in (10, 100):
+        row = cost_row(servers, of).split(" | ")
+        beyond = int(row[1].replace(",", "")) - FREE_TRANSITIONS
+        price = beyond * of["$ for 1,000 transitions"] / 1000
+        assert f"${price:.2f} for {servers}" in " ".join(section("What it costs").split())
+
+
+def test_a_look_asks_and_logs_as_much_as_said(aws: Aws, world: World, project: Project) -> None:
+    for number in range(60):
+        server = project.add_server(f"web-{number}")
+        for days in range(1, 4):
+            ours(project, server, days)
+    assert aws.invoke("WatchServers", {})["overdue"] == 0
+    assert len(world.requests) == requests_of_a_look(60)
+    assert log_size(aws) / 1000 <= figures()["kB of log of a look"] <= 3 * log_size(aws) / 1000
+
+
+def test_the_watchs_metric_is_the_only_one_with_values_each_hour() -> None:
+    lines = [line for line in metrics.of_watch(2) if "_aws" in line]
+    assert [
+        m["Name"] for line in lines for m in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    ] == [metrics.OVERDUE]
+    assert figures()["of these each hour"] == 1
+    watch = ("WatchErrorsAlarm", "WatchSilentAlarm", "OverdueAlarm")
+    assert figures()["alarms of the watch"] == len(watch)
+    assert set(watch) <= read_template()["Resources"].keys()
 
 
 def test_the_figures_of_the_cost_are_those_of_a_night() -> None:
@@ -226,16 +298,19 @@ def test_the_figures_of_the_cost_are_those_of_a_night() -> None:
     assert seconds / 100 <= of["seconds of Lambda of a server's night"]
 
 
+def log_size(aws: Aws) -> int:
+    # CloudWatch counts 26 bytes more for each; START, END and REPORT of an invocation are 430.
+    lines = [*aws.logs, *aws.metrics]
+    return sum(len(json.dumps(line)) + 26 for line in lines) + 430 * len(aws.invocations)
+
+
 def test_the_log_of_a_night_is_as_large_as_said(aws: Aws, project: Project) -> None:
     for number in range(5):
         server = project.add_server(f"web-{number}")
         for days in range(1, 4):
             ours(project, server, days)
     assert aws.run({}).verdict() == "Completed"
-    # CloudWatch counts 26 bytes more for each; START, END and REPORT of an invocation are 430.
-    lines = [*aws.logs, *aws.metrics]
-    size = sum(len(json.dumps(line)) + 26 for line in lines) + 430 * len(aws.invocations)
-    per_server = size / 5 / 1000
+    per_server = log_size(aws) / 5 / 1000
     # A run of few servers has its own lines, too.
     assert per_server <= 1.2 * figures()["kB of log of a server's night"]
 
@@ -258,7 +333,8 @@ def test_metrics_and_alarms_are_counted_right() -> None:
     assert figures()["metrics"] == of_project + of_stack
     assert figures()["alarms"] == len(alarms)
     assert f"{of_project} of a project, {of_stack} of the stack" in section("What it costs")
-    assert f"Each further project adds {of_project}" in section("What it costs")
+    costs = " ".join(section("What it costs").split())
+    assert f"Each further project adds {of_project}" in costs
 
 
 def actions(resource: dict[str, Any]) -> Iterator[str]:
@@ -329,8 +405,14 @@ def test_every_event_can_be_pasted() -> None:
     spans = re.findall(r"`(\{[^`]*\})`|--event '(\{.*?\})'", TEXT)
     events = [a or b for a, b in spans if "…" not in a + b]
     assert len(events) > 10
-    for event in events:
-        parse_event(json.loads(event))
+    of_watch = 0
+    for event in map(json.loads, events):
+        if event.keys() & {"only_look", "forget"}:
+            parse_watch_event(event)
+            of_watch += 1
+        else:
+            parse_event(event)
+    assert of_watch >= 2
 
 
 def test_numbers_in_the_text_are_those_of_the_code() -> None:
