@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -367,6 +368,41 @@ def test_every_alarm_has_its_row() -> None:
     alarms = {name for name, resource in resources if resource["Type"].endswith("::Alarm")}
     rows = table(section("Troubleshooting"), "alarm")
     assert {row[0].strip("`") for row in rows} == alarms
+
+
+def test_what_is_to_be_seen_of_the_alarms_counts_them_all() -> None:
+    [count] = re.findall(
+        r"\*\*The alarms\*\*.*?To be seen: (\w+)\.",
+        (ROOT / "docs" / "first-deploy.md").read_text(),
+        re.DOTALL,
+    )
+    assert ["six", "seven", "eight", "nine", "ten"].index(count) + 6 == figures()["alarms"]
+
+
+# As `hcloud` 1.30.3 printed it of the simulator.
+HCLOUD = """hcloud() {
+    if [ "$1" = server ]; then printf '%s  \\n' 1001 10; return; fi
+    for id in 1001 1002 1002 1002 1001 1003 100; do
+        at="hetzner-snapshots/managed-by=hetzner-snapshots, hetzner-snapshots/run-id=r1"
+        echo "$at, hetzner-snapshots/server-id=$id, hetzner-snapshots/server-name=a-server-id=1001"
+    done
+}
+"""
+
+
+def test_the_recipe_counts_the_snapshots_of_each_server_that_is_gone(tmp_path: Path) -> None:
+    [recipe] = re.findall(r"```sh\n(hcloud server list.*?)```", TEXT, re.DOTALL)
+    done = subprocess.run(
+        ["bash", "-c", HCLOUD + recipe],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    counted = [line.split() for line in done.stdout.splitlines()]
+    assert counted[0] == ["3", "1002"]
+    assert sorted(counted[1:]) == [["1", "100"], ["1", "1003"]]
 
 
 def test_every_name_is_one_of_the_templates() -> None:
