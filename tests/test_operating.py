@@ -279,6 +279,14 @@ def test_a_look_asks_and_logs_as_much_as_said(aws: Aws, world: World, project: P
     assert log_size(aws) / 1000 <= figures()["kB of log of a look"] <= 3 * log_size(aws) / 1000
 
 
+def test_the_tokens_decryptions_are_at_most_as_many_as_said() -> None:
+    of, costs = figures(), " ".join(section("What it costs").split())
+    most = round(100 * NIGHTS * of["invocations of a server's night"])
+    price = most * of["$ for 10,000 decryptions"] / 1e4
+    assert f"For 100 servers that is at most {most:,} a month, ${price:.2f}" in costs
+    assert f"once each {TOKEN_CACHE_SECONDS} seconds" in costs
+
+
 def test_the_watchs_metric_is_the_only_one_with_values_each_hour() -> None:
     lines = [line for line in metrics.of_watch(2) if "_aws" in line]
     assert [
