@@ -432,6 +432,20 @@ MUTANTS = [
         "",
         "tests/test_upgrades.py::test_a_document_that_lacks_a_field_is_read_or_refused",
     ),
+    Mutant(
+        "let the token change while one invocation looks",
+        "handler/hetzner/api.py",
+        "client = self._client = self._client or self._connect()",
+        "client = self._connect()",
+        "tests/test_hetzner.py::test_what_one_invocation_sees_is_seen_with_one_token",
+    ),
+    Mutant(
+        "take a delete for none that had no clear answer before an outage",
+        "handler/decisions/pruning.py",
+        "job = replace(job, unclear=True)",
+        "pass",
+        "tests/test_checking.py::test_a_delete_without_a_clear_answer_may_have_happened_if_no_later_look_succeeds",
+    ),
     # Servers that are gone.
     Mutant(
         "delete the newest good one of a server that is gone with the others",

@@ -446,6 +446,21 @@ def test_a_delete_without_a_clear_answer_may_have_happened(
     assert found.result and (found.result.deleted, found.result.at_least) == (1, at_least)
 
 
+@pytest.mark.parametrize(("error", "at_least"), [(DOWN, False), (OutcomeUnknown("lost"), True)])
+def test_a_delete_without_a_clear_answer_may_have_happened_if_no_later_look_succeeds(
+    error: HetznerError, at_least: bool
+) -> None:
+    waiting = pruning.after_deleting(
+        PRUNING, Step(PRUNING, delete=(1, 2)), Deleted([1], failed={2: error}), 0.0
+    )
+    assert waiting.status == "pruning" and not waiting.at_least
+    late = after_minutes(60)
+    late = replace(waiting, stopwatch=late.stopwatch, deadline_s=late.deadline_s)
+    given_up = pruning.decide(late, pruning.Seen(error=DOWN), 0.0, NOW).job
+    assert given_up.result
+    assert (given_up.result.deleted, given_up.result.at_least) == (1, at_least)
+
+
 def test_who_asks_too_often_waits_longer_to_delete_again() -> None:
     step = Step(replace(PRUNING, requests_left=0), delete=(1, 2))
     waits = [

@@ -376,6 +376,22 @@ def test_the_token_is_in_no_repr_and_no_exception(
     assert not piece_of(TOKEN, "".join(shown))
 
 
+def test_what_one_invocation_sees_is_seen_with_one_token(
+    world: World, project: Project, simulator: Simulator
+) -> None:
+    """What a container keeps of a token may end between two requests."""
+    project.add_server("sg5")
+    another = world.project("another")
+    another.add_token(other := "another-token" * 5)
+    clients = [client_for(token, simulator.url) for token in (TOKEN, other)]
+    kept = iter([*clients, *clients])
+    hetzner = Hetzner(lambda: next(kept), "/tokens/default")
+    assert [server.name for server in hetzner.servers()] == ["sg5"]
+    assert [server.name for server in hetzner.servers()] == ["sg5"]
+    for client in clients:
+        client._client._session.close()
+
+
 def test_a_redirect_is_not_followed_with_the_token(
     hetzner: Hetzner, world: World, simulator: Simulator
 ) -> None:

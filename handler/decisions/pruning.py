@@ -113,6 +113,7 @@ def decide(job: Job, seen: Seen, jitter: float, now: datetime) -> Step:
     """The next step of a job that has observed what was seen; `now` is for snapshots' ages."""
     if seen.error:
         return Step(_after_error(job, seen.error, jitter))
+    job = replace(job, unclear=False)  # what is gone now is counted by this listing
     if job.status == "due":
         arrival = arrival_of(job, seen.snapshots)
         if arrival.kind != "arrived":
@@ -156,8 +157,8 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
         reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
         limited = next((e for e in deleted.failed.values() if isinstance(e, RateLimited)), None)
         error = limited or TransientError(reason)
-        if job.overdue and any(isinstance(e, OutcomeUnknown) for _, e in errors):
-            job = replace(job, at_least=True)  # no further look tells whether it went
+        if any(isinstance(e, OutcomeUnknown) for _, e in errors):
+            job = replace(job, unclear=True)
         return _wait(job, reason, pacing.after_error(error, job, jitter))
     if deleted.refused:
         return not_pruned(job, "; ".join(deleted.refused))
@@ -173,6 +174,7 @@ def _done(job: Job, notes: str, kept: int | None = None) -> Job:
 
 def not_pruned(job: Job, reason: str) -> Job:
     """The end without pruning: the snapshot is there, and no old one is deleted."""
+    job = replace(job, at_least=job.at_least or job.unclear)
     reason = "; ".join(filter(None, [reason, gone_servers.told(job)]))
     if job.run.dry_run or job.run.prune_only or job.server.gone:
         return job.done("failed", f"not pruned: {reason}")

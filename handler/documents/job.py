@@ -120,6 +120,7 @@ class Job(Document):
     deleted: int = 0
     deleted_gb: float | None = None  # their size; None: not told
     at_least: bool = False
+    unclear: bool = False  # a delete may have succeeded, and nobody has looked since
     adopted: bool = False
     size_gb: float | None = None
     lock_s: int = 0

@@ -113,6 +113,7 @@ class Hetzner(Headers):
     ) -> None:
         super().__init__()
         self._connect = connect
+        self._client: Client | None = None
         self._token_name = token_name
         self._out_of_time = out_of_time
         self._reconnect = reconnect or connect
@@ -225,7 +226,9 @@ class Hetzner(Headers):
             return TransientError(f"no time left for {method} {path}")
         if self.has_less_than(self._floor_percent):
             return RateLimited(f"only {self.requests_left} requests left in this hour")
-        client = self._connect()
+        # One token for all that one invocation sees: with another one in the middle, which may be
+        # another project's, what was seen before would be no evidence for what comes after it.
+        client = self._client = self._client or self._connect()
         try:
             # A redirect would send the token to another address.
             answer: dict[str, Any] = client.request(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from handler.documents.labels import LABEL_RUN_ID
+from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID
 from local.virtual.cloud import Execution
 from local.virtual.stage import Stage
 
@@ -23,10 +23,23 @@ def _overlapping(night: Stage) -> Iterator[str]:
     """No run deletes what one has made that was running while it was."""
     for deletion in night.truth.deletions:
         by, run_id = deletion.by and deletion.by.execution, deletion.image.labels[LABEL_RUN_ID]
+        server_id = int(deletion.image.labels[LABEL_SERVER_ID])
         for other in _of_run(night, run_id):
+            if not _may_have_taken(night, other, server_id):
+                continue
             ended = other.ended if other.status != "RUNNING" else night.loop.now
             if by and other is not by and other.started < deletion.at and ended > by.started:
                 yield f"{by.name} deleted {deletion.image.id}, which {other.name} has made"
+
+
+def _may_have_taken(night: Stage, execution: Execution, server_id: int) -> bool:
+    """Whether the execution was for this server, or never said for which it was."""
+    listings = [
+        i.output["handed_out"]
+        for i in night.cloud.invocations
+        if i.execution is execution and i.function == "ListServers" and i.heard
+    ]
+    return not any(listings) or any(server_id in each for each in listings)
 
 
 def _too_many(night: Stage) -> Iterator[str]:

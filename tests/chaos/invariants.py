@@ -62,8 +62,15 @@ def broken(night: Stage) -> list[str]:
 
 
 def _one_snapshot(night: Stage) -> Iterator[str]:
-    """At most one per server and run that did not fail."""
-    deleted = {deletion.image.id for deletion in night.truth.deletions}
+    """At most one per server and run that did not fail.
+
+    What another run has pruned a resume makes again: that is held by the rule for overlapping runs.
+    """
+    deleted = {
+        deletion.image.id
+        for deletion in night.truth.deletions
+        if not deletion.by or deletion.by.run_id == deletion.image.labels[LABEL_RUN_ID]
+    }
     good = Counter(
         (image.labels[LABEL_RUN_ID], int(image.labels[LABEL_SERVER_ID]))
         for image in night.truth.created.values()
