@@ -54,7 +54,9 @@ def a_budget_of_actions(night: "Stage", rng: random.Random) -> str:
 def budgets_of_tokens(night: "Stage", rng: random.Random) -> str:
     """The rate limit is each token's: what others of the project ask for costs us nothing."""
     night.world.budget_per_token = True
-    limit = rng.choice([60, 200, 3600])
+    # What two runs need in an hour; with less some server's time is over before its turn.
+    enough = 20 * len(night.project._servers)
+    limit = max(enough, rng.choice([60, 200, 3600]))
     night.project.rate_limit = limit
     night.project.spend_budget(limit)
     return Mild(f"each token has {limit} requests an hour of its own")

@@ -45,7 +45,8 @@ def vanished(night: Stage, execution: Execution) -> Iterator[str]:
     had = any(is_ours(image) for image in night.truth.before.values())
     # A run cannot know that an empty project is another one.
     had = had and BELIEF not in night.beliefs and not night.project._servers
-    if execution.status == "SUCCEEDED" and had and listed[-1]["status"] == "done":
+    empty = bool(listed) and listed[-1]["status"] == "done" and not listed[-1]["totals"]["not_due"]
+    if execution.status == "SUCCEEDED" and had and empty:
         yield "Completed, though the project has lost its servers"
     for server_id, result in execution.results.items():
         there = server_id in night.project._servers and isinstance(result, dict)
