@@ -46,8 +46,13 @@ def worth_a_look(looks: Iterable[Look], memory: Memory) -> list[Look]:
     return [look for look in looks if look.has_token or had_something(look.project)]
 
 
-def concluded(states: Sequence[ProjectState], memory: Memory, now: datetime) -> View:
-    """The view, from the states of all projects and the memory before."""
+def concluded(
+    states: Sequence[ProjectState], memory: Memory, now: datetime, has_limit: bool = True
+) -> View:
+    """The view, from the states of all projects and the memory before.
+
+    Where there is no limit nothing can be overdue, and that is no all clear.
+    """
     draft = Memory({each.look.project: _after(each, now) for each in states}, problem_told=True)
     after = draft.fitted()
     problem = memory.problem or after.problem
@@ -57,7 +62,7 @@ def concluded(states: Sequence[ProjectState], memory: Memory, now: datetime) -> 
         after = replace(draft, problem_told=False).fitted()
     news = [each for each in overdue if _is_news(each, memory, after)]
     was_told = memory.problem_told or any(each.is_told for each in memory.projects.values())
-    all_clear = was_told and not overdue
+    all_clear = has_limit and was_told and not overdue
     told: Told = "overdue" if news else "all clear" if all_clear else ""
     return View(now, tuple(states), tuple(overdue), tuple(news), told, after, problem)
 

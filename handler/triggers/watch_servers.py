@@ -107,7 +107,7 @@ def watch_servers(
         settings.with_backups,
     )
     states = judged(seen.looks, seen.memory.projects, now, limits)
-    view = concluded(states, seen.memory, now)
+    view = concluded(states, seen.memory, now, has_limit=bool(limits.freshness_hours))
     _log(view)
     if not request.only_look:
         put_metrics(metrics.of_watch(len(view.overdue)))
