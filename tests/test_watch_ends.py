@@ -5,16 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from handler.aws import tokens
+from handler.aws import runtime, tokens
 from handler.decisions.due import AHEAD
 from handler.decisions.freshness import last_good
 from handler.decisions.overdue import Look
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.documents.memory import Memory
 from handler.report import watch
-from local.simulator import Fault
+from local.simulator import Fault, Project
 from local.simulator.faults import status
 from local.virtual.stage import START
+from tests.aws import Aws
+from tests.eventful import Inbox
+from tests.snapshots import ours
 from tests.test_overdue import HOUR, KNOWN, NOW, good, look_again, overdue, seen, server
 from tests.test_watch import ALL_CLEAR, BOTH, Days, theirs
 
@@ -90,12 +93,13 @@ def test_a_token_stored_twice_is_so_until_both_were_seen() -> None:
     )
 
 
-def test_no_limit_any_more_is_no_all_clear(days: Days) -> None:
-    days.night(0)
-    days.at(29, lambda: days.cloud.environment.update({"FRESHNESS_HOURS": "0"}))
-    days.play(33)
-    days.tells((26, BOTH))
-    assert days.answers[-1]["overdue"] == 0
+def test_no_limit_any_more_is_no_all_clear(aws: Aws, project: Project, inbox: Inbox) -> None:
+    ours(project, project.add_server("sg5"), 3)
+    assert aws.invoke("WatchServers", {})["told"] == "overdue"
+    aws.stack.parameters["FreshnessHours"] = "0"
+    runtime.watch_settings.cache_clear()
+    answer = aws.invoke("WatchServers", {})
+    assert (answer["told"], answer["overdue"], len(inbox.messages())) == ("", 0, 1)
 
 
 def test_an_all_clear_says_what_was_not_seen() -> None:
