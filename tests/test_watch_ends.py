@@ -140,3 +140,16 @@ def test_a_runs_table_takes_no_age_from_the_future() -> None:
     assert survey is not None
     [found] = last_good(survey, "include")
     assert found.since == NOW - 30 * HOUR
+
+
+def test_a_name_or_reason_with_lines_of_its_own_writes_none_of_the_message() -> None:
+    evil = "db\n\nAll clear\x1b[2J"
+    late = seen([replace(server(), name=evil)], [good(27)])
+    blind = Look("blog", None, evil)
+    known = {"blog": replace(KNOWN, last_seen=NOW - 30 * HOUR)}
+    view = look_again(Memory(known), late, blind)
+    clear = look_again(look_again(Memory(), late).memory, seen(snapshots=[good(1)]), blind)
+    rows = [line for _, line in watch.rows_of(view)]
+    for text in (watch.text(view, "/tokens"), watch.text(clear, "/tokens"), *rows):
+        assert "\\n\\nAll clear\\x1b[2J" in text
+        assert "\nAll clear" not in text and "\x1b" not in text

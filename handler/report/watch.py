@@ -19,6 +19,7 @@ from handler.decisions.overdue import (
 from handler.decisions.watching import View
 from handler.documents.document import format_time
 from handler.documents.labels import LABEL_EVERY
+from handler.documents.printable import printable
 from handler.report.notification import as_subject
 
 MOST_NAMED, MOST_IN_SUBJECT = 100, 3
@@ -77,7 +78,7 @@ def text(view: View, token_path: str) -> str:
 
 def _all_clear(view: View, at: str) -> str:
     line = f"Nothing is overdue any more ({at})"
-    unseen = [f"{each.look.project} ({each.look.why})" for each in view.projects
+    unseen = [f"{each.look.project} ({printable(each.look.why)})" for each in view.projects
               if each.look.survey is None]  # fmt: skip
     if not unseen:
         return f"{line}: every server that runs take has a good snapshot in time, or time for one."
@@ -132,11 +133,11 @@ def advice_for(overdue: Overdue, token_path: str) -> str:
 def _called(overdue: Overdue) -> str:
     if not overdue.project:
         return "the memory"
-    return "/".join([overdue.project, *([overdue.server] if overdue.server else [])])
+    return printable("/".join([overdue.project, *([overdue.server] if overdue.server else [])]))
 
 
 def _since(overdue: Overdue) -> str:
-    return f"{overdue.reason} (since {overdue.since:%Y-%m-%d %H:%MZ})"
+    return f"{printable(overdue.reason)} (since {overdue.since:%Y-%m-%d %H:%MZ})"
 
 
 def _name(state: ProjectState) -> str:
