@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from handler.aws import runtime, tokens
 from handler.decisions.due import AHEAD
@@ -12,6 +13,7 @@ from handler.decisions.overdue import Look
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_RUN_ID, LABEL_SERVER_ID
 from handler.documents.memory import Memory
 from handler.report import watch
+from handler.triggers import watch_servers
 from local.simulator import Fault, Project
 from local.simulator.faults import status
 from local.virtual.stage import START
@@ -20,6 +22,7 @@ from tests.eventful import Inbox
 from tests.snapshots import ours
 from tests.test_overdue import HOUR, KNOWN, NOW, good, look_again, overdue, seen, server
 from tests.test_watch import ALL_CLEAR, BOTH, Days, theirs
+from tests.test_watch_servers import remembered as remembered_text
 
 OTHERS = [server(2)], [good(1, 2, 22)]
 FAILED = Look("shop", None, "HTTP 502")
@@ -153,3 +156,45 @@ def test_a_name_or_reason_with_lines_of_its_own_writes_none_of_the_message() -> 
     for text in (watch.text(view, "/tokens"), watch.text(clear, "/tokens"), *rows):
         assert "\\n\\nAll clear\\x1b[2J" in text
         assert "\nAll clear" not in text and "\x1b" not in text
+
+
+def test_what_nobody_could_hear_is_told_again_until_somebody_can(
+    aws: Aws, project: Project
+) -> None:
+    sg5 = project.add_server("sg5")
+    ours(project, sg5, 3)
+    # Tell's is the only subscription, and no address is stored.
+    assert aws.invoke("WatchServers", {})["told"] == "overdue"
+    assert "Messages reach nobody" in str(aws.logs)
+    inbox = Inbox()
+    assert aws.invoke("WatchServers", {})["told"] == "overdue"
+    assert aws.invoke("WatchServers", {})["told"] == ""
+    [message] = inbox.messages()
+    assert message["Subject"] == "hetzner-snapshots: overdue: default/sg5"
+    ours(project, sg5, 0)
+    assert aws.invoke("WatchServers", {})["told"] == "all clear"
+
+
+def test_what_nobody_heard_has_no_end_to_be_told(aws: Aws, project: Project) -> None:
+    sg5 = project.add_server("sg5")
+    ours(project, sg5, 3)
+    aws.invoke("WatchServers", {})
+    ours(project, sg5, 0)
+    assert aws.invoke("WatchServers", {})["told"] == ""
+    # The look itself is remembered.
+    remembered = Memory.parse(remembered_text()).projects["default"]
+    assert (remembered.servers, remembered.server) == (1, sg5.id)
+
+
+def test_whether_somebody_hears_is_taken_for_yes_while_sns_does_not_say(
+    aws: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours(project, project.add_server("sg5"), 3)
+    refused = ClientError({"Error": {"Code": "AuthorizationError"}}, "GetTopicAttributes")
+
+    def why_unreached(*_: str) -> str:
+        raise refused
+
+    monkeypatch.setattr(watch_servers, "why_unreached", why_unreached)
+    assert aws.invoke("WatchServers", {})["told"] == "overdue"
+    assert aws.invoke("WatchServers", {})["told"] == ""

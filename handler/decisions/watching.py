@@ -7,7 +7,7 @@ from typing import Literal
 
 from handler.decisions.due import newest_good
 from handler.decisions.overdue import OF_MEMORY, Look, Overdue, ProjectState
-from handler.documents.memory import Memory, Remembered
+from handler.documents.memory import EPOCH, Memory, Remembered
 
 Told = Literal["", "overdue", "all clear"]
 
@@ -71,6 +71,18 @@ def without(memory: Memory, *forgotten: str) -> Memory:
     """The memory after a person said that these projects are to be forgotten."""
     projects = {name: each for name, each in memory.projects.items() if name not in forgotten}
     return replace(memory, projects=projects)
+
+
+def unheard(after: Memory, before: Memory) -> Memory:
+    """The memory after a look of which nobody was told: who was told is as before."""
+    nobody = Remembered(first_seen=EPOCH)
+    projects = {}
+    for name, each in after.projects.items():
+        was = before.projects.get(name, nobody)
+        projects[name] = replace(
+            each, told=was.told, all_told=was.all_told, told_of_project=was.told_of_project
+        )
+    return Memory(projects, after.problem, before.problem_told).fitted()
 
 
 def _after(state: ProjectState, now: datetime) -> Remembered:

@@ -14,10 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.aws.clients import sns, ssm, step_functions
 from handler.aws.logs import logger
 from handler.aws.memory import MemoryUnknown, read_memory, write_memory
+from handler.aws.reach import why_unreached
 from handler.aws.runtime import hetzner_for, put_metrics, watch_settings
 from handler.aws.settings import WatchSettings
 from handler.decisions.overdue import Limits, Look, judged
-from handler.decisions.watching import View, concluded, in_order, without, worth_a_look
+from handler.decisions.watching import View, concluded, in_order, unheard, without, worth_a_look
 from handler.documents.errors import HetznerError
 from handler.documents.memory import Memory
 from handler.documents.printable import printable
@@ -169,6 +170,7 @@ def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> No
         # Who was told is not known: people would be told the same each hour. This error has an
         # alarm of its own.
         raise NotTold(f"{seen.unknown}. Nobody was told by name, nothing is remembered.")
+    memory = view.memory
     try:
         if view.told:
             sns().publish(
@@ -176,14 +178,27 @@ def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> No
                 Subject=watch.subject(view, settings.stack),
                 Message=watch.text(view, settings.token_path),
             )
+            if not _is_heard(settings):
+                memory = unheard(memory, seen.memory)
         # What a person had forgotten meanwhile stays forgotten.
         forgotten = seen.memory.projects.keys() - read_memory(ssm, settings.memory).projects
-        write_memory(ssm, settings.memory, without(view.memory, *forgotten))
+        write_memory(ssm, settings.memory, without(memory, *forgotten))
     except (BotoCoreError, ClientError) as error:
         said = printable(str(error))
         raise NotTold(f"The message to {settings.topic_arn} could not be sent: {said}") from None
     except MemoryUnknown as error:
         raise NotTold(f"{error}. If something was told, it is told again in an hour.") from None
+
+
+def _is_heard(settings: WatchSettings) -> bool:
+    """Whether the topic reaches anybody, as far as that is known."""
+    try:
+        if why := why_unreached(settings.topic_arn, settings.tell_parameter):
+            logger.warning(f"{why} It is told again in an hour.")
+        return not why
+    except (BotoCoreError, ClientError) as error:
+        logger.info(f"Whether messages reach anybody is not known: {printable(str(error))}")
+        return True
 
 
 def _log(view: View) -> None:
