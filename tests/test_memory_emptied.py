@@ -64,15 +64,16 @@ def test_what_was_emptied_and_cannot_be_read_is_never_taken_for_nothing(code: st
             read_memory(ssm, PARAMETER)
 
 
-def test_a_deployment_during_a_look_costs_no_memory(
-    aws: Aws, project: Project, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("text", ["{}", "broken {", '{"projects":{"default":7}}'])
+def test_what_is_written_over_it_during_a_look_costs_no_memory(
+    aws: Aws, project: Project, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     ours(project, project.add_server("sg5"), 1)
     aws.invoke("WatchServers", {})
     take_look = watch_servers.take_look
 
     def deployed(*arguments: Any) -> Any:
-        remember("{}")
+        remember(text)
         return take_look(*arguments)
 
     monkeypatch.setattr(watch_servers, "take_look", deployed)

@@ -180,8 +180,10 @@ def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> No
             )
             if not _is_heard(settings):
                 memory = unheard(memory, seen.memory)
-        # What a person had forgotten meanwhile stays forgotten.
-        forgotten = seen.memory.projects.keys() - read_memory(ssm, settings.memory).projects
+        # What a person had forgotten meanwhile stays forgotten; a text that cannot be read says
+        # nothing of that.
+        found = read_memory(ssm, settings.memory)
+        forgotten = () if found.problem else seen.memory.projects.keys() - found.projects
         write_memory(ssm, settings.memory, without(memory, *forgotten))
     except (BotoCoreError, ClientError) as error:
         said = printable(str(error))
