@@ -1,13 +1,15 @@
 """What a look of the watch means: what is news, what is told, what is remembered. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from handler.decisions.due import newest_good
 from handler.decisions.overdue import OF_MEMORY, Look, Overdue, ProjectState
 from handler.documents.memory import EPOCH, Memory, Remembered
+
+LATE = timedelta(minutes=30)  # looks are an hour apart
 
 Told = Literal["", "overdue", "all clear"]
 
@@ -34,6 +36,24 @@ def in_order(names: Iterable[str], memory: Memory) -> list[str]:
         return (last.timestamp() if last else 0.0, name)
 
     return sorted({*names, *memory.projects}, key=unseen)
+
+
+def late(memory: Memory) -> frozenset[str]:
+    """The projects that the last looks did not see whole."""
+    seen = [each.last_seen for each in memory.projects.values() if each.last_seen]
+    since = max(seen) - LATE if seen else None
+    return frozenset(
+        name
+        for name, each in memory.projects.items()
+        if since is None or each.last_seen is None or each.last_seen < since
+    )
+
+
+def in_turns(names: Sequence[str], unseen: Collection[str], now: datetime) -> list[str]:
+    """The same order, but that those unseen take turns, by the hour, in being the first."""
+    first = [name for name in names if name in unseen]
+    turn = int(now.timestamp() // 3600) % len(first) if first else 0
+    return [*first[turn:], *first[:turn], *(name for name in names if name not in unseen)]
 
 
 def worth_a_look(looks: Iterable[Look], memory: Memory) -> list[Look]:

@@ -18,7 +18,16 @@ from handler.aws.reach import why_unreached
 from handler.aws.runtime import hetzner_for, put_metrics, watch_settings
 from handler.aws.settings import WatchSettings
 from handler.decisions.overdue import Limits, Look, judged
-from handler.decisions.watching import View, concluded, in_order, unheard, without, worth_a_look
+from handler.decisions.watching import (
+    View,
+    concluded,
+    in_order,
+    in_turns,
+    late,
+    unheard,
+    without,
+    worth_a_look,
+)
 from handler.documents.errors import HetznerError
 from handler.documents.memory import Memory
 from handler.documents.printable import printable
@@ -100,7 +109,7 @@ def watch_servers(
 
     Raises NotTold after all that could be done.
     """
-    seen = gather(settings, ssm, step_functions, connect, remaining_ms)
+    seen = gather(now, settings, ssm, step_functions, connect, remaining_ms)
     limits = Limits(
         settings.freshness_hours,
         settings.run_minutes,
@@ -117,13 +126,14 @@ def watch_servers(
 
 
 def gather(
+    now: datetime,
     settings: WatchSettings,
     ssm: "SSMClient",
     step_functions: "SFNClient",
     connect: Connect,
     remaining_ms: Callable[[], int],
 ) -> Seen:
-    """A look at every project that has a token or is remembered, longest unseen first."""
+    """A look at every project that has a token or is remembered, those not seen of late first."""
     memory, unknown = Memory(), ""
     try:
         memory = read_memory(ssm, settings.memory)
@@ -136,16 +146,22 @@ def gather(
         names = frozenset(find_projects(ssm, settings.token_path).names)
     except (BotoCoreError, ClientError) as error:
         logger.error(f"Which projects have a token is not known: {printable(str(error))}")
-    looks, waiting = [], in_order(names or (), memory)
+    looks, unseen = [], late(memory)
+    waiting = in_turns(in_order(names or (), memory), unseen, now)
+    # Those that could not be seen come first. While others wait all of them have half of the time,
+    # so that many that take long, or never end, cost no other its look.
+    for_others_ms = RESERVE_MS
+    if not unseen.issuperset(waiting):
+        for_others_ms += max(0, remaining_ms() - RESERVE_MS) // 2
     while waiting:
         project = waiting.pop(0)
         is_running = running is None or project in running
         if names is not None and project not in names:
             looks.append(Look(project, None, "it has no token", False, is_running))
             continue
-        # So that one that takes long costs no other its look.
-        left_ms = max(0, remaining_ms() - RESERVE_MS)
-        leave_ms = RESERVE_MS + (left_ms // 2 if waiting else 0)
+        leave_ms = for_others_ms if project in unseen else RESERVE_MS
+        more = bool(unseen.intersection(waiting)) if project in unseen else bool(waiting)
+        leave_ms += max(0, remaining_ms() - leave_ms) // 2 if more else 0
         looks.append(look_at(project, connect(project, leave_ms), settings, is_running))
     return Seen(tuple(worth_a_look(looks, memory)), running or frozenset(), memory, unknown)
 
