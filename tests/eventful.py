@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import boto3
+from moto.sns.models import sns_backends
 
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop
-from local.virtual.template import REGION
+from local.virtual.template import ACCOUNT, REGION
 from tests.aws import Aws
 from tests.snapshots import ours
 
@@ -26,6 +27,8 @@ class Inbox:
         sns.subscribe(
             TopicArn=topic["TopicArn"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
         )
+        # moto counts no subscriptions. There are this one and that of Tell.
+        sns_backends[ACCOUNT][REGION].topics[topic["TopicArn"]].subscriptions_confimed = 2
 
     def messages(self) -> list[dict[str, Any]]:
         found = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)

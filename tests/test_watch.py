@@ -262,6 +262,25 @@ def test_a_project_of_fourteen_thousand_snapshots_costs_no_other_its_look(days: 
     assert [m["ServersOverdue"] for i in started for m in i.metrics] == [[0]] * 3
 
 
+def test_many_projects_that_take_too_long_cost_no_other_its_look(days: Days) -> None:
+    a_large_project(days)
+    for number in range(6):
+        server = days.stage.add_project(f"large-{number}").add_server("large")
+        labels = {LABEL_MANAGED_BY: "hetzner-snapshots", LABEL_SERVER_ID: str(server.id)}
+        for _ in range(280):
+            days.stage.world.project(f"large-{number}").add_snapshot(
+                server, created=START - timedelta(hours=1), labels=labels
+            )
+    days.stage.wire.latency = lambda: 2.0
+    days.stage.add_project("zoo").add_server("ape")
+    days.play(12)
+    for number, answer in enumerate(days.answers):
+        seen = {each["project"] for each in answer["projects"] if each["seen"]}
+        # One that is new among many has its turn within as many hours.
+        assert seen == {"default", "zoo"} or (number < 8 and seen == {"default"})
+    assert seen == {"default", "zoo"}
+
+
 def test_the_same_project_is_seen_when_its_pages_come_as_usual(days: Days) -> None:
     a_large_project(days)
     days.play(1)

@@ -162,7 +162,7 @@ def test_a_project_that_is_forgotten_during_a_look_stays_forgotten(
     take_look = watch_servers.take_look
 
     def meanwhile(*arguments: Any) -> Any:
-        remember("{}")
+        remember(Memory().to_text())
         return take_look(*arguments)
 
     monkeypatch.setattr(watch_servers, "take_look", meanwhile)

@@ -12,18 +12,51 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
+# What the template has as its value; the watch itself never writes so little.
+BLANK = "{}"
+MOST_BLANK = 5  # versions
+# A version with one of these is not given an hour later either.
+NO_VERSION = ("ParameterVersionNotFound", "ParameterNotFound", "AccessDeniedException")
+
+
 class MemoryUnknown(Exception):
     """SSM does not give or take the memory now; what it holds is not known."""
 
 
 def read_memory(ssm: "SSMClient", parameter: str) -> Memory:
-    """Raises MemoryUnknown. A text that cannot be read is a memory with a problem."""
+    """Raises MemoryUnknown. A text that cannot be read is a memory with a problem.
+
+    CloudFormation writes the template's value again when anything of the parameter changes, the
+    stack's tags included. What the watch wrote before that counts then.
+    """
+    text, version = _version(ssm, parameter)
+    for before in range(version - 1, max(0, version - 1 - MOST_BLANK), -1):
+        if text != BLANK:
+            break
+        try:
+            text, _ = _version(ssm, f"{parameter}:{before}")
+        except NoVersion:
+            return Memory(problem="it was emptied, and what was in it cannot be read any more")
+        if text != BLANK:
+            logger.warning(f"The watch's memory was emptied: that of version {before} is taken")
+    return Memory.parse(text)
+
+
+class NoVersion(MemoryUnknown):
+    """SSM does not give that version of the parameter, now or later."""
+
+
+def _version(ssm: "SSMClient", name: str) -> tuple[str, int]:
+    """The text and its version. Raises MemoryUnknown."""
     try:
-        answer = ssm.get_parameter(Name=parameter)
+        found = ssm.get_parameter(Name=name)["Parameter"]
     except (BotoCoreError, ClientError) as error:
-        said = printable(str(error))
-        raise MemoryUnknown(f"SSM does not give the parameter {parameter}: {said}") from None
-    return Memory.parse(answer["Parameter"]["Value"])
+        is_missing = (
+            isinstance(error, ClientError) and error.response["Error"]["Code"] in NO_VERSION
+        )
+        said = f"SSM does not give the parameter {name}: {printable(str(error))}"
+        raise (NoVersion if is_missing else MemoryUnknown)(said) from None
+    return found["Value"], found.get("Version", 1)
 
 
 def last_looks(ssm: "SSMClient", parameter: str) -> dict[str, LastLook]:

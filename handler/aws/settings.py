@@ -119,6 +119,7 @@ class WatchSettings:
     memory: str  # the name of the SSM parameter
     state_machine_arn: str
     topic_arn: str
+    tell_parameter: str
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -136,6 +137,7 @@ class WatchSettings:
             memory=_text(environ, "WATCH_MEMORY"),
             state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
             topic_arn=_text(environ, "TOPIC_ARN"),
+            tell_parameter=_text(environ, "TELL_PARAMETER"),
         )
 
 

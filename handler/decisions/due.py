@@ -12,6 +12,10 @@ from handler.documents.resources import Server, Snapshot
 from handler.documents.rhythm import rhythm_in
 from handler.documents.run import RunDocument
 
+# What is created so much later than now says nothing about how old anything is; so far apart are
+# no two clocks.
+AHEAD = timedelta(hours=1)
+
 
 def heeds_rhythms(document: RunDocument) -> bool:
     """Whether the run asks who is due: not if it names its servers, or only prunes."""

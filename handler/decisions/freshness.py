@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from handler.decisions.due import newest_good
+from handler.decisions.due import AHEAD, newest_good
 from handler.decisions.selecting import why_not_taken
 from handler.documents.document import WithBackups
 from handler.documents.job import short_name
@@ -49,7 +49,8 @@ def last_good(survey: Survey, with_backups: WithBackups) -> list[LastGood]:
     For a server without a good snapshot its creation counts, so that a server made after last
     night's run raises no alarm.
     """
-    newest = newest_good(survey.snapshots)
+    # One that seems to be from the future says nothing about how old a server's snapshots are.
+    newest = newest_good(survey.snapshots, survey.now and survey.now + AHEAD)
     found = [
         LastGood(
             short_name(server.name, server.id),

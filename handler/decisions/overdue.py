@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from handler.decisions.due import newest_good
+from handler.decisions.due import AHEAD, newest_good
 from handler.decisions.selecting import why_not_itself, why_not_taken
 from handler.documents.document import WithBackups
 from handler.documents.job import short_name
@@ -94,7 +94,11 @@ def judged(
 ) -> tuple[ProjectState, ...]:
     """Every project's state; `now` is by our own clock, a survey has Hetzner's."""
     twins = _twins(looks)
-    return tuple(_project(look, remembered.get(look.project), twins, now, limits) for look in looks)
+    # Whose token is stored twice cannot be seen while one of the two cannot.
+    all_seen = all(look.survey or not look.has_token for look in looks)
+    return tuple(
+        _project(look, remembered.get(look.project), twins, all_seen, now, limits) for look in looks
+    )
 
 
 def is_known_again(last: LastLook, survey: Survey) -> bool:
@@ -109,6 +113,7 @@ def _project(
     look: Look,
     before: Remembered | None,
     twins: Mapping[str, str],
+    all_seen: bool,
     now: datetime,
     limits: Limits,
 ) -> ProjectState:
@@ -119,7 +124,9 @@ def _project(
         last = remembered.last_look
         is_known = is_known_again(last, look.survey)
         not_itself = why_not_itself(last, len(look.survey.servers), is_known)
-    troubles = list(_troubles(look, remembered, not_itself, twins, now, limits))
+    troubles = _troubles(look, remembered, not_itself, twins, now, limits)
+    if not troubles and limits.freshness_hours:
+        troubles = _standing(look, remembered, all_seen)
     of_its_own = not not_itself and bool(look.survey)
     servers = _servers(look, remembered, limits, at, of_its_own)
     overdue = [
@@ -167,6 +174,18 @@ def _troubles(
     return []
 
 
+def _standing(look: Look, remembered: Remembered, all_seen: bool) -> list[Overdue]:
+    """What was told of the project and is not seen to be over: a look that failed ends nothing."""
+    if look.survey is None:
+        letters, why = remembered.told_of_project, f"it cannot be seen now: {look.why}"
+    else:
+        letters = remembered.told_of_project & ({TWICE} if not all_seen else set())
+        why = "another project cannot be seen now"
+    since = remembered.last_seen or remembered.first_seen
+    reason = f"what was told of it still stands, because {why}"
+    return [Overdue(look.project, "", since, reason, letter) for letter in sorted(letters)]
+
+
 def _twins(looks: Sequence[Look]) -> dict[str, str]:
     """Of each project that sees a server of another one, the first such other."""
     seen: dict[int, list[str]] = {}
@@ -189,7 +208,7 @@ def _servers(
 ) -> list[ServerState]:
     if look.survey is None:
         return []
-    newest = newest_good(look.survey.snapshots)
+    newest = newest_good(look.survey.snapshots, at + AHEAD)
     matching = look.survey.matching
     states = []
     for server in look.survey.servers:
@@ -198,9 +217,13 @@ def _servers(
         if left_out:
             states.append(ServerState(server, good, left_out, hours))
             continue
-        since = good.created if good else max(server.created, remembered.first_seen)
+        created = server.created if server.created < at + AHEAD else remembered.first_seen
+        since = good.created if good else max(created, remembered.first_seen)
         due_at = since + timedelta(hours=hours) if limits.freshness_hours else None
-        grace = timedelta(minutes=limits.run_minutes if look.is_running else 0)
+        # A run that has only begun mends nothing: what was told stands until there is a snapshot.
+        was_told = remembered.all_told or server.id in remembered.told
+        has_longer = look.is_running and not was_told
+        grace = timedelta(minutes=limits.run_minutes if has_longer else 0)
         is_late = is_judged and due_at is not None and at > due_at + grace
         reason = _why_late(good, server, since, at) if is_late else ""
         states.append(ServerState(server, good, "", hours, due_at, reason))

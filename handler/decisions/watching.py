@@ -1,13 +1,15 @@
 """What a look of the watch means: what is news, what is told, what is remembered. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from handler.decisions.due import newest_good
 from handler.decisions.overdue import OF_MEMORY, Look, Overdue, ProjectState
-from handler.documents.memory import Memory, Remembered
+from handler.documents.memory import EPOCH, Memory, Remembered
+
+LATE = timedelta(minutes=30)  # looks are an hour apart
 
 Told = Literal["", "overdue", "all clear"]
 
@@ -36,6 +38,24 @@ def in_order(names: Iterable[str], memory: Memory) -> list[str]:
     return sorted({*names, *memory.projects}, key=unseen)
 
 
+def late(memory: Memory) -> frozenset[str]:
+    """The projects that the last looks did not see whole."""
+    seen = [each.last_seen for each in memory.projects.values() if each.last_seen]
+    since = max(seen) - LATE if seen else None
+    return frozenset(
+        name
+        for name, each in memory.projects.items()
+        if since is None or each.last_seen is None or each.last_seen < since
+    )
+
+
+def in_turns(names: Sequence[str], unseen: Collection[str], now: datetime) -> list[str]:
+    """The same order, but that those unseen take turns, by the hour, in being the first."""
+    first = [name for name in names if name in unseen]
+    turn = int(now.timestamp() // 3600) % len(first) if first else 0
+    return [*first[turn:], *first[:turn], *(name for name in names if name not in unseen)]
+
+
 def worth_a_look(looks: Iterable[Look], memory: Memory) -> list[Look]:
     """Without the projects that have no token and never had a server or a snapshot to lose."""
 
@@ -46,8 +66,13 @@ def worth_a_look(looks: Iterable[Look], memory: Memory) -> list[Look]:
     return [look for look in looks if look.has_token or had_something(look.project)]
 
 
-def concluded(states: Sequence[ProjectState], memory: Memory, now: datetime) -> View:
-    """The view, from the states of all projects and the memory before."""
+def concluded(
+    states: Sequence[ProjectState], memory: Memory, now: datetime, has_limit: bool = True
+) -> View:
+    """The view, from the states of all projects and the memory before.
+
+    Where there is no limit nothing can be overdue, and that is no all clear.
+    """
     draft = Memory({each.look.project: _after(each, now) for each in states}, problem_told=True)
     after = draft.fitted()
     problem = memory.problem or after.problem
@@ -57,7 +82,7 @@ def concluded(states: Sequence[ProjectState], memory: Memory, now: datetime) -> 
         after = replace(draft, problem_told=False).fitted()
     news = [each for each in overdue if _is_news(each, memory, after)]
     was_told = memory.problem_told or any(each.is_told for each in memory.projects.values())
-    all_clear = was_told and not overdue
+    all_clear = has_limit and was_told and not overdue
     told: Told = "overdue" if news else "all clear" if all_clear else ""
     return View(now, tuple(states), tuple(overdue), tuple(news), told, after, problem)
 
@@ -66,6 +91,18 @@ def without(memory: Memory, *forgotten: str) -> Memory:
     """The memory after a person said that these projects are to be forgotten."""
     projects = {name: each for name, each in memory.projects.items() if name not in forgotten}
     return replace(memory, projects=projects)
+
+
+def unheard(after: Memory, before: Memory) -> Memory:
+    """The memory after a look of which nobody was told: who was told is as before."""
+    nobody = Remembered(first_seen=EPOCH)
+    projects = {}
+    for name, each in after.projects.items():
+        was = before.projects.get(name, nobody)
+        projects[name] = replace(
+            each, told=was.told, all_told=was.all_told, told_of_project=was.told_of_project
+        )
+    return Memory(projects, after.problem, before.problem_told).fitted()
 
 
 def _after(state: ProjectState, now: datetime) -> Remembered:

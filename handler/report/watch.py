@@ -19,6 +19,7 @@ from handler.decisions.overdue import (
 from handler.decisions.watching import View
 from handler.documents.document import format_time
 from handler.documents.labels import LABEL_EVERY
+from handler.documents.printable import printable
 from handler.report.notification import as_subject
 
 MOST_NAMED, MOST_IN_SUBJECT = 100, 3
@@ -61,8 +62,7 @@ def text(view: View, token_path: str) -> str:
     at = f"{view.looked_at:%Y-%m-%d %H:%MZ}"
     where = 'All that the watch sees: make status, or WatchServers with {"only_look": true}.'
     if view.told == "all clear":
-        line = f"Nothing is overdue any more ({at}): every server has a good snapshot in time."
-        return f"{line}\n\n{where}\n"
+        return f"{_all_clear(view, at)}\n\n{where}\n"
     rows = [f"  {_called(each)}: {_since(each)}" for each in view.news[:MOST_NAMED]]
     more = len(view.news) - len(rows)
     rows += [f"  and {more} more: the answer of WatchServers has all"] if more > 0 else []
@@ -74,6 +74,18 @@ def text(view: View, token_path: str) -> str:
         parts.append(f"{before} more were told before and still are overdue.")
     parts.append("This is told once. When nothing is overdue any more you are told that, too.")
     return "\n\n".join([*parts, where]) + "\n"
+
+
+def _all_clear(view: View, at: str) -> str:
+    line = f"Nothing is overdue any more ({at})"
+    unseen = [f"{each.look.project} ({printable(each.look.why)})" for each in view.projects
+              if each.look.survey is None]  # fmt: skip
+    if not unseen:
+        return f"{line}: every server that runs take has a good snapshot in time, or time for one."
+    more = len(unseen) - MOST_IN_SUBJECT
+    behind = f" and {more} more" if more > 0 else ""
+    seen = ", ".join(unseen[:MOST_IN_SUBJECT])
+    return f"{line}, as far as it could be seen. Not seen this time: {seen}{behind}."
 
 
 def advice_for(overdue: Overdue, token_path: str) -> str:
@@ -121,11 +133,11 @@ def advice_for(overdue: Overdue, token_path: str) -> str:
 def _called(overdue: Overdue) -> str:
     if not overdue.project:
         return "the memory"
-    return "/".join([overdue.project, *([overdue.server] if overdue.server else [])])
+    return printable("/".join([overdue.project, *([overdue.server] if overdue.server else [])]))
 
 
 def _since(overdue: Overdue) -> str:
-    return f"{overdue.reason} (since {overdue.since:%Y-%m-%d %H:%MZ})"
+    return f"{printable(overdue.reason)} (since {overdue.since:%Y-%m-%d %H:%MZ})"
 
 
 def _name(state: ProjectState) -> str:

@@ -14,10 +14,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.aws.clients import sns, ssm, step_functions
 from handler.aws.logs import logger
 from handler.aws.memory import MemoryUnknown, read_memory, write_memory
+from handler.aws.reach import why_unreached
 from handler.aws.runtime import hetzner_for, put_metrics, watch_settings
 from handler.aws.settings import WatchSettings
 from handler.decisions.overdue import Limits, Look, judged
-from handler.decisions.watching import View, concluded, in_order, without, worth_a_look
+from handler.decisions.watching import (
+    View,
+    concluded,
+    in_order,
+    in_turns,
+    late,
+    unheard,
+    without,
+    worth_a_look,
+)
 from handler.documents.errors import HetznerError
 from handler.documents.memory import Memory
 from handler.documents.printable import printable
@@ -99,7 +109,7 @@ def watch_servers(
 
     Raises NotTold after all that could be done.
     """
-    seen = gather(settings, ssm, step_functions, connect, remaining_ms)
+    seen = gather(now, settings, ssm, step_functions, connect, remaining_ms)
     limits = Limits(
         settings.freshness_hours,
         settings.run_minutes,
@@ -107,7 +117,7 @@ def watch_servers(
         settings.with_backups,
     )
     states = judged(seen.looks, seen.memory.projects, now, limits)
-    view = concluded(states, seen.memory, now)
+    view = concluded(states, seen.memory, now, has_limit=bool(limits.freshness_hours))
     _log(view)
     if not request.only_look:
         put_metrics(metrics.of_watch(len(view.overdue)))
@@ -116,13 +126,14 @@ def watch_servers(
 
 
 def gather(
+    now: datetime,
     settings: WatchSettings,
     ssm: "SSMClient",
     step_functions: "SFNClient",
     connect: Connect,
     remaining_ms: Callable[[], int],
 ) -> Seen:
-    """A look at every project that has a token or is remembered, longest unseen first."""
+    """A look at every project that has a token or is remembered, those not seen of late first."""
     memory, unknown = Memory(), ""
     try:
         memory = read_memory(ssm, settings.memory)
@@ -135,16 +146,22 @@ def gather(
         names = frozenset(find_projects(ssm, settings.token_path).names)
     except (BotoCoreError, ClientError) as error:
         logger.error(f"Which projects have a token is not known: {printable(str(error))}")
-    looks, waiting = [], in_order(names or (), memory)
+    looks, unseen = [], late(memory)
+    waiting = in_turns(in_order(names or (), memory), unseen, now)
+    # Those that could not be seen come first. While others wait all of them have half of the time,
+    # so that many that take long, or never end, cost no other its look.
+    for_others_ms = RESERVE_MS
+    if not unseen.issuperset(waiting):
+        for_others_ms += max(0, remaining_ms() - RESERVE_MS) // 2
     while waiting:
         project = waiting.pop(0)
         is_running = running is None or project in running
         if names is not None and project not in names:
             looks.append(Look(project, None, "it has no token", False, is_running))
             continue
-        # So that one that takes long costs no other its look.
-        left_ms = max(0, remaining_ms() - RESERVE_MS)
-        leave_ms = RESERVE_MS + (left_ms // 2 if waiting else 0)
+        leave_ms = for_others_ms if project in unseen else RESERVE_MS
+        more = bool(unseen.intersection(waiting)) if project in unseen else bool(waiting)
+        leave_ms += max(0, remaining_ms() - leave_ms) // 2 if more else 0
         looks.append(look_at(project, connect(project, leave_ms), settings, is_running))
     return Seen(tuple(worth_a_look(looks, memory)), running or frozenset(), memory, unknown)
 
@@ -169,6 +186,7 @@ def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> No
         # Who was told is not known: people would be told the same each hour. This error has an
         # alarm of its own.
         raise NotTold(f"{seen.unknown}. Nobody was told by name, nothing is remembered.")
+    memory = view.memory
     try:
         if view.told:
             sns().publish(
@@ -176,14 +194,29 @@ def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> No
                 Subject=watch.subject(view, settings.stack),
                 Message=watch.text(view, settings.token_path),
             )
-        # What a person had forgotten meanwhile stays forgotten.
-        forgotten = seen.memory.projects.keys() - read_memory(ssm, settings.memory).projects
-        write_memory(ssm, settings.memory, without(view.memory, *forgotten))
+            if not _is_heard(settings):
+                memory = unheard(memory, seen.memory)
+        # What a person had forgotten meanwhile stays forgotten; a text that cannot be read says
+        # nothing of that.
+        found = read_memory(ssm, settings.memory)
+        forgotten = () if found.problem else seen.memory.projects.keys() - found.projects
+        write_memory(ssm, settings.memory, without(memory, *forgotten))
     except (BotoCoreError, ClientError) as error:
         said = printable(str(error))
         raise NotTold(f"The message to {settings.topic_arn} could not be sent: {said}") from None
     except MemoryUnknown as error:
         raise NotTold(f"{error}. If something was told, it is told again in an hour.") from None
+
+
+def _is_heard(settings: WatchSettings) -> bool:
+    """Whether the topic reaches anybody, as far as that is known."""
+    try:
+        if why := why_unreached(settings.topic_arn, settings.tell_parameter):
+            logger.warning(f"{why} It is told again in an hour.")
+        return not why
+    except (BotoCoreError, ClientError) as error:
+        logger.info(f"Whether messages reach anybody is not known: {printable(str(error))}")
+        return True
 
 
 def _log(view: View) -> None:

@@ -75,7 +75,7 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch.object(start_run, "step_functions", lambda: cloud),
         patch.object(watch_servers, "ssm", lambda: cloud),
         patch.object(watch_servers, "step_functions", lambda: cloud),
-        patch.object(watch_servers, "sns", lambda: cloud),
+        patch.multiple(watch_servers, sns=lambda: cloud, why_unreached=lambda *_: ""),
         patch.object(watch_servers, "put_metrics", cloud.put_metrics),
         patch.object(watch_servers, "datetime", Now),
         # In one: Python 3.11 takes no more than twenty.
