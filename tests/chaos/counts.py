@@ -59,6 +59,7 @@ def overlooked(night: Stage, execution: Execution) -> Iterator[str]:
     if execution.input["run"]["project"] != night.project.name:
         return
     there = {id_ for id_, server in night.project._servers.items() if server.name != HIDDEN}
+    there -= night.newcomers
     for invocation in night.cloud.invocations:
         if invocation.execution is not execution or invocation.function != "ListServers":
             continue
