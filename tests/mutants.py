@@ -575,6 +575,20 @@ MUTANTS = [
         "return self.freshness_hours",
     ),
     Mutant(
+        "watch: ring by Hetzner's clock alone",
+        OVERDUE,
+        "at = max(clocks) if is_told else min(clocks)",
+        "at = clocks[0]",
+        "tests/test_watch.py::test_nobody_is_told_of",
+    ),
+    Mutant(
+        "watch: let one clock end what was told",
+        OVERDUE,
+        "at = max(clocks) if is_told else min(clocks)",
+        "at = min(clocks)",
+        "tests/test_watch.py::test_one_wrong_clock_ends_nothing_that_was_told",
+    ),
+    Mutant(
         "watch: take a snapshot that is of no use for a good one",
         DUE,
         "is_good = snapshot.is_available and not snapshot.is_of_another",
@@ -665,6 +679,20 @@ MUTANTS = [
         SELECTING,
         "    if last is None or not last.at or not last.servers:\n",
         "    if True:\n",
+    ),
+    Mutant(
+        "hand no run on what the watch has seen last",
+        "handler/triggers/start_run.py",
+        "        last_look=last_look,\n",
+        "        last_look=None,\n",
+    ),
+    Mutant(
+        "watch: know a project by its oldest server and that one's snapshot alone",
+        WATCHING,
+        "snapshot.server_id != server, snapshot.created",
+        "snapshot.server_id == server, snapshot.created",
+        "tests/test_watch.py::"
+        "test_a_server_that_goes_with_its_snapshots_makes_its_project_no_other_one",
     ),
     Mutant(
         "refuse a run when its oldest server is gone",

@@ -92,7 +92,11 @@ def judged(
     now: datetime,
     limits: Limits,
 ) -> tuple[ProjectState, ...]:
-    """Every project's state; `now` is by our own clock, a survey has Hetzner's."""
+    """Every project's state; `now` is by our own clock, a survey has Hetzner's.
+
+    Either may be wrong: what becomes overdue is so by both of them, what was told stays so until
+    both say that it is over.
+    """
     twins = _twins(looks)
     return tuple(_project(look, remembered.get(look.project), twins, now, limits) for look in looks)
 
@@ -112,8 +116,7 @@ def _project(
     now: datetime,
     limits: Limits,
 ) -> ProjectState:
-    at = (look.survey and look.survey.now) or now
-    remembered = before or Remembered(first_seen=at)
+    remembered = before or Remembered(first_seen=now)
     not_itself = ""
     if look.survey:
         last = remembered.last_look
@@ -121,7 +124,7 @@ def _project(
         not_itself = why_not_itself(last, len(look.survey.servers), is_known)
     troubles = list(_troubles(look, remembered, not_itself, twins, now, limits))
     of_its_own = not not_itself and bool(look.survey)
-    servers = _servers(look, remembered, limits, at, of_its_own)
+    servers = _servers(look, remembered, limits, now, of_its_own)
     overdue = [
         Overdue(look.project, short_name(state.server.name, state.server.id), state.due_at,
                 state.overdue, state.server.id)
@@ -184,13 +187,14 @@ def _servers(
     look: Look,
     remembered: Remembered,
     limits: Limits,
-    at: datetime,
+    now: datetime,
     is_judged: bool,
 ) -> list[ServerState]:
     if look.survey is None:
         return []
     newest = newest_good(look.survey.snapshots)
     matching = look.survey.matching
+    clocks = (look.survey.now or now, now)
     states = []
     for server in look.survey.servers:
         good, hours = newest.get(server.id), limits.hours_of(server)
@@ -201,6 +205,8 @@ def _servers(
         since = good.created if good else max(server.created, remembered.first_seen)
         due_at = since + timedelta(hours=hours) if limits.freshness_hours else None
         grace = timedelta(minutes=limits.run_minutes if look.is_running else 0)
+        is_told = remembered.all_told or server.id in remembered.told
+        at = max(clocks) if is_told else min(clocks)
         is_late = is_judged and due_at is not None and at > due_at + grace
         reason = _why_late(good, server, since, at) if is_late else ""
         states.append(ServerState(server, good, "", hours, due_at, reason))

@@ -122,7 +122,8 @@ class Cloud:
         # "after " before it the call has its effect.
         self.watch_errors: dict[str, list[str]] = {}
         self.refused: list[tuple[float, str]] = []  # when such a call failed, and which
-        self.on_look: Callable[[Invocation], None] = lambda invocation: None
+        # Called at each request with which a project's servers are listed.
+        self.on_listing: Callable[[Invocation], None] = lambda invocation: None
         self.fates: list[Fate] = []
         self.ssm_errors: list[str] = []
         self.start_errors: dict[str, int] = {}  # Per project, so many StartExecutions fail.

@@ -52,7 +52,7 @@ class Stage:
         # As it is deployed.
         self.orphan_days = 0
         # The watch's looks, in nights in which it is at work.
-        self.looks: list[Any] = []
+        self.looks: Any = ()
         # Images of a project whose token is stored under our project's name for some time.
         self.theirs: set[int] = set()
         # Servers that came meanwhile.

@@ -20,11 +20,19 @@ HOUR = 3600.0
 
 
 @TROUBLES.frequent
-def a_call_that_fails(night: "Stage", rng: random.Random) -> str:
-    """SNS, or SSM for the memory or the list of projects."""
-    operation = rng.choice(["Publish", "Publish", "GetParameter", "PutParameter", "PutParameter"])
-    when = rng.choice(["before", "after"]) if operation != "GetParameter" else "before"
-    before, times = rng.choice([0, 0, 0, 1, 3]), rng.choice([1, 1, 2, 5])
+def a_message_that_fails(night: "Stage", rng: random.Random) -> str:
+    when, before, times = rng.choice(["before", "before", "after"]), rng.choice([0, 0, 1]), 1
+    return _fails(night, "Publish", when, before, times)
+
+
+@TROUBLES.frequent
+def a_memory_that_fails(night: "Stage", rng: random.Random) -> str:
+    operation = rng.choice(["GetParameter", "PutParameter", "PutParameter"])
+    when = rng.choice(["before", "after"]) if operation == "PutParameter" else "before"
+    return _fails(night, operation, when, rng.choice([0, 0, 1, 3]), rng.choice([1, 1, 2, 5]))
+
+
+def _fails(night: "Stage", operation: str, when: str, before: int, times: int) -> str:
     errors = [""] * before + [f"{when} ThrottlingException"] * times
     night.cloud.watch_errors.setdefault(operation, []).extend(errors)
     return Mild(f"{operation} fails {times} times after {before}, {when} its effect")

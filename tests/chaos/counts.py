@@ -45,6 +45,9 @@ def vanished(night: Stage, execution: Execution) -> Iterator[str]:
     had = any(is_ours(image) for image in night.truth.before.values())
     # A run cannot know that an empty project is another one.
     had = had and BELIEF not in night.beliefs and not night.project._servers
+    if night.looks:  # they may have been deleted long after it
+        sights = [sight for by, sight in night.looks.listings if by.execution is execution]
+        had = had and not any(sight.servers for sight in sights)
     if execution.status == "SUCCEEDED" and had and listed[-1]["status"] == "done":
         yield "Completed, though the project has lost its servers"
     for server_id, result in execution.results.items():

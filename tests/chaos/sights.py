@@ -121,9 +121,14 @@ class Looks(list[Look]):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.stage = stage
-        stage.cloud.on_look = self._request
+        # What was there at each request of a run's listing.
+        self.listings: list[tuple[Invocation, Sight]] = []
+        stage.cloud.on_listing = self._request
 
     def _request(self, invocation: Invocation) -> None:
+        if invocation.execution:
+            self.listings.append((invocation, take(self.stage)))
+            return
         for look in self[-2:]:
             if look.invocation in (None, invocation) and look.started <= invocation.started:
                 look.sights.append(take(self.stage))

@@ -53,6 +53,9 @@ def _of_look(night: Stage, number: int, look: Look) -> Iterator[str]:
             yield f"told of the memory, which is as it was written: {row}"
     for id_ in servers:
         yield from _of_server(night, number, look, id_, rows)
+    failed = {what for at, what in night.cloud.refused if look.started <= at <= look.ended}
+    if look.heard and failed & {"Publish", "PutParameter"}:
+        yield f"it ended well, though it could not tell or remember: {sorted(failed)}"
     yield from _once(night, number, look)
     yield from wrong_of_project(night, number, look, rows)
 
@@ -156,9 +159,13 @@ def is_overdue(night: Stage, number: int, look: Look, id_: int) -> bool | None:
     if not seen or not any(saved.included for saved in seen):
         return False
     skew = night.cloud.skew
-    off = timedelta(0) if "Date" not in night.world.without_headers else skew
-    earliest = _at(look.sights[0].at) + min(off, timedelta(0)) - MARGIN
-    latest = _at(look.sights[-1].at) + max(off, timedelta(0)) + MARGIN
+    wrong = timedelta(hours=24 if night.wrong_clocks else 0)
+    earliest = _at(look.sights[0].at) + min(skew, timedelta(0)) - MARGIN - wrong
+    latest = _at(look.sights[-1].at) + MARGIN
+    # By both clocks, if nobody was told of it yet.
+    names = {_called(id_, saved) for saved in seen}
+    if "Date" in night.world.without_headers or _told_before(night, number, names):
+        latest += max(skew, timedelta(0)) + wrong
     first, last = _first_seen(night, number)
     oldest = [saved.newest or max(saved.created, first) for saved in seen]
     youngest = [saved.newest or max(saved.created, last) for saved in seen]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
 from tests.chaos.gone import HIDDEN
-from tests.chaos.sights import HOUR, NOTHING, OURS, Look
+from tests.chaos.sights import HOUR, NOTHING, OURS, Look, Sight
 
 GONE, ANOTHER, UNSEEN = "its token is gone", "is it the right token?", "not been seen whole since"
 MARGIN_S = 130  # the memory has whole minutes
@@ -60,7 +60,7 @@ def _overlooked(look: Look) -> Iterator[str]:
 def _vanished(night: Stage, number: int, look: Look, said: str) -> Iterator[str]:
     last = _last_whole(night, number, certain=True)
     latest = _last_whole(night, number, certain=False)
-    if last is None or last is not latest:
+    if last is None or last is not latest or night.lost_at:
         return
     had = min(len(sight.servers) for sight in last.sights)
     ours = all(sight.opens == OURS for sight in last.sights)
@@ -79,17 +79,28 @@ def _is_itself(night: Stage, number: int, look: Look) -> bool:
         each for each in night.looks[:number]
         if each.invocation and any(sight.opens == OURS and sight.servers for sight in each.sights)
     ]  # fmt: skip
-    if not before or _selects(night) or night.lost_at:
-        return not before
-    now = set.intersection(*(set(sight.servers) for sight in look.sights))
-    images = set.intersection(*(set(sight.images) for sight in look.sights))
+    if not before:
+        return True
     last = _last_whole(night, number, certain=True)
-    if last is None or last is not _last_whole(night, number, certain=False) or not now:
+    if last is None or last is not _last_whole(night, number, certain=False):
         return False
-    servers = set().union(*(sight.servers for sight in last.sights))
-    good = {id_ for sight in last.sights for id_ in sight.images}
-    # All but one server, or all snapshots of then.
-    return len(servers - now) < min(2, len(servers)) or good <= images
+    return _is_same(night, last.sights, look.sights)
+
+
+def _is_same(night: Stage, then: list[Sight], now: list[Sight]) -> bool:
+    """Whether all servers but one of then are still there, or all snapshots and some server."""
+    if _selects(night) or night.lost_at:
+        return False
+    servers = set().union(*(sight.servers for sight in then))
+    left = servers - set.intersection(*(set(sight.servers) for sight in now))
+    good = set().union(*(sight.images for sight in then))
+    kept = good - night.truth.meddled.keys()
+    images = set.intersection(*(set(sight.images) for sight in now))
+    some = all(sight.servers and sight.opens == OURS for sight in now)
+    one_less = len(left) <= 1 < len(servers) and all(
+        id_ in images or of in left for sight in then for id_, of in sight.images.items()
+    )
+    return some and (one_less or (good == kept and good <= images))
 
 
 def _last_whole(night: Stage, number: int, certain: bool) -> Look | None:
@@ -110,6 +121,9 @@ def _unseen_s(night: Stage, number: int, look: Look, least: bool) -> float:
     if seen is None:
         wrote = [i for i, text in night.cloud.written if OURS in text]
         seen = next((each for each in night.looks[:number] if each.invocation in wrote), look)
+        # Without a token there was nothing to remember.
+        blank = [each for each in night.looks[:number] if each.sights[-1].opens == NOTHING]
+        seen = blank[-1] if blank and not least else seen
     if night.lost_at and not least:
         return 0.0
     passed = look.started - seen.started
@@ -164,10 +178,11 @@ def wrongly_refused(night: Stage, execution: Execution) -> Iterator[str]:
     listing = _listing(night, execution)
     if listing is None or ANOTHER not in str(listing.output["reason"]):
         return
-    sights = [sight for look in night.looks for sight in look.sights]
-    always = all(sight.opens == OURS and sight.servers for sight in sights)
-    stays = [sight for sight in sights if set(sight.images) == set(sights[0].images)]
-    if always and len(stays) == len(sights) and night.project._servers and not night.newcomers:
+    before = sum(look.ended < execution.started for look in night.looks)
+    last = _last_whole(night, before, certain=True)
+    now = [sight for by, sight in night.looks.listings if by is listing]
+    is_certain = last and now and last is _last_whole(night, before, certain=False)
+    if is_certain and _is_same(night, last.sights, now):
         yield f"it is the same project: {listing.output['reason']}"
 
 
@@ -179,6 +194,12 @@ def of_another_project(night: Stage) -> Iterator[str]:
         return
     if changed := another.images.keys() ^ night.theirs:
         yield f"images {sorted(changed)} were made or deleted in another project"
+    for execution in night.cloud.executions.values():
+        listing = _listing(night, execution)
+        now = [sight for by, sight in night.looks.listings if by is listing]
+        of_another = now and all(sight.opens == "another" for sight in now)
+        if of_another and execution.status == "SUCCEEDED":
+            yield f"{execution.name} is Completed, and has listed another project"
 
 
 def _listing(night: Stage, execution: Execution) -> Invocation | None:
