@@ -661,6 +661,12 @@ MUTANTS = [
         "    if False:\n",
     ),
     Mutant(
+        "watch: tell when it is asked only to look",
+        WATCH,
+        "    if not request.only_look:\n",
+        "    if True:\n",
+    ),
+    Mutant(
         "watch: write at Hetzner",
         "handler/hetzner/survey.py",
         "    snapshots = hetzner.snapshots(owner)\n    servers = hetzner.servers(label_selector)\n",

@@ -23,7 +23,7 @@ from local.virtual.wire import ENDPOINT, Wire
 # What functions may raise: refusals of StartRun, and the bug that a fate put there.
 EXPECTED = (
     "EventRefused", "NoProjects", "NotAllStarted", "ExecutionsUnknown", "ClientError",
-    "ZeroDivisionError", "NotTold",
+    "ZeroDivisionError", "NotTold", "MemoryUnknown",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Trouble for the watch: what it depends on fails, and what it is there to see happens."""
 
 import random
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_MANAGED_B
 from local.simulator import Fault, Server
 from local.simulator.faults import html, status
 from local.virtual.cloud import START, Fate
+from local.virtual.machine import Failed
 from local.virtual.truth import OWNER
 from tests.chaos.bad_tokens import BELIEF
 from tests.chaos.troubles import Mild, Troubles
@@ -59,6 +61,24 @@ def a_memory_that_cannot_be_read(night: "Stage", rng: random.Random) -> str:
 
     night.later(at, happen)
     return Mild(f"the memory holds {text!r} from {at} s on")
+
+
+@TROUBLES.one
+def somebody_asks_the_watch(night: "Stage", rng: random.Random) -> str:
+    at, event = _hour(rng), rng.choice([{"only_look": True}, {"forget": "default"}])
+
+    def ask() -> None:
+        if "forget" in event and night.theirs:
+            return  # what is another project's would be learned anew
+        with suppress(Failed):
+            if "forget" in event:
+                night.lost_at.append(night.loop.now)
+            night.cloud.invoke("WatchServers", event, 900, None)
+        if "forget" in event:
+            night.lost_at.append(night.loop.now)
+
+    night.later(at, ask)
+    return Mild(f"somebody sends {event} to the watch at {at} s")
 
 
 @TROUBLES.frequent

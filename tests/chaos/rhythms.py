@@ -42,6 +42,9 @@ def wrongly_taken(night: Stage, execution: Execution) -> Iterator[str]:
         out = _is_left_out(night, execution, server, listing)
         if out is None or server.id in night.newcomers:
             continue
+        noted = night.truth.labels.get(server.id, [])
+        if len({labels.get(LABEL_EVERY) for _, labels in noted}) > 1:
+            continue
         every = server.labels.get(LABEL_EVERY, "")
         limit = None if everyone or every not in TOO_OLD else timedelta(hours=TOO_OLD[every])
         may_wait = limit and any(_may_be_young(night, execution, server, limit))

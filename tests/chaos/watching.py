@@ -36,6 +36,10 @@ def _writes(night: Stage) -> Iterator[str]:
     for invocation in night.cloud.invocations:
         if invocation.function == "WatchServers" and invocation.methods - {"GET"}:
             yield f"the watch sent {sorted(invocation.methods)} to Hetzner"
+        if invocation.event == {"only_look": True}:
+            wrote = any(by is invocation for by, _ in night.cloud.written)
+            if wrote or invocation.messages or invocation.metrics:
+                yield f"asked only to look, it told or wrote: {invocation.messages}"
 
 
 def _of_look(night: Stage, number: int, look: Look) -> Iterator[str]:
@@ -56,6 +60,9 @@ def _of_look(night: Stage, number: int, look: Look) -> Iterator[str]:
     failed = {what for at, what in night.cloud.refused if look.started <= at <= look.ended}
     if look.heard and failed & {"Publish", "PutParameter"}:
         yield f"it ended well, though it could not tell or remember: {sorted(failed)}"
+    metrics = [value for each in look.invocation.metrics for value in each["ServersOverdue"]]
+    if look.heard and metrics != [look.invocation.output["overdue"]]:
+        yield f"{look.invocation.output['overdue']} overdue, the metric says {metrics}"
     yield from _once(night, number, look)
     yield from wrong_of_project(night, number, look, rows)
 
