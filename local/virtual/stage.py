@@ -51,6 +51,9 @@ class Stage:
         self.lagging = False
         # As it is deployed.
         self.orphan_days = 0
+        # What goes wrong, in words: for all, and for the watch.
+        self.troubles: list[str] = []
+        self.watch: list[str] = []
         # The watch's looks, in nights in which it is at work.
         self.looks: Any = ()
         # Images of a project whose token is stored under our project's name for some time.

@@ -70,10 +70,10 @@ class Night(Stage):
             self.event |= {"servers": servers, "accept_smaller": True}
         self.story = self.stream("story").choice(STORIES)
         self.mild = True
-        self.troubles: list[str] = []
         self._troubles(troubles)
         self._deliveries()
-        self.watch = [] if before is None else arrange(self, before)
+        if before is not None:
+            self.watch = arrange(self, before, self.story == "next", self.less.troubles)
 
     def _fleet(self) -> None:
         count = self.stream("size").choice([1, 1, 2, 2, 3, 4, 6, 9, 12])

@@ -8,7 +8,7 @@ from tests.chaos.sights import HOUR, Looks
 from tests.chaos.troubles import Mild
 
 if TYPE_CHECKING:
-    from tests.chaos.night import Night
+    from local.virtual.stage import Stage
 
 SHARE = 0.3
 FIRST = 8  # its troubles' number, after those of the night itself
@@ -21,22 +21,24 @@ def hours_before(seed: int) -> int | None:
     return rng.choice([0, 1, 2, 3]) if rng.random() < SHARE else None
 
 
-def arrange(night: "Night", before: int) -> list[str]:
-    """Its limit, its looks and its own troubles; what was arranged."""
+def arrange(
+    night: "Stage", before: int, has_next: bool, left_out: frozenset[int] = frozenset()
+) -> list[str]:
+    """Its limit, its looks and its own troubles but those; what was arranged."""
     rng = night.stream("watch")
     limit = rng.choice(LIMITS)
     night.cloud.environment["FRESHNESS_HOURS"] = str(limit)
     if rng.random() < 0.15:
         night.cloud.environment["LABEL_SELECTOR"] = "env=prod"
     minute = rng.choice([1, 600, 1800, 3300])
-    after = rng.choice([6, 9, 12]) if night.story != "next" else 30
+    after = 30 if has_next else rng.choice([6, 9, 12])
     looks = night.looks = Looks(night)
     for hour in range(-before, after):
         night.later(hour * HOUR + minute, looks.look)
     said = [f"looks from {-before} h to {after} h, {minute} s past, FreshnessHours {limit}"]
     for number in range(rng.choice([0, 1, 1, 2, 3])):
         which = rng.choice(bad_watch.TROUBLES)
-        if FIRST + number in night.less.troubles:
+        if FIRST + number in left_out:
             continue
         text = which(night, night.stream(f"watch's trouble {number}"))
         night.mild = night.mild and isinstance(text, Mild)
