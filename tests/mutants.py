@@ -44,6 +44,8 @@ PAGES = "handler/hetzner/listing.py"
 READING = "handler/documents/reading.py"
 SUMMARY, RESULTS = "handler/report/summary.py", "handler/report/results.py"
 MACHINE = "statemachine/snapshot_run.asl.json"
+OVERDUE, WATCHING = "handler/decisions/overdue.py", "handler/decisions/watching.py"
+WATCH, SELECTING = "handler/triggers/watch_servers.py", "handler/decisions/selecting.py"
 LISTING, DUE = "handler/snapshot_run/list_servers.py", "handler/decisions/due.py"
 
 MUTANTS = [
@@ -551,9 +553,172 @@ MUTANTS = [
     ),
     Mutant(
         "take servers with Backups whatever is set",
-        "handler/decisions/selecting.py",
+        SELECTING,
         'if server.backups and with_backups == "skip":',
         "if False:",
+    ),
+    # The watch.
+    Mutant(
+        "watch: be patient with servers as if a run went on",
+        OVERDUE,
+        "limits.run_minutes if look.is_running else 0",
+        "limits.run_minutes",
+    ),
+    Mutant(
+        "watch: ring while a run goes on",
+        OVERDUE,
+        "limits.run_minutes if look.is_running else 0",
+        "0",
+    ),
+    Mutant(
+        "watch: ring for servers that are left out",
+        OVERDUE,
+        "        if left_out:\n",
+        "        if False:\n",
+    ),
+    Mutant(
+        "watch: ring at the first look for servers that are only new to the stack",
+        OVERDUE,
+        "max(server.created, remembered.first_seen)",
+        "server.created",
+    ),
+    Mutant(
+        "watch: ring for servers by their rhythm's nights alone",
+        OVERDUE,
+        "return self.freshness_hours + hours_added(server.labels)",
+        "return self.freshness_hours",
+    ),
+    Mutant(
+        "watch: ring by Hetzner's clock alone",
+        OVERDUE,
+        "at = max(clocks) if is_told else min(clocks)",
+        "at = clocks[0]",
+        "tests/test_watch.py::test_nobody_is_told_of",
+    ),
+    Mutant(
+        "watch: let one clock end what was told",
+        OVERDUE,
+        "at = max(clocks) if is_told else min(clocks)",
+        "at = min(clocks)",
+        "tests/test_watch.py::test_one_wrong_clock_ends_nothing_that_was_told",
+    ),
+    Mutant(
+        "watch: take a snapshot that is of no use for a good one",
+        DUE,
+        "is_good = snapshot.is_available and not snapshot.is_of_another",
+        "is_good = not snapshot.is_of_another",
+    ),
+    Mutant(
+        "watch: tell nobody of a token that is gone",
+        OVERDUE,
+        "if not look.has_token:",
+        "if False:",
+    ),
+    Mutant(
+        "watch: tell nobody of a project that is not seen",
+        OVERDUE,
+        "if look.survey is None and now - last > limit:",
+        "if False:",
+    ),
+    Mutant(
+        "watch: tell nobody of another project",
+        OVERDUE,
+        "    if not_itself:\n",
+        "    if False:\n",
+    ),
+    Mutant(
+        "watch: take another project for the one that is remembered",
+        OVERDUE,
+        "of_its_own = not not_itself and bool(look.survey)",
+        "of_its_own = bool(look.survey)",
+    ),
+    Mutant(
+        "watch: tell the same each hour",
+        WATCHING,
+        "return not (before.all_told or overdue.told_as in before.told)",
+        "return True",
+    ),
+    Mutant(
+        "watch: remember what nobody was told",
+        WATCH,
+        "        if view.told:\n",
+        "        write_memory(ssm, settings.memory, view.memory)\n        if view.told:\n",
+    ),
+    Mutant(
+        "watch: tell all clear each hour",
+        WATCHING,
+        "all_clear = was_told and not overdue",
+        "all_clear = not overdue",
+    ),
+    Mutant(
+        "watch: tell all clear while something is overdue",
+        WATCHING,
+        "all_clear = was_told and not overdue",
+        "all_clear = was_told and not news",
+    ),
+    Mutant(
+        "watch: never tell all clear",
+        WATCHING,
+        "all_clear = was_told and not overdue",
+        "all_clear = False",
+    ),
+    Mutant(
+        "watch: forget what is overdue in a project that is not seen now",
+        OVERDUE,
+        "[] if of_its_own or not limits.freshness_hours else _hidden(look, remembered, now)",
+        "[]",
+    ),
+    Mutant(
+        "watch: ring though who was told is not known",
+        WATCH,
+        "    if seen.unknown:\n",
+        "    if False:\n",
+    ),
+    Mutant(
+        "watch: tell when it is asked only to look",
+        WATCH,
+        "    if not request.only_look:\n",
+        "    if True:\n",
+    ),
+    Mutant(
+        "watch: write at Hetzner",
+        "handler/hetzner/survey.py",
+        "    snapshots = hetzner.snapshots(owner)\n    servers = hetzner.servers(label_selector)\n",
+        "    snapshots = hetzner.snapshots(owner)\n    servers = hetzner.servers(label_selector)\n"
+        "    snapshots and hetzner.delete_snapshot(snapshots[0].id)\n",
+    ),
+    Mutant(
+        "watch: tell the token in a message",
+        WATCH,
+        "Message=watch.text(view, settings.token_path),",
+        "Message=watch.text(view, settings.token_path) + str(ssm.get_parameter("
+        "Name=settings.token_path + '/default')),",
+    ),
+    Mutant(
+        "run whatever project the token opens",
+        SELECTING,
+        "    if last is None or not last.at or not last.servers:\n",
+        "    if True:\n",
+    ),
+    Mutant(
+        "hand no run on what the watch has seen last",
+        "handler/triggers/start_run.py",
+        "        last_look=last_look,\n",
+        "        last_look=None,\n",
+    ),
+    Mutant(
+        "watch: know a project by its oldest server and that one's snapshot alone",
+        WATCHING,
+        "snapshot.server_id != server, snapshot.created",
+        "snapshot.server_id == server, snapshot.created",
+        "tests/test_watch.py::"
+        "test_a_server_that_goes_with_its_snapshots_makes_its_project_no_other_one",
+    ),
+    Mutant(
+        "refuse a run when its oldest server is gone",
+        "handler/hetzner/survey.py",
+        "        hetzner.snapshot(last.snapshot)\n        return True\n",
+        "        hetzner.snapshot(last.snapshot)\n        return False\n",
     ),
     # Resumed and overlapping runs.
     Mutant(

@@ -14,7 +14,7 @@ from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_SERV
 from handler.documents.memory import Memory
 from handler.triggers import watch_servers
 from local.simulator import Fault, Project
-from local.simulator.faults import status
+from local.simulator.faults import dated, status
 from local.virtual.stage import START, Stage
 
 HOUR = 3600.0
@@ -150,6 +150,23 @@ def test_a_token_of_another_project_is_told_and_no_run_takes_it_for_the_right_on
     assert not [i for i in days.stage.world.project("other").images.values() if i.created > START]
 
 
+def test_a_server_that_goes_with_its_snapshots_makes_its_project_no_other_one(days: Days) -> None:
+    """The oldest one, of which the newest snapshot was: all that the project could be known by."""
+    days.night(0, 1)
+    event = {"run_id": "by-hand", "new": True, "servers": ["db-1"]}
+    days.at(3, lambda: days.cloud.deliver(event, "0" * 8 + "-0000-4000-8000-" + "1" * 12))
+
+    def goes() -> None:
+        for image in days.stage.truth.ours(days.db.id):
+            days.stage.vanish(image.id)
+        days.project.delete_server(days.db)
+
+    days.at(5, goes)
+    days.play(30)
+    assert days.told == []
+    assert [e.status for e in days.cloud.executions.values()] == ["SUCCEEDED"] * 3
+
+
 def test_a_listing_that_fails_for_a_day_is_told_with_its_reason(days: Days) -> None:
     days.night(0, 1, 2)
     fault = Fault(status(503, "unavailable"), path="/images", times=None)
@@ -201,12 +218,30 @@ def a_late_night(days: Days) -> None:
     days.at(26.6, lambda: days.cloud.throttle(0))
 
 
+def a_wrong_clock(days: Days) -> None:
+    """One answer says that it is tomorrow, one in another look that it was yesterday."""
+    for hour, off in ((0.4, -24), (3.4, 24), (9.4, -24)):
+        effect = dated(lambda call: None, timedelta(hours=off))
+        fault = Fault(effect, "GET", "/images", when="after")
+        days.at(hour, lambda fault=fault: days.stage.world.faults.add(fault))
+
+
 def nothing(days: Days) -> None:
     pass
 
 
 @pytest.mark.parametrize(
-    "also", [nothing, a_new_server, left_out, a_dry_run, an_outage, a_long_night, a_late_night]
+    "also",
+    [
+        nothing,
+        a_new_server,
+        left_out,
+        a_dry_run,
+        an_outage,
+        a_wrong_clock,
+        a_long_night,
+        a_late_night,
+    ],
 )
 @pytest.mark.parametrize("first_night", [0, 0.3])
 def test_nobody_is_told_of(days: Days, also: Callable[[Days], None], first_night: float) -> None:
@@ -220,6 +255,17 @@ def test_nobody_is_told_of(days: Days, also: Callable[[Days], None], first_night
     metrics = [m for i in days.cloud.invocations if i.function == "WatchServers"
                for m in i.metrics]  # fmt: skip
     assert [m["ServersOverdue"] for m in metrics] == [[0]] * len(days.answers)
+
+
+def test_one_wrong_clock_ends_nothing_that_was_told(days: Days) -> None:
+    days.night(0)
+    yesterday = Fault(
+        dated(lambda call: None, timedelta(hours=-24)), "GET", "/images", when="after"
+    )
+    days.at(30, lambda: days.stage.world.faults.add(yesterday))
+    days.play(34)
+    days.tells((26, BOTH))
+    assert days.answers[-1]["overdue"] == 2
 
 
 def test_a_long_night_would_ring_if_nobody_knew_that_it_goes_on(
@@ -303,6 +349,7 @@ def test_what_is_remembered_fits_and_is_read_by_the_next_look(days: Days) -> Non
     memory = Memory.parse(days.cloud.memory)
     remembered = memory.projects["default"]
     assert (remembered.servers, remembered.server) == (2, days.db.id)
-    newest = max(days.project.images.values(), key=lambda image: (image.created, image.id))
-    assert remembered.snapshot == newest.id
+    # By two servers it can be known again: the newest snapshot that is not of the first.
+    [of_web] = days.stage.truth.ours(days.web.id)
+    assert remembered.snapshot == of_web.id
     assert isinstance(remembered.last_seen, datetime) and not memory.problem

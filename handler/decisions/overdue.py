@@ -92,7 +92,11 @@ def judged(
     now: datetime,
     limits: Limits,
 ) -> tuple[ProjectState, ...]:
-    """Every project's state; `now` is by our own clock, a survey has Hetzner's."""
+    """Every project's state; `now` is by our own clock, a survey has Hetzner's.
+
+    Either may be wrong: what becomes overdue is so by both of them, what was told stays so until
+    both say that it is over.
+    """
     twins = _twins(looks)
     # Whose token is stored twice cannot be seen while one of the two cannot.
     all_seen = all(look.survey or not look.has_token for look in looks)
@@ -117,8 +121,7 @@ def _project(
     now: datetime,
     limits: Limits,
 ) -> ProjectState:
-    at = (look.survey and look.survey.now) or now
-    remembered = before or Remembered(first_seen=at)
+    remembered = before or Remembered(first_seen=now)
     not_itself = ""
     if look.survey:
         last = remembered.last_look
@@ -128,7 +131,7 @@ def _project(
     if not troubles and limits.freshness_hours:
         troubles = _standing(look, remembered, all_seen)
     of_its_own = not not_itself and bool(look.survey)
-    servers = _servers(look, remembered, limits, at, of_its_own)
+    servers = _servers(look, remembered, limits, now, of_its_own)
     overdue = [
         Overdue(look.project, short_name(state.server.name, state.server.id), state.due_at,
                 state.overdue, state.server.id)
@@ -203,13 +206,16 @@ def _servers(
     look: Look,
     remembered: Remembered,
     limits: Limits,
-    at: datetime,
+    now: datetime,
     is_judged: bool,
 ) -> list[ServerState]:
     if look.survey is None:
         return []
-    newest = newest_good(look.survey.snapshots, at + AHEAD)
     matching = look.survey.matching
+    clocks = (look.survey.now or now, now)
+    # What seems to be made later than this, by either clock, tells no age.
+    future = max(clocks) + AHEAD
+    newest = newest_good(look.survey.snapshots, future)
     states = []
     for server in look.survey.servers:
         good, hours = newest.get(server.id), limits.hours_of(server)
@@ -217,13 +223,14 @@ def _servers(
         if left_out:
             states.append(ServerState(server, good, left_out, hours))
             continue
-        created = server.created if server.created < at + AHEAD else remembered.first_seen
+        created = server.created if server.created < future else remembered.first_seen
         since = good.created if good else max(created, remembered.first_seen)
         due_at = since + timedelta(hours=hours) if limits.freshness_hours else None
         # A run that has only begun mends nothing: what was told stands until there is a snapshot.
         was_told = remembered.all_told or server.id in remembered.told
         has_longer = look.is_running and not was_told
         grace = timedelta(minutes=limits.run_minutes if has_longer else 0)
+        at = max(clocks) if was_told else min(clocks)
         is_late = is_judged and due_at is not None and at > due_at + grace
         reason = _why_late(good, server, since, at) if is_late else ""
         states.append(ServerState(server, good, "", hours, due_at, reason))

@@ -109,13 +109,19 @@ def _after(state: ProjectState, now: datetime) -> Remembered:
     """What to remember of the project, all that is overdue now told."""
     remembered, survey = state.remembered, state.look.survey
     if survey and state.is_itself:
-        good = newest_good(survey.snapshots).values()
-        newest = max(good, key=lambda snapshot: (snapshot.created, snapshot.id), default=None)
+        server = min((server.id for server in survey.servers), default=None)
+        # Of another server if there is one: a server that goes with all its snapshots must leave
+        # something by which the project is known again.
+        newest = max(
+            newest_good(survey.snapshots).values(),
+            key=lambda snapshot: (snapshot.server_id != server, snapshot.created, snapshot.id),
+            default=None,
+        )
         remembered = replace(
             remembered,
             last_seen=now,
             servers=len(survey.servers),
-            server=min((server.id for server in survey.servers), default=None),
+            server=server,
             snapshot=newest.id if newest else None,
         )
     marks = [each.told_as for each in state.overdue]

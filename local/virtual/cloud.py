@@ -3,7 +3,8 @@
 import json
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -22,7 +23,7 @@ from local.virtual.wire import ENDPOINT, Wire
 # What functions may raise: refusals of StartRun, and the bug that a fate put there.
 EXPECTED = (
     "EventRefused", "NoProjects", "NotAllStarted", "ExecutionsUnknown", "ClientError",
-    "ZeroDivisionError",
+    "ZeroDivisionError", "NotTold", "MemoryUnknown",
 )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ class Invocation:
     heard: bool = False  # Step Functions got the output.
     logs: list[str] = field(default_factory=list)
     requests: int = 0
+    methods: set[str] = field(default_factory=set)  # of its requests
     pauses: int = 0
     container: int = 0
     metrics: list[dict[str, Any]] = field(default_factory=list)
@@ -115,12 +117,19 @@ class Cloud:
         self.tokens: dict[str, str] = {}
         self.environment: dict[str, str] = {}  # Of the functions; what is not the default.
         self.memory = "{}"  # the watch's
+        self.written: list[tuple[Invocation, str]] = []  # each of its texts, and who wrote it
+        # Calls of the watch that fail, by operation: for each call an error code or nothing; with
+        # "after " before it the call has its effect.
+        self.watch_errors: dict[str, list[str]] = {}
+        self.refused: list[tuple[float, str]] = []  # when such a call failed, and which
+        # Called at each request with which a project's servers are listed.
+        self.on_listing: Callable[[Invocation], None] = lambda invocation: None
         self.fates: list[Fate] = []
         self.ssm_errors: list[str] = []
         self.start_errors: dict[str, int] = {}  # Per project, so many StartExecutions fail.
         self.executions: dict[str, Execution] = {}
         # ListExecutions: what is left in its bucket, since when; so many calls are refused.
-        self.list_tokens, self.list_at, self.list_errors = 100.0, 0.0, 0
+        self.list_tokens, self.list_at, self.list_errors = 100.0, loop.now, 0
         self.invocations: list[Invocation] = []
         self.answers: list[Any] = []
         self.refusals: list[str] = []
@@ -131,7 +140,7 @@ class Cloud:
         self.containers = 0
         self.lost_children: dict[int, str] = {}  # Server id: how its child's result is lost, once.
 
-    def deliver(self, event: Any, request_id: str, tries: int = 3) -> Task:
+    def deliver(self, event: Any, request_id: str, tries: int = 3, after: float = 0.0) -> Task:
         """An asynchronous invocation of StartRun: Lambda tries it again, with the same id."""
 
         def work() -> None:
@@ -143,7 +152,7 @@ class Cloud:
                     self.refusals.append(f"{failed.error}: {failed.cause}")
                 self.loop.sleep(60 * (attempt + 1))
 
-        return self.loop.spawn(work)
+        return self.loop.spawn(work, after)
 
     def invoke(
         self,
@@ -260,13 +269,16 @@ class Cloud:
         self.pause(0.01)
         assert (Name, Type, Overwrite) == (stack().ref("WatchMemory"), "String", True)
         assert len(Value) <= 4096, "a standard parameter holds no more"
-        self.memory = Value
+        with self._failing("PutParameter"):
+            self.memory = Value
+            self.written.append((self.loop.current.context, Value))
         return {}
 
     def get_parameter(self, Name: str, WithDecryption: bool = False) -> dict[str, Any]:
         self.pause(0.01)
         if Name == stack().ref("WatchMemory"):
-            return {"Parameter": {"Value": self.memory}}
+            with self._failing("GetParameter"):
+                return {"Parameter": {"Value": self.memory}}
         if self.ssm_errors and (code := self.ssm_errors.pop(0)):
             _aws_error("GetParameter", code)
         if Name not in self.tokens:
@@ -276,6 +288,8 @@ class Cloud:
     def get_paginator(self, name: str) -> Any:
         self.pause(0.02)
         assert name == "get_parameters_by_path"
+        with self._failing("GetParametersByPath"):
+            pass
         found = [{"Name": n, "Type": "SecureString"} for n in sorted(self.tokens)]
         return SimpleNamespace(paginate=lambda **_: [{"Parameters": found}])
 
@@ -296,6 +310,7 @@ class Cloud:
         filled = self.list_tokens + 2 * (self.loop.now - self.list_at)
         self.list_tokens, self.list_at = min(100.0, filled), self.loop.now
         if self.list_errors or self.list_tokens < 1:
+            self.refused.append((self.loop.now, "ListExecutions"))
             self.list_errors = max(0, self.list_errors - 1)
             _aws_error("ListExecutions", "ThrottlingException")
         self.list_tokens -= 1
@@ -320,9 +335,26 @@ class Cloud:
         return {"input": json.dumps(execution.input)}
 
     def publish(self, **message: Any) -> dict[str, Any]:
-        self.loop.current.context.messages.append(message)
+        with self._failing("Publish"):
+            self.loop.current.context.messages.append(message)
         self.pause(0.02)
         return {}
+
+    @contextmanager
+    def _failing(self, operation: str) -> Iterator[None]:
+        """What is done in it fails, before or after, if this call is to fail: one of the watch, or
+        one of StartRun for the memory."""
+        of_watch = self.loop.current.context.function == "WatchServers"
+        counts = of_watch or operation == "GetParameter"
+        errors = self.watch_errors.get(operation) if counts else None
+        when, _, code = (errors.pop(0) if errors else "").rpartition(" ")
+        if when != "after" and code:
+            self.refused.append((self.loop.now, operation))
+            _aws_error(operation, code)
+        yield
+        if code:
+            self.refused.append((self.loop.now, operation))
+            _aws_error(operation, code)
 
     def put_metrics(self, lines: Iterable[dict[str, Any]]) -> None:
         self.loop.current.context.metrics += lines

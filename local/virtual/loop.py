@@ -35,7 +35,7 @@ class Task:
 class Loop:
     """Runs tasks in the order of virtual time and advances the simulator's clock with them."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, now: float = 0.0) -> None:
         self.clock = clock
         self.start = clock.now()
         self.turns = 0
@@ -48,12 +48,12 @@ class Loop:
         self._queue: list[tuple[float, int, Task, int]] = []
         self._order = itertools.count()
         self._over = threading.Semaphore(0)
-        self._now = 0.0
+        self._now = now
         self._current: Task | None = None
 
     @property
     def now(self) -> float:
-        """Seconds since the start."""
+        """Seconds; those before the first night begins are negative."""
         return self._now
 
     @property

@@ -27,10 +27,11 @@ FIRST_REQUEST = "aaaaaaaa-0000-4000-8000-000000000000"
 class Stage:
     """One project, its token stored, the stack deployed; nothing happens yet."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, before: float = 0.0) -> None:
+        """Time begins so many seconds before START."""
         self.seed = seed
-        self.world = World(Clock(START), seed)
-        self.loop = Loop(self.world.clock)
+        self.world = World(Clock(START - timedelta(seconds=before)), seed)
+        self.loop = Loop(self.world.clock, -before)
         self.loop.harmless = (Failed,)
         latency = self.stream("latency")
         self.wire = Wire(
@@ -50,6 +51,17 @@ class Stage:
         self.lagging = False
         # As it is deployed.
         self.orphan_days = 0
+        # What goes wrong, in words: for all, and for the watch.
+        self.troubles: list[str] = []
+        self.watch: list[str] = []
+        # The watch's looks, in nights in which it is at work.
+        self.looks: Any = ()
+        # Images of a project whose token is stored under our project's name for some time.
+        self.theirs: set[int] = set()
+        # Servers that came meanwhile.
+        self.newcomers: set[int] = set()
+        # When what the watch remembered was lost.
+        self.lost_at: list[float] = []
         # Whether every server must get its snapshot in this night.
         self.mild = False
         self.token, self.next_token = self._token("old token"), self._token("new token")
@@ -94,13 +106,15 @@ class Stage:
         return rng.choice(list(self.project._servers.values()))
 
     def later(self, seconds: float, act: Callable[[], Any], server: Server | None = None) -> None:
-        """Calls a function at that time; with a server only if it still exists."""
+        """Calls a function so long after now, or after START if nothing has begun; with a server
+        only if it still exists."""
 
         def work() -> None:
             if server is None or server.id in self.project._servers:
                 act()
 
-        self.loop.spawn(work, after=seconds)
+        begun = self.loop.turns > 0
+        self.loop.spawn(work, after=seconds if begun else seconds - self.loop.now)
 
     def vanish(self, image_id: int) -> None:
         """A person deletes an image in the console."""

@@ -148,6 +148,9 @@ def watch(cloud: Cloud, truths: dict[str, Truth]) -> None:
     def observe(method: str, path: str) -> None:
         invocation = cloud.loop.current.context
         invocation.requests += 1
+        invocation.methods.add(method)
+        if invocation.function in ("WatchServers", "ListServers"):
+            cloud.on_listing(invocation)
         server_id = invocation.server_id
         if server_id and path.startswith(f"/v1/servers/{server_id}"):
             truths[invocation.event["run"]["project"]].note_lock(server_id)

@@ -21,6 +21,7 @@ from local.simulator.faults import (
     truncated,
     without_totals,
 )
+from local.virtual.cloud import START
 from tests.chaos.troubles import Mild, Troubles
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def an_outage(night: "Stage", rng: random.Random) -> str:
     starts, lasts = rng.choice([0, 30, 200, 600]), rng.choice([60, 300, 1200, 4500])
     name, effect = rng.choice(ANSWERS)
     when = _when(rng) if name != "429" else "before"
-    begin = night.world.clock.now() + timedelta(seconds=starts)
+    begin = START + timedelta(seconds=starts)
     end = begin + timedelta(seconds=lasts)
 
     def down(call: Call) -> Response | None:

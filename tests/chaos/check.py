@@ -24,6 +24,7 @@ def check(seed: int, less: Less | None = None) -> Report:
         f"story: {night.story}; event: {json.dumps(night.event)}",
         f"servers: {len(night.project.servers)}; images: {len(night.project.images)}",
         *night.troubles,
+        *night.watch,
         *sorted(night.beliefs),
     ]
     try:
@@ -39,7 +40,7 @@ def check(seed: int, less: Less | None = None) -> Report:
 def shrink(seed: int) -> Less:
     """The parts that can be left out, one after the other, while the night still fails."""
     less = Less()
-    for number in range(8):
+    for number in range(11):
         fewer = replace(less, troubles=less.troubles | {number})
         if check(seed, fewer).broken:
             less = fewer
@@ -54,6 +55,7 @@ def show(seed: int) -> str:
     """A whole night as text: what was random in it, each invocation, the results."""
     night = Night(seed)
     lines = [f"seed {seed}: {night.story} {json.dumps(night.event)}", *night.troubles]
+    lines += night.watch
     night.play()
     for invocation in night.cloud.invocations:
         server = invocation.event.get("server", {}).get("name", "") if invocation.event else ""

@@ -45,6 +45,9 @@ def vanished(night: Stage, execution: Execution) -> Iterator[str]:
     had = any(is_ours(image) for image in night.truth.before.values())
     # A run cannot know that an empty project is another one.
     had = had and BELIEF not in night.beliefs and not night.project._servers
+    if night.looks:  # they may have been deleted long after it
+        sights = [sight for by, sight in night.looks.listings if by.execution is execution]
+        had = had and not any(sight.servers for sight in sights)
     empty = bool(listed) and listed[-1]["status"] == "done" and not listed[-1]["totals"]["not_due"]
     if execution.status == "SUCCEEDED" and had and empty:
         yield "Completed, though the project has lost its servers"
@@ -60,6 +63,7 @@ def overlooked(night: Stage, execution: Execution) -> Iterator[str]:
     if execution.input["run"]["project"] != night.project.name:
         return
     there = {id_ for id_, server in night.project._servers.items() if server.name != HIDDEN}
+    there -= night.newcomers
     for invocation in night.cloud.invocations:
         if invocation.execution is not execution or invocation.function != "ListServers":
             continue

@@ -118,7 +118,7 @@ def wrongly_gone(night: "Stage") -> Iterator[str]:
         what = f"deleted {image.id} of server {by.server_id} ({image.created})"
         if deletion.there:
             yield f"{what}, which is there"
-        if not _is_over_all(by.execution):
+        if not _is_over_all(night, by.execution):
             yield f"{what} in a run that is not for all servers"
         now = _now(night, deletion)
         allowed = [
@@ -129,9 +129,10 @@ def wrongly_gone(night: "Stage") -> Iterator[str]:
             yield f"{what}, which OrphanDays ({night.orphan_days}) does not let go"
 
 
-def _is_over_all(execution: Execution | None) -> bool:
+def _is_over_all(night: "Stage", execution: Execution | None) -> bool:
     asked = execution.input["selection"] if execution else {"servers": ["?"]}
-    return not (asked["servers"] or asked["label_selector"])
+    deployed = night.cloud.environment.get("LABEL_SELECTOR", "")
+    return not asked["servers"] and asked["label_selector"] == deployed
 
 
 def _now(night: "Stage", deletion: Deletion) -> datetime:
@@ -147,7 +148,7 @@ def left_over(night: "Stage", execution: Execution) -> Iterator[str]:
     others = len(night.cloud.executions) > 1 or night.beliefs or night.wrong_clocks
     if execution.status != "SUCCEEDED" or run["dry_run"] or others or night.truth.meddled:
         return
-    if not _is_over_all(execution) or "Date" in night.world.without_headers or night.missing:
+    if not _is_over_all(night, execution) or "Date" in night.world.without_headers or night.missing:
         return
     of_run = [i for i in night.cloud.invocations if i.execution is execution]
     log = "\n".join(line for invocation in of_run for line in invocation.logs)

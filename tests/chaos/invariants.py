@@ -30,6 +30,8 @@ from tests.chaos.pace import untimely
 from tests.chaos.plain_words import obeyed
 from tests.chaos.rhythms import wrongly_taken
 from tests.chaos.verdicts import untrue
+from tests.chaos.watching import wrongly_watched
+from tests.chaos.whole_projects import of_another_project, wrongly_refused
 from tests.leaks import piece_of
 
 
@@ -48,6 +50,8 @@ def broken(night: Stage) -> list[str]:
         *_locks(night),
         *untimely(night),
         *wrong_between(night),
+        *wrongly_watched(night),
+        *of_another_project(night),
     ]
     for execution in night.cloud.executions.values():
         found += [f"{execution.name}: {what}" for what in untrue(night, execution)]
@@ -58,6 +62,7 @@ def broken(night: Stage) -> list[str]:
         found += [f"{execution.name}: {what}" for what in left_over(night, execution)]
         found += [f"{execution.name}: {what}" for what in untold(night, execution)]
         found += [f"{execution.name}: {what}" for what in wrongly_taken(night, execution)]
+        found += [f"{execution.name}: {what}" for what in wrongly_refused(night, execution)]
     return found
 
 
@@ -227,6 +232,8 @@ def _secrets(night: Stage) -> Iterator[str]:
     said += [json.dumps([i.event, i.output]) for i in night.cloud.invocations]
     said += [json.dumps([e.output, e.error, e.cause]) for e in night.cloud.executions.values()]
     said += night.cloud.refusals
+    said += [json.dumps(i.messages) for i in night.cloud.invocations]
+    said += [text for _, text in night.cloud.written]
     text = "\n".join(said)
     for token in night.tokens:
         if piece := piece_of(token, text):

@@ -25,7 +25,9 @@ from tests.chaos import (
     bad_worlds,
 )
 from tests.chaos.gone import draw
+from tests.chaos.sights import HOUR
 from tests.chaos.troubles import Mild, Trouble
+from tests.chaos.watched import arrange, hours_before
 
 # Drawn by their place in this list: its order is part of every seed.
 TROUBLES: list[Trouble] = [
@@ -56,7 +58,8 @@ class Night(Stage):
     """A night whose every event follows from the seed; each part has its own random generator."""
 
     def __init__(self, seed: int, less: Less | None = None, troubles: int | None = None) -> None:
-        super().__init__(seed)
+        before = hours_before(seed)
+        super().__init__(seed, HOUR * (before or 0))
         self.less = less or Less()
         self._fleet()
         if self.stream("with backups").random() < 0.3:
@@ -67,9 +70,10 @@ class Night(Stage):
             self.event |= {"servers": servers, "accept_smaller": True}
         self.story = self.stream("story").choice(STORIES)
         self.mild = True
-        self.troubles: list[str] = []
         self._troubles(troubles)
         self._deliveries()
+        if before is not None:
+            self.watch = arrange(self, before, self.story == "next", self.less.troubles)
 
     def _fleet(self) -> None:
         count = self.stream("size").choice([1, 1, 2, 2, 3, 4, 6, 9, 12])
@@ -170,7 +174,7 @@ class Night(Stage):
 
     def _deliveries(self) -> None:
         rng = self.stream("deliveries")
-        self.cloud.deliver(self.event, FIRST_REQUEST)
+        self.cloud.deliver(self.event, FIRST_REQUEST, after=-self.loop.now)
         apart = rng.choice([0.0, 0.1, 1.0, 40.0, 200.0])
         match self.story:
             case "twice" | "thrice":

@@ -40,7 +40,10 @@ def wrongly_taken(night: Stage, execution: Execution) -> Iterator[str]:
     everyone = bool(selection["servers"] or run["prune_only"])
     for server in night.project._servers.values():
         out = _is_left_out(night, execution, server, listing)
-        if out is None:
+        if out is None or server.id in night.newcomers:
+            continue
+        noted = night.truth.labels.get(server.id, [])
+        if len({labels.get(LABEL_EVERY) for _, labels in noted}) > 1:
             continue
         every = server.labels.get(LABEL_EVERY, "")
         limit = None if everyone or every not in TOO_OLD else timedelta(hours=TOO_OLD[every])
