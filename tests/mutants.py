@@ -452,8 +452,8 @@ MUTANTS = [
     Mutant(
         "delete the newest good one of a server that is gone with the others",
         ORPHANS,
-        "if age > 2 * timedelta(days=days):",
-        "if True:",
+        'reason) if decision.kind == "rule" else decision',
+        'reason, kind="no rule") if decision.kind == "rule" else decision',
         also="tests/test_orphans.py::test_what_goes_of_a_server_that_is_gone",
     ),
     Mutant(
@@ -461,13 +461,6 @@ MUTANTS = [
         ORPHANS,
         "return now - max(good) if good else None",
         "return now - min(good) if good else None",
-    ),
-    Mutant(
-        "delete what is protected of a server that is gone",
-        ORPHANS,
-        "    if decision.snapshot.protected:\n",
-        "    if False:\n",
-        "tests/test_orphans.py::test_what_goes_of_a_server_that_is_gone",
     ),
     Mutant(
         "take a server that no listing shows for gone, though it is there",

@@ -56,7 +56,7 @@ def when_deleted(orphan_days: int) -> str:
         return NEVER
     return (
         f"deleted when the server's newest good one is older than {orphan_days} days, "
-        f"that one after {2 * orphan_days} days"
+        "that one never"
     )
 
 

@@ -1,8 +1,10 @@
 """Which snapshots of a server that is gone to delete, and why: pure.
 
-All stay while the newest good one is not older than OrphanDays. Then it stays alone (beside it one
-that is much larger, as in retention.py), and when it is twice as old it goes, too. What retention
-never deletes stays here as well: protected ones, what is not available or made of another server.
+All stay while the newest good one is not older than OrphanDays. Then it stays alone, beside it one
+that is much larger, as in retention.py. It never goes by itself: its age does not tell how long the
+server has been gone, and of one that was deleted by mistake it may be all that is left. What
+retention never deletes stays here as well: protected ones, what is not available or made of another
+server.
 """
 
 from collections.abc import Sequence
@@ -29,13 +31,7 @@ def plan_orphans(
     if not days or age is None or age <= timedelta(days=days):
         return [_kept(each, f"its server is gone, for less than {days} days") for each in decisions]
     why = f"its server is gone, whose newest good snapshot is {age.days} days old"
-    if age > 2 * timedelta(days=days):
-        decisions = [_let_go(decision) for decision in decisions]
-    else:
-        decisions = [_until(decision, 2 * days) for decision in decisions]
-    decisions = [
-        each if each.keep else replace(each, reason=_with_size(each, why)) for each in decisions
-    ]
+    decisions = [_kept_for_ever(each) if each.keep else _with_size(each, why) for each in decisions]
     limit_deletions(decisions, most_deletions)
     return decisions
 
@@ -49,21 +45,12 @@ def _kept(decision: Decision, reason: str) -> Decision:
     return decision if decision.kind == "exempt" else replace(decision, kind="rule", reason=reason)
 
 
-def _until(decision: Decision, days: int) -> Decision:
-    if decision.kind != "rule":
-        return decision
-    reason = f"the newest good one of a server that is gone, until it is older than {days} days"
-    return replace(decision, reason=reason)
+def _kept_for_ever(decision: Decision) -> Decision:
+    reason = "the newest good one of a server that is gone: it never goes by itself"
+    return replace(decision, reason=reason) if decision.kind == "rule" else decision
 
 
-def _let_go(decision: Decision) -> Decision:
-    if decision.kind not in ("rule", "larger"):
-        return decision
-    if decision.snapshot.protected:
-        return replace(decision, kind="protected", reason="protected")
-    return replace(decision, kind="no rule")
-
-
-def _with_size(decision: Decision, why: str) -> str:
+def _with_size(decision: Decision, why: str) -> Decision:
     size_gb = decision.snapshot.size_gb
-    return f"{why}; {'its size is not told' if size_gb is None else f'{size_gb:g} GB'}"
+    size = "its size is not told" if size_gb is None else f"{size_gb:g} GB"
+    return replace(decision, reason=f"{why}; {size}")

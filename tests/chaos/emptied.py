@@ -8,7 +8,6 @@ from local.simulator import Image
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion
-from tests.chaos.gone import is_second_stage
 
 TOLD = " GB after "  # the end of a reason may be cut
 
@@ -26,8 +25,6 @@ def lost_to_small_ones(night: Stage) -> Iterator[str]:
             largest = max(deletion.image.image_size or 0.0 for deletion in deletions)
             accepted = run["prune_only"] and run["accept_smaller"]
             if accepted or largest <= 1:
-                continue
-            if any(is_second_stage(night, deletion) for deletion in deletions):
                 continue
             if not any(_is_large(i, largest) for i in _left(deletions[-1], gone)):
                 yield f"{execution.name}: {sorted(gone)} deleted, nothing of {largest} GB left"

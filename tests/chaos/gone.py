@@ -89,24 +89,13 @@ def may_go(images: list[Image], days: int, now: datetime) -> set[int]:
     last = max(good, key=lambda image: (image.created.replace(microsecond=0), image.id))
     idle = (now - last.created.replace(microsecond=0)) / timedelta(days=days)
     free = {image.id for image in good if not image.protected}
-    return free if idle > 2 else free - {last.id} if idle > 1 else set()
+    return free - {last.id} if idle > 1 else set()
 
 
 def _is_of_another(image: Image) -> bool:
     """Whether it was made of another server than its label says."""
     made_of = image.created_from["id"] if image.created_from else None
     return made_of not in (None, int(image.labels[LABEL_SERVER_ID]))
-
-
-def is_second_stage(night: "Stage", deletion: Deletion) -> bool:
-    """Whether the last ones may go, too: then no larger one has to stay."""
-    by, id_ = deletion.by, int(deletion.image.labels.get(LABEL_SERVER_ID, "0"))
-    if by is None or not by.event["server"].get("gone"):
-        return False
-    # While they go one by one the newest may be gone already.
-    good = [i for i in [*by.seen.get(id_, []), *deletion.state] if i.status == "available"]
-    newest = max(i.created for i in good if i.created_from and i.created_from["id"] == id_)
-    return _now(night, deletion) - newest > timedelta(days=2 * night.orphan_days)
 
 
 def wrongly_gone(night: "Stage") -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from handler.aws import tokens
@@ -12,10 +12,11 @@ from local.simulator import Server
 from local.simulator.labels import parse_selector
 from local.virtual.cloud import Invocation
 from local.virtual.machine import Failed
-from local.virtual.stage import Stage
+from local.virtual.stage import START, Stage
 from local.virtual.truth import is_ours
 
 HOUR = 3600.0
+AHEAD = timedelta(hours=1)
 LONGER = {"1h": 1, "12h": 12, "1d": 24, "2d": 48, "3d": 72, "1w": 168, "4w": 672}
 NOTHING, NOBODYS = "", "?"  # no parameter; a token that opens no project
 
@@ -27,6 +28,7 @@ class Saved:
     name: str
     created: datetime
     newest: datetime | None
+    ahead: bool  # one seems to be from the future: whether it counts depends on the clock
     included: bool
     hours: int
 
@@ -106,10 +108,14 @@ def _saved(stage: Stage, server: Server, images: Iterable[Any]) -> Saved:
     disabled = server.labels.get(LABEL_ENABLED) == "false"
     matches = not selector or parse_selector(selector)(server.labels)
     every = LONGER.get(server.labels.get(LABEL_EVERY, ""), 0)
+    now = START + timedelta(seconds=stage.loop.now)
+    of_it = [i.created for i in images if i.created_from["id"] == server.id]
+    made = [created for created in of_it if created < now + AHEAD]
     return Saved(
         name=server.name,
         created=server.created,
-        newest=max((i.created for i in images if i.created_from["id"] == server.id), default=None),
+        newest=max(made, default=None),
+        ahead=len(made) < len(of_it),
         included=bool(matches and not skipped and not disabled),
         hours=int(environment["FRESHNESS_HOURS"]) + every,
     )

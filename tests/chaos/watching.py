@@ -167,11 +167,14 @@ def is_overdue(night: Stage, number: int, look: Look, id_: int) -> bool | None:
         return False
     skew = night.cloud.skew
     wrong = timedelta(hours=24 if night.wrong_clocks else 0)
+    if any(saved.ahead for saved in seen) and (wrong or skew):
+        return None
     earliest = _at(look.sights[0].at) + min(skew, timedelta(0)) - MARGIN - wrong
     latest = _at(look.sights[-1].at) + MARGIN
     # By both clocks, if nobody was told of it yet.
     names = {_called(id_, saved) for saved in seen}
-    if "Date" in night.world.without_headers or _told_before(night, number, names):
+    told_before = _told_before(night, number, names)
+    if "Date" in night.world.without_headers or told_before:
         latest += max(skew, timedelta(0)) + wrong
     first, last = _first_seen(night, number)
     oldest = [saved.newest or max(saved.created, first) for saved in seen]
@@ -185,7 +188,9 @@ def is_overdue(night: Stage, number: int, look: Look, id_: int) -> bool | None:
     if earliest > most + (grace if any(running) or unknown else timedelta(0)):
         everywhere = len(seen) == len(look.sights) and all(saved.included for saved in seen)
         return True if everywhere else None
-    if latest <= least + (grace if all(running) and not unknown else timedelta(0)):
+    # A run that goes on is no end of what was told.
+    longer = all(running) and not unknown and not told_before
+    if latest <= least + (grace if longer else timedelta(0)):
         return False
     return None
 
