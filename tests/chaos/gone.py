@@ -101,7 +101,7 @@ def _is_of_another(image: Image) -> bool:
 def is_second_stage(night: "Stage", deletion: Deletion) -> bool:
     """Whether the last ones may go, too: then no larger one has to stay."""
     by, id_ = deletion.by, int(deletion.image.labels.get(LABEL_SERVER_ID, "0"))
-    if by is None or not by.event["server"].get("gone"):
+    if by is None or not by.event.get("server", {}).get("gone"):
         return False
     # While they go one by one the newest may be gone already.
     good = [i for i in [*by.seen.get(id_, []), *deletion.state] if i.status == "available"]
@@ -113,7 +113,7 @@ def wrongly_gone(night: "Stage") -> Iterator[str]:
     """Nothing goes as that of a server that is gone which this does not allow."""
     for deletion in night.truth.deletions:
         by, image = deletion.by, deletion.image
-        if by is None or not by.event["server"].get("gone"):
+        if by is None or not by.event.get("server", {}).get("gone"):
             continue
         what = f"deleted {image.id} of server {by.server_id} ({image.created})"
         if deletion.there:
