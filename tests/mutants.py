@@ -678,7 +678,7 @@ MUTANTS = [
         "handler/hetzner/survey.py",
         "    snapshots = hetzner.snapshots(owner)\n    servers = hetzner.servers(label_selector)\n",
         "    snapshots = hetzner.snapshots(owner)\n    servers = hetzner.servers(label_selector)\n"
-        "    snapshots and hetzner.delete_snapshot(snapshots[0].id)\n",
+        "    hetzner.delete_snapshot(0)\n",
     ),
     Mutant(
         "watch: tell the token in a message",

@@ -102,7 +102,7 @@ def wrongly_gone(night: "Stage") -> Iterator[str]:
     """Nothing goes as that of a server that is gone which this does not allow."""
     for deletion in night.truth.deletions:
         by, image = deletion.by, deletion.image
-        if by is None or not by.event["server"].get("gone"):
+        if by is None or not by.event.get("server", {}).get("gone"):
             continue
         what = f"deleted {image.id} of server {by.server_id} ({image.created})"
         if deletion.there:
