@@ -137,13 +137,25 @@ def test_a_run_of_the_first_version_goes_on_after_a_deploy_at_any_moment(night: 
         check(tape, play(tape, deploy_at), same=night != "a_bug_in_the_pruning")
 
 
+# Said a second time: a name that the code forgets is missed here.
+NAMES = {
+    "others": "concurrent_runs",
+    "fleet": "server_count",
+    "watch": "stopwatch",
+    "give_up_s": "deadline_s",
+    "doomed": "to_delete",
+    "gb": "size_gb",
+}
+
+
 def test_what_the_first_version_has_written_is_read_by_its_names_of_today() -> None:
+    assert NAMES == FIRST_NAMES
     for tape in tapes_of("cf22853").values():
         for invocation in as_recorded("cf22853", tape.night).calls:
             event = invocation.event
             kind = Job if "server" in event else RunDocument
             read = json.loads(json.dumps(kind.from_dict(event).to_dict()))
-            for old, new in FIRST_NAMES.items():
+            for old, new in NAMES.items():
                 if old in event and old != "watch":
                     assert read[new] == event[old], old
             if "watch" in event:  # StartRun's has none yet
@@ -151,7 +163,7 @@ def test_what_the_first_version_has_written_is_read_by_its_names_of_today() -> N
             assert read["run"]["concurrent_runs"] == event["run"]["others"]
             assert read["run"]["server_count"] == event["run"]["fleet"]
             # Written by the names of today alone.
-            assert not (FIRST_NAMES.keys() & (read.keys() | read["run"].keys()))
+            assert not (NAMES.keys() & (read.keys() | read["run"].keys()))
 
 
 def renamed(machine: Any) -> Any:
