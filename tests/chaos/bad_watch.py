@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TROUBLES = Troubles()
 HOUR = 3600.0
+OTHER = "with-servers"  # another project, which has servers
 
 
 @TROUBLES.frequent
@@ -122,7 +123,7 @@ def a_token_that_goes(night: "Stage", rng: random.Random) -> str:
 def another_projects_token(night: "Stage", rng: random.Random) -> str:
     """The other project has servers, and snapshots of the same owner."""
     at, back = _hour(rng), rng.choice([1, 2, 4, 9]) * HOUR
-    another = night.world.project("another")
+    another = night.world.project(OTHER)
     night.beliefs.add(BELIEF)
     token = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=64))
     night.tokens.append(token)

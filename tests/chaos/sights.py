@@ -14,6 +14,7 @@ from local.virtual.cloud import Invocation
 from local.virtual.machine import Failed
 from local.virtual.stage import START, Stage
 from local.virtual.truth import is_ours
+from tests.chaos.gone import HIDDEN
 
 HOUR = 3600.0
 AHEAD = timedelta(hours=1)
@@ -96,6 +97,7 @@ def take(stage: Stage) -> Sight:
         servers={
             server.id: _saved(stage, server, images.values())
             for server in truth.project.servers.values()
+            if server.name != HIDDEN
         },
         images={id_: image.created_from["id"] for id_, image in images.items()},
     )

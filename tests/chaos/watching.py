@@ -121,7 +121,8 @@ def _once(night: Stage, number: int, look: Look) -> Iterator[str]:
     assert look.invocation is not None
     cleared = any(m["Subject"].endswith(ALL_CLEAR) for m in look.invocation.messages)
     late = [is_overdue(night, number, look, id_) for id_ in look.sights[0].servers]
-    if cleared and True in late and look.whole:
+    ours = all(sight.opens == OURS for sight in look.sights)
+    if cleared and True in late and look.whole and ours:
         yield "all clear, though a server is overdue"
     # What was told since the last all-clear that was remembered.
     told = False

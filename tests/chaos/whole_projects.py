@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
-from tests.chaos.gone import HIDDEN
+from tests.chaos.bad_watch import OTHER
 from tests.chaos.sights import HOUR, NOTHING, OURS, Look, Sight
 
 GONE, ANOTHER, UNSEEN = "its token is gone", "is it the right token?", "not been seen whole since"
@@ -50,7 +50,7 @@ def _overlooked(look: Look) -> Iterator[str]:
     if {sight.opens for sight in look.sights} != {OURS}:
         return
     there = set.intersection(*(
-        {id_ for id_, saved in sight.servers.items() if saved.name != HIDDEN and saved.included}
+        {id_ for id_, saved in sight.servers.items() if saved.included}
         for sight in look.sights
     ))  # fmt: skip
     if missed := there - {server["id"] for server in look.entry["servers"]}:
@@ -65,7 +65,7 @@ def _vanished(night: Stage, number: int, look: Look, said: str) -> Iterator[str]
     had = min(len(sight.servers) for sight in last.sights)
     ours = all(sight.opens == OURS for sight in last.sights)
     is_none = all(sight.opens == OURS and not sight.servers for sight in look.sights)
-    is_another = all(sight.opens == "another" for sight in look.sights)
+    is_another = all(sight.opens in ("another", OTHER) for sight in look.sights)
     had_both = had and all(sight.images for sight in last.sights)
     if ours and had and is_none and ANOTHER not in said and not _selects(night):
         yield f"all its servers are gone, and {said!r} is said"
@@ -189,7 +189,7 @@ def wrongly_refused(night: Stage, execution: Execution) -> Iterator[str]:
 def of_another_project(night: Stage) -> Iterator[str]:
     """Where the watch had seen the right project, nothing is made or deleted in another one, and no
     run is Completed that has listed that."""
-    another = night.world.projects.get("another")
+    another = night.world.projects.get(OTHER)
     if another is None or not night.theirs:
         return
     if changed := another.images.keys() ^ night.theirs:
@@ -197,7 +197,7 @@ def of_another_project(night: Stage) -> Iterator[str]:
     for execution in night.cloud.executions.values():
         listing = _listing(night, execution)
         now = [sight for by, sight in night.looks.listings if by is listing]
-        of_another = now and all(sight.opens == "another" for sight in now)
+        of_another = now and all(sight.opens == OTHER for sight in now)
         if of_another and execution.status == "SUCCEEDED":
             yield f"{execution.name} is Completed, and has listed another project"
 
