@@ -176,7 +176,9 @@ class Cloud:
         try:
             if fate and fate.what == "unheard":
                 self.loop.spawn(lambda: self._unheard(invocation, request_id))
-                self.loop.sleep(self.rng.uniform(0.1, 3))
+                self.loop.sleep(max(0.31, self.rng.uniform(0.1, 3)))
+                # That one may be busy: a container has one invocation at a time.
+                self._new_container()
                 raise Failed("Lambda.Unknown", "connection reset")
             output = self._handled(invocation, request_id)
             if fate and fate.what == "dies" and fate.pause > invocation.pauses:
