@@ -554,13 +554,13 @@ MUTANTS = [
     Mutant(
         "watch: be patient with servers as if a run went on",
         OVERDUE,
-        "limits.run_minutes if look.is_running else 0",
+        "limits.run_minutes if has_longer else 0",
         "limits.run_minutes",
     ),
     Mutant(
         "watch: ring while a run goes on",
         OVERDUE,
-        "limits.run_minutes if look.is_running else 0",
+        "limits.run_minutes if has_longer else 0",
         "0",
     ),
     Mutant(
@@ -572,8 +572,8 @@ MUTANTS = [
     Mutant(
         "watch: ring at the first look for servers that are only new to the stack",
         OVERDUE,
-        "max(server.created, remembered.first_seen)",
-        "server.created",
+        "max(created, remembered.first_seen)",
+        "created",
     ),
     Mutant(
         "watch: ring for servers by their rhythm's nights alone",
@@ -584,14 +584,14 @@ MUTANTS = [
     Mutant(
         "watch: ring by Hetzner's clock alone",
         OVERDUE,
-        "at = max(clocks) if is_told else min(clocks)",
+        "at = max(clocks) if was_told else min(clocks)",
         "at = clocks[0]",
         "tests/test_watch.py::test_nobody_is_told_of",
     ),
     Mutant(
         "watch: let one clock end what was told",
         OVERDUE,
-        "at = max(clocks) if is_told else min(clocks)",
+        "at = max(clocks) if was_told else min(clocks)",
         "at = min(clocks)",
         "tests/test_watch.py::test_one_wrong_clock_ends_nothing_that_was_told",
     ),
@@ -640,19 +640,19 @@ MUTANTS = [
     Mutant(
         "watch: tell all clear each hour",
         WATCHING,
-        "all_clear = was_told and not overdue",
-        "all_clear = not overdue",
+        "all_clear = has_limit and was_told and not overdue",
+        "all_clear = has_limit and not overdue",
     ),
     Mutant(
         "watch: tell all clear while something is overdue",
         WATCHING,
-        "all_clear = was_told and not overdue",
+        "all_clear = has_limit and was_told and not overdue",
         "all_clear = was_told and not news",
     ),
     Mutant(
         "watch: never tell all clear",
         WATCHING,
-        "all_clear = was_told and not overdue",
+        "all_clear = has_limit and was_told and not overdue",
         "all_clear = False",
     ),
     Mutant(
