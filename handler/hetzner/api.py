@@ -236,7 +236,8 @@ class Hetzner(Headers):
                 allow_redirects=False, **arguments,
             )  # fmt: skip
         except APIException as error:
-            if error.code == "unauthorized" and self._reconnect() is not client:
+            if error.code == "unauthorized" and (now := self._reconnect()) is not client:
+                self._redaction.add(now._client._token)
                 return TransientError(f"the token in {self._token_name} has been replaced")
             return self._in_our_words(error, path)
         except requests.RequestException as error:
