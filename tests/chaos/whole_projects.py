@@ -1,6 +1,7 @@
 """Whether a project as a whole is called overdue when it is, and only then; and what runs may do
 where it is not the one that the watch remembers."""
 
+import json
 from collections.abc import Iterator
 
 from local.virtual.cloud import Execution, Invocation
@@ -186,6 +187,11 @@ def wrongly_refused(night: Stage, execution: Execution) -> Iterator[str]:
         yield f"it is the same project: {listing.output['reason']}"
 
 
+def _told(listing: Invocation) -> set[int]:
+    """The servers of which the listing has told."""
+    return {json.loads(line).get("server_id", 0) for line in listing.logs}
+
+
 def of_another_project(night: Stage) -> Iterator[str]:
     """Where the watch had seen the right project, nothing is made or deleted in another one, and no
     run is Completed that has listed that."""
@@ -198,6 +204,9 @@ def of_another_project(night: Stage) -> Iterator[str]:
         listing = _listing(night, execution)
         now = [sight for by, sight in night.looks.listings if by is listing]
         of_another = now and all(sight.opens == OTHER for sight in now)
+        # A container may still have the token from before, and list ours.
+        if listing and _told(listing) & night.truth.labels.keys():
+            continue
         if of_another and execution.status == "SUCCEEDED":
             yield f"{execution.name} is Completed, and has listed another project"
 
