@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, get_args
 
-from handler.documents.document import Document, parse_time
+from handler.documents.document import OfSnapshotRun, parse_time
 from handler.documents.job import Result
 from handler.documents.memory import LastLook
 from handler.documents.reading import demand, known
@@ -134,7 +134,7 @@ def _what(result: Result) -> What | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunDocument(Document):
+class RunDocument(OfSnapshotRun):
     """A run over one project, batch by batch.
 
     Statuses: new, waiting (the listing is asked for again), ready (a batch is at hand), failed (no
@@ -197,6 +197,11 @@ class RunDocument(Document):
             return None
         waited = timedelta(seconds=self.stopwatch.elapsed_s)
         return answered_at - max(waited, now - started if started else waited)
+
+    def earliest_began(self, began: datetime | None) -> datetime | None:
+        """When the run was started, by the earlier of both clocks. None: Hetzner's is not known."""
+        started = parse_time(self.started)
+        return min(began, started) if began and started else began
 
     def first_began(self, began: datetime | None) -> datetime | None:
         """When the run's first execution was started, by the earlier clock if the two differ."""
