@@ -130,8 +130,9 @@ def _load_balancers() -> dict[int, dict[str, Any]]:
 
 
 def _list(key: str, items: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    query = Query({"name", *PAGING})
+    query = Query({"name", "sort", *PAGING})
     name = query.one("name")
+    query.many("sort", ("id", "id:asc"))
     found = [item for _, item in sorted(items.items()) if name in (None, item["name"])]
     return query.page(key, found, dict)
 

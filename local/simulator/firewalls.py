@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from local.simulator.deeds import SeenFirewall
-from local.simulator.firewall_rules import Rule, allows_in, destinations, leads_nowhere
+from local.simulator.firewall_rules import (
+    Rule,
+    allows_in,
+    destinations,
+    leads_nowhere,
+    parse_rules,
+)
 from local.simulator.labels import parse_selector
 from local.simulator.model import Action, Server, rfc3339
 from local.simulator.surroundings import Surroundings
@@ -92,7 +98,11 @@ class Firewalls(dict[int, Firewall]):
     ) -> Firewall:
         world = self._host.world
         firewall = Firewall(
-            world.next_id("firewall"), name, world.clock.now(), dict(labels or {}), list(rules)
+            world.next_id("firewall"),
+            name,
+            world.clock.now(),
+            dict(labels or {}),
+            parse_rules(list(rules)),
         )
         self[firewall.id] = firewall
         return firewall

@@ -58,7 +58,7 @@ class Project:
         self._actions: dict[int, Action] = {}
         self._running: dict[int, Action] = {}
         self._failures: dict[int, list[Failure]] = {}
-        self.firewalls = Firewalls(self)
+        self._firewalls = Firewalls(self)
         self.load_balancers = LoadBalancers()
 
     @property
@@ -75,6 +75,11 @@ class Project:
     def actions(self) -> dict[int, Action]:
         self.world.settle()
         return self._actions
+
+    @property
+    def firewalls(self) -> Firewalls:
+        self.world.settle()
+        return self._firewalls
 
     @property
     def rate_limit(self) -> int:
@@ -160,7 +165,7 @@ class Project:
                     action.ends_at = self.world.clock.now()
                     action.failure = Failure("action_failed", "Action failed", 0, "vanishes")
             self.settle()
-            self.firewalls.forget(server.id)
+            self._firewalls.forget(server.id)
             self._servers.pop(server.id, None)
 
     def lock(
@@ -261,7 +266,7 @@ class Project:
             elif action.then is None and action.ends_at is not None and action.ends_at <= now:
                 del self._running[action.id]
                 self._finish(action)
-        self.firewalls.follow_labels()
+        self._firewalls.follow_labels()
         # One after the other, as they end: one may bring about another.
         while due := [(a.ends_at, a.id) for a in self._running.values() if _is_due(a, now)]:
             self._finish(self._running.pop(min(due)[1]))

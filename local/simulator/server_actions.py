@@ -57,8 +57,6 @@ def power(server_id: int, command: str) -> tuple[dict[str, Any], int]:
 def restart(server_id: int, command: str) -> tuple[dict[str, Any], int]:
     server = _free_server(server_id)
     read_body({}, required=False)
-    if server.status != "running":
-        raise ApiError("conflict", "server is not running")
     return _created(reboot(g.project, server, f"{command}_server"))
 
 
@@ -70,6 +68,16 @@ def rebuild_server(server_id: int) -> tuple[dict[str, Any], int]:
         raise ApiError("protected", "server rebuild is protected")
     image = check_image(g.project, body.get("image"), server.server_type)
     answer, status = _created(rebuild(g.project, server, image))
+    return answer | {"root_password": None}, status
+
+
+@blueprint.post("/servers/<int:server_id>/actions/enable_rescue")
+def enable_rescue(server_id: int) -> tuple[dict[str, Any], int]:
+    """The next start would be into the rescue system; here it changes nothing."""
+    server = _free_server(server_id)
+    read_body({"type": str, "ssh_keys": list}, required=False)
+    project: Project = g.project
+    answer, status = _created(project.start_action(server.id, "enable_rescue", 5, locks=True))
     return answer | {"root_password": None}, status
 
 

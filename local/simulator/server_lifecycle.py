@@ -92,8 +92,13 @@ def power_off(project: Project, server: Server, command: str = "stop_server") ->
 
 
 def reboot(project: Project, server: Server, command: str) -> Action:
-    note(project, "on", server)
-    return _start(project, server, command, START_SECONDS)
+    """Of a server that runs; else the action fails."""
+    if server.status == "running":
+        note(project, "on", server)
+        return _start(project, server, command, START_SECONDS)
+    action = project.start_action(server.id, command, 0, locks=True)
+    action.failure = Failure("action_failed", "server is not running", 0, "vanishes")
+    return action
 
 
 def rebuild(project: Project, server: Server, image: Image) -> Action:

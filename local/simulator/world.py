@@ -67,6 +67,7 @@ class World:
         self.disabled_locations: set[str] = set()
         # Called at the end of each settling, under the lock.
         self.after_settling: list[Callable[[], None]] = []
+        self.source = "203.0.113.7"  # From where connections come to servers.
         # How the addresses of servers that are made begin. With three numbers there are 250.
         self.network = "127.64"
         # What a person would repair, and how; told in this order.
@@ -113,13 +114,13 @@ class World:
         beside = f".{number // 250}" if self.network.count(".") == 1 else ""
         return f"{self.network}{beside}.{number % 250 + 2}"
 
-    def greeting(self, address: str, port: int, source: str = "203.0.113.7") -> Greeting:
-        """What a connection from `source` to this address and port comes to now."""
+    def greeting(self, address: str, port: int) -> Greeting:
+        """What a connection to this address and port comes to now."""
         with self.frozen():
             for project in self.projects.values():
                 for server in project.servers.values():
                     if server.ipv4 == address:
-                        passes = project.firewalls.lets_in(server.id, port, source)
+                        passes = project.firewalls.lets_in(server.id, port, self.source)
                         boot = project.boot_of(server)
                         return greeting(server, boot, port, self.clock.now(), passes=passes)
         return TIMEOUT
