@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from handler.decisions import isolating
+from handler.documents.copies import WantedCopy
+from handler.hetzner.api import Hetzner
+from handler.hetzner.copies import Copies
+from handler.hetzner.greeting import greeting as greeting_at
 from local.simulator import Boot, Greeting, Image, Server
 from local.simulator.boot import REFUSED, SSH, TIMEOUT
 from tests.simulated import Simulated, simulated
@@ -181,3 +186,32 @@ def test_nothing_listens_after_the_block_and_its_threads_have_ended(image: Image
         assert connect(address, 2222) == SSH
     assert is_refused(address, 2222)
     assert sim.world.after_settling == []
+
+
+def test_our_own_client_makes_an_isolated_copy_hears_it_and_deletes_it(
+    sim: Simulated, image: Image
+) -> None:
+    sim.project.ssh_keys = {3001: "mine", 3002: "yours"}
+    sim.project.boot = Boot(port=2222)
+    copies = Copies(Hetzner(lambda: sim.client, "/tokens/default"))
+    rules = isolating.rules(2222)
+    firewall = copies.create_firewall("isolation", "me", rules)
+    assert copies.firewall(firewall.id).rules == frozenset(rules)
+    wanted = WantedCopy(
+        "copy", "cx23", "fsn1", image.id, {"a": "b"}, firewall.id, copies.ssh_keys()
+    )
+    made, action = copies.create_copy(wanted)
+    assert action in sim.project.actions
+    sim.pass_seconds(3600)
+    copy = copies.copy(made.id)
+    assert (copy.status, copy.firewalls) == ("off", ((firewall.id, "applied"),))
+
+    copies.power_on(copy.id)
+    sim.pass_seconds(35)
+    assert copies.copy(copy.id).status == "running"
+    assert greeting_at(copy.ipv4 or "", 2222, 5) == SSH.strip()
+    runs = sim.world.deeds[-1]
+    assert (runs.what, runs.can_act_by) == ("runs", ())
+    copies.delete_copy(copy.id)
+    sim.pass_seconds(3)
+    assert copies.find_copy("copy") is None

@@ -136,6 +136,16 @@ SYSTEM_IMAGES: dict[int, Image] = {
     ]
 }
 
+
+def _address_price(location: str, net_per_hour: str) -> dict[str, Any]:
+    net = Decimal(net_per_hour)
+    return {
+        "location": location,
+        "price_hourly": _price(net),
+        "price_monthly": _price(net * HOURS_OF_A_MONTH),
+    }
+
+
 PRICING: dict[str, Any] = {
     "currency": "EUR",
     "vat_rate": "19.000000",
@@ -143,7 +153,10 @@ PRICING: dict[str, Any] = {
     "volume": {"price_per_gb_month": _price(Decimal("0.044"))},
     "server_backup": {"percentage": "20.0000000000"},
     "floating_ips": [],
-    "primary_ips": [],
+    "primary_ips": [
+        {"type": kind, "prices": [_address_price(location, net) for location in ALL]}
+        for kind, net in (("ipv4", "0.0008"), ("ipv6", "0"))
+    ],
     "server_types": [
         {"id": type_["id"], "name": type_["name"], "prices": type_["prices"]}
         for type_ in SERVER_TYPES.values()

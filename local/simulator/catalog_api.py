@@ -13,6 +13,8 @@ from local.simulator.project import Project
 
 blueprint = Blueprint("catalog", __name__)
 
+SORTS = ("id", "id:asc", "id:desc", "name", "name:asc", "name:desc")
+
 
 @blueprint.get("/server_types")
 def list_server_types() -> dict[str, Any]:
@@ -132,8 +134,10 @@ def _load_balancers() -> dict[int, dict[str, Any]]:
 def _list(key: str, items: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
     query = Query({"name", "sort", *PAGING})
     name = query.one("name")
-    query.many("sort", ("id", "id:asc"))
     found = [item for _, item in sorted(items.items()) if name in (None, item["name"])]
+    if sort := query.one("sort", SORTS):
+        field, _, order = sort.partition(":")
+        found.sort(key=lambda item: item[field], reverse=order == "desc")
     return query.page(key, found, dict)
 
 

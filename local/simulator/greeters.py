@@ -49,6 +49,8 @@ class Greeters:
         world = self._world
         for project in world.projects.values():
             for server in project.servers.values():
+                if server.powered_at is None:
+                    continue
                 boot = project.boot_of(server)
                 if (
                     server.ipv4
