@@ -9,7 +9,7 @@ from typing import Literal
 
 from handler.decisions import isolating, pacing, removing
 from handler.decisions.pacing import Budget
-from handler.decisions.restoring import expected
+from handler.decisions.restoring import NEXT_SECONDS, expected
 from handler.documents.copies import Copy, Firewall
 from handler.documents.document import Wait, format_time
 from handler.documents.errors import HetznerError, NotFound, TransientError
@@ -39,6 +39,9 @@ class Seen:
     error: HetznerError | None = None  # why the rest is not known
 
 
+NOTHING_SEEN = Seen()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What to do next, and the restore after it."""
@@ -50,7 +53,7 @@ class Step:
 def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
     """The next step of a restore that has observed what was seen."""
     if seen.error:
-        return _after_error(restore, seen.error, jitter)
+        return _after_error(restore, seen.error, jitter, seen)
     copy = seen.copy
     assert copy, "a copy or an error"
     if why := removing.why_not_ours(copy, expected(restore)):
@@ -62,8 +65,10 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
         copy_created=format_time(copy.created),
         firewall_id=restore.firewall_id or _only_firewall(seen),
     )
+    if copy.status == "deleting":
+        return _wait(restore, "somebody deletes the copy", Wait(BOOTING_SECONDS), jitter)
     if restore.off_reason:
-        return _switched_off(restore, copy, jitter)
+        return _switched_off(restore, copy)
     return _looked(restore, copy, seen, jitter)
 
 
@@ -187,7 +192,7 @@ def _not_proven(restore: Restore, reason: str) -> Step:
     return _mark(restore, "restored" if restore.keep else "unproven", reason)
 
 
-def _switched_off(restore: Restore, copy: Copy, jitter: float) -> Step:
+def _switched_off(restore: Restore, copy: Copy) -> Step:
     if copy.status == "off":
         return _end_switched_off(restore)
     if restore.overdue:
@@ -205,16 +210,38 @@ def _end_switched_off(restore: Restore) -> Step:
     return _end(restore, "unproven", reason, DETACH)
 
 
-def _after_error(restore: Restore, error: HetznerError, jitter: float) -> Step:
+def _after_error(
+    restore: Restore, error: HetznerError, jitter: float, seen: Seen = NOTHING_SEEN
+) -> Step:
     if isinstance(error, TransientError):
         return _wait(restore, str(error), pacing.after_error(error, restore, jitter), jitter)
     if restore.outcome:
         return _end(restore, restore.outcome, restore.outcome_reason)
     if isinstance(error, NotFound):
-        return _end(restore, "failed", f"the copy is not found: {error}.")
+        return _vanished(restore, seen, error)
     if error.code in ("locked", "conflict"):
         return _wait(restore, str(error), Wait(BOOTING_SECONDS), jitter)
     return _end(restore, "failed", f"{error}.")
+
+
+def _vanished(restore: Restore, seen: Seen, error: NotFound) -> Step:
+    """The copy is not found: a create that fails later takes it away, or somebody has."""
+    action = seen.action
+    if restore.powered_on_s is not None or not (action and action.status == "error"):
+        return _end(restore, "failed", f"the copy is not found: {error}.")
+    reason = f"{restore.candidate}: {action.error}"
+    later = replace(
+        restore,
+        tried=restore.tried + 1,
+        copy_id=None,
+        create_action=None,
+        created_s=None,
+        copy_created=None,
+        address="",
+    )
+    if later.candidate and not later.overdue:
+        return Step("wait", later.waiting("waiting", reason, Wait(NEXT_SECONDS)))
+    return _end(later, "failed", f"the copy was not made: {reason}.")
 
 
 def _wait(restore: Restore, reason: str, wait: Wait, jitter: float) -> Step:

@@ -70,6 +70,8 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
     restore = replace(restore, copy_id=copy.id, copy_created=format_time(copy.created))
     if why := removing.why_not_removed(copy, expected(restore)):
         return _somebodys(restore, copy, why)
+    if copy.status == "deleting":
+        return _wait(replace(restore, removal="sent"), "it is being deleted", Wait(LOOK_SECONDS))
     if restore.overdue:
         return _left(restore, restore.reason or "no time left")
     return Step("delete", restore)
@@ -146,8 +148,12 @@ def _left(restore: Restore, why: str) -> Step:
 def _end(restore: Restore, what: str) -> Step:
     """The end that CreateServer or CheckServer has decided, with what became of the copy."""
     status = restore.outcome or ("removed" if restore.run.sweep else "failed")
-    reasons = (restore.outcome_reason, what, restore.problem)
-    return _done(restore, status, "; ".join(text.rstrip(".") for text in reasons if text) + ".")
+    said = restore.outcome_reason
+    if said.endswith("."):  # whole sentences
+        reason = f"{said} {what[0].upper()}{what[1:]}."
+    else:
+        reason = "; ".join(text for text in (said, what) if text)
+    return _done(restore, status, reason, restore.problem)
 
 
 def _done(restore: Restore, status: str, reason: str, advice: str = "") -> Step:
