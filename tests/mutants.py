@@ -1085,6 +1085,13 @@ MUTANTS = [
         "",
         "tests/test_create_server.py::test_no_stock_is_the_next_candidates_turn",
     ),
+    Mutant(
+        "copies: a restore began when it was first looked at",
+        "handler/decisions/restoring.py",
+        "began = min(began or looked, looked)",
+        "began = looked",
+        "tests/test_restore_deaths.py",
+    ),
 ]
 
 
