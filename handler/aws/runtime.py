@@ -9,7 +9,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import logger
-from handler.aws.settings import ApiSettings, RunSettings, SummarySettings, WatchSettings
+from handler.aws.settings import (
+    ApiSettings,
+    RestoreSettings,
+    RunSettings,
+    SummarySettings,
+    WatchSettings,
+)
 from handler.aws.tokens import token_in
 from handler.hetzner.api import Hetzner, client_for
 
@@ -32,6 +38,11 @@ def run_settings() -> RunSettings:
 @cache
 def api_settings() -> ApiSettings:
     return ApiSettings.from_env(os.environ)
+
+
+@cache
+def restore_settings() -> RestoreSettings:
+    return RestoreSettings.from_env(os.environ)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Self, cast
 from handler.documents.document import OnLocked, WithBackups
 from handler.documents.labels import label_value
 from handler.documents.policy import parse_policy
+from handler.documents.restore_run import MOST_RESTORES
 
 MOST_FRESHNESS_HOURS = 8784  # a leap year
 
@@ -138,6 +139,34 @@ class WatchSettings:
             state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
             topic_arn=_text(environ, "TOPIC_ARN"),
             tell_parameter=_text(environ, "TELL_PARAMETER"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSettings:
+    """The template's parameters, as StartRestore writes them into an execution."""
+
+    token_path: str
+    state_machine_arn: str
+    log_group: str
+    owner: str
+    drill_servers: int
+    restore_minutes: int
+    boot_minutes: int
+    rate_limit_floor: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting if a deployed value is wrong; nothing has happened yet."""
+        return cls(
+            token_path=_text(environ, "TOKEN_PATH"),
+            state_machine_arn=_text(environ, "RESTORE_MACHINE_ARN"),
+            log_group=_text(environ, "LOG_GROUP"),
+            owner=_owner(environ),
+            drill_servers=_number(environ, "DRILL_SERVERS", MOST_RESTORES),
+            restore_minutes=_number(environ, "RESTORE_MINUTES", 1440),
+            boot_minutes=_number(environ, "BOOT_MINUTES", 1440),
+            rate_limit_floor=_number(environ, "RATE_LIMIT_FLOOR_PERCENT", 90, least=0),
         )
 
 

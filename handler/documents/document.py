@@ -1,4 +1,4 @@
-"""What the documents in the state machine have in common: the run, the stopwatch, the next wait.
+"""What the documents in the state machines have in common: the run, the stopwatch, the next wait.
 
 Times are UTC, durations whole seconds. Only our own code writes these documents, of this version or
 another one (`reading.py`).
@@ -139,11 +139,22 @@ class Api(Protocol):
     actions_per_hour: int | None
 
 
+class Asked(Protocol):
+    """What the executions of both machines were asked, as far as waits depend on it."""
+
+    @property
+    def servers_at_a_time(self) -> int: ...
+    @property
+    def server_count(self) -> int | None: ...
+    @property
+    def rate_limit_floor(self) -> int: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Document:
     """A state's input and output: its status, the reason, and how long to wait now."""
 
-    run: Run
+    run: Asked
     status: str
     reason: str = ""
     wait_seconds: int = 0
@@ -157,21 +168,13 @@ class Document:
 
     @classmethod
     def parts(cls, document: dict[str, Any]) -> dict[str, Any]:
-        """The fields found in a state's input, those of this class already built.
+        """The fields found in a state's input, the stopwatch already built.
 
         Other fields (a Catch's `error`, for example) are ignored.
         """
         found = known(cls, {**document, "status": document.get("status") or ""})
-        run, stopwatch = renamed(found["run"]), found.get("stopwatch") or {}
-        others = run.get("concurrent_runs")  # if it is lacking they are not known
+        stopwatch = found.get("stopwatch") or {}
         return found | {
-            "run": Run(
-                **{
-                    **known(Run, run),
-                    "concurrent_runs": None if others is None else tuple(others),
-                    "witnesses": tuple(run.get("witnesses") or ()),
-                }
-            ),
             "stopwatch": Stopwatch(
                 parse_time(stopwatch.get("now")),
                 stopwatch.get("elapsed_s") or 0,
@@ -234,6 +237,28 @@ class Document:
         """The document before the next look, which is not at once and not after the deadline."""
         seconds = max(1, min(wait.seconds, self.left_s))
         return self.moved_to(status, wait.because(reason), seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfSnapshotRun(Document):
+    """A document of the machine that makes snapshots."""
+
+    run: Run
+
+    @classmethod
+    def parts(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """The same with the run built, too."""
+        found = super().parts(document)
+        run = renamed(found["run"])
+        others = run.get("concurrent_runs")  # if it is lacking they are not known
+        built = Run(
+            **{
+                **known(Run, run),
+                "concurrent_runs": None if others is None else tuple(others),
+                "witnesses": tuple(run.get("witnesses") or ()),
+            }
+        )
+        return found | {"run": built}
 
 
 def shortened(text: str, characters: int) -> str:

@@ -8,7 +8,9 @@ HetznerError
 ├── Locked             another action holds the server
 ├── Protected          delete protection is on
 ├── NotFound
-├── QuotaReached       the account's limit of snapshots
+├── QuotaReached       the account's limit of snapshots, or of servers
+├── NoStock            no such server type there now
+├── NameTaken          something else has that name
 ├── Unauthorized       the token is wrong, missing or read-only
 └── Refused            a request that Hetzner will never accept
 """
@@ -59,7 +61,15 @@ class NotFound(HetznerError):
 
 
 class QuotaReached(HetznerError):
-    """The account's limit of snapshots."""
+    """The account's limit of snapshots; to the create of a server, of servers or addresses."""
+
+
+class NoStock(HetznerError):
+    """Hetzner has no such server type there now."""
+
+
+class NameTaken(HetznerError):
+    """Something in the project has that name."""
 
 
 class Unauthorized(HetznerError):

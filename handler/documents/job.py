@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from handler.documents.document import Document, Look, Run, Wait
+from handler.documents.document import Look, OfSnapshotRun, Run, Wait
 from handler.documents.reading import is_whole, known
 
 # 500 results of this size, the run and its totals fit a state's 262,144 bytes, and beside them what
@@ -100,7 +100,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(Document):
+class Job(OfSnapshotRun):
     """One server of one run. Its statuses, besides those of a result:
 
     new, waiting (for a lock, or an API that is busy or down), creating, due (should be available

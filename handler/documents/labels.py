@@ -6,11 +6,20 @@ import re
 LABEL_ENABLED = "hetzner-snapshots/enabled"
 LABEL_RETENTION = "hetzner-snapshots/retention"
 LABEL_EVERY = "hetzner-snapshots/every"
+LABEL_DRILL = "hetzner-snapshots/drill"
+LABEL_PROBE = "hetzner-snapshots/probe"
+# On the servers that we make of snapshots.
+LABEL_RESTORE_ID = "hetzner-snapshots/restore-id"
+LABEL_THROW_AWAY = "hetzner-snapshots/throw-away"
 # On snapshots.
 LABEL_MANAGED_BY = "hetzner-snapshots/managed-by"
 LABEL_RUN_ID = "hetzner-snapshots/run-id"
 LABEL_SERVER_ID = "hetzner-snapshots/server-id"
 LABEL_SERVER_NAME = "hetzner-snapshots/server-name"
+LABEL_PROVEN_AT = "hetzner-snapshots/proven-at"
+LABEL_PROVEN_BY = "hetzner-snapshots/proven-by"
+LABEL_UNPROVEN_AT = "hetzner-snapshots/unproven-at"
+LABEL_SERVER_PROVEN_AT = "hetzner-snapshots/server-proven-at"
 
 
 def label_value(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, get_args
 
-from handler.documents.document import Document, parse_time
+from handler.documents.document import OfSnapshotRun, parse_time
 from handler.documents.job import Result
 from handler.documents.memory import LastLook
 from handler.documents.reading import demand, known
@@ -134,7 +134,7 @@ def _what(result: Result) -> What | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunDocument(Document):
+class RunDocument(OfSnapshotRun):
     """A run over one project, batch by batch.
 
     Statuses: new, waiting (the listing is asked for again), ready (a batch is at hand), failed (no

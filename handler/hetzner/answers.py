@@ -31,19 +31,19 @@ def well_formed() -> Iterator[None]:
 
 def server_in(item: dict[str, Any]) -> Server:
     """The server. Without labels it could not be told whether it wants a snapshot."""
-    location = _inner(item, "location") or _inner(item, "datacenter", "location")
+    location = inner(item, "location") or inner(item, "datacenter", "location")
     created, volumes = item.get("created"), item.get("volumes")
     return Server(
         id=int(item["id"]),
         name=str(item["name"]),
-        status=_text(item, "status", UNKNOWN),
-        ipv4=_inner(item, "public_net", "ipv4").get("ip"),
-        ipv6=_inner(item, "public_net", "ipv6").get("ip"),
-        type=_inner(item, "server_type").get("name"),
+        status=text_in(item, "status", UNKNOWN),
+        ipv4=inner(item, "public_net", "ipv4").get("ip"),
+        ipv6=inner(item, "public_net", "ipv6").get("ip"),
+        type=inner(item, "server_type").get("name"),
         location=location.get("name"),
         labels=dict(item["labels"]),
         # Old enough to be missed by the freshness alarm.
-        created=_time(created) if created else datetime.fromtimestamp(0, UTC),
+        created=time_in(created) if created else datetime.fromtimestamp(0, UTC),
         # Without the field it is not left out for its backups.
         backups=bool(item.get("backup_window")),
         volumes=len(volumes) if isinstance(volumes, list) else 0,
@@ -56,14 +56,14 @@ def snapshot_in(item: dict[str, Any]) -> Snapshot:
     One that has been deleted and is still listed is of no use.
     """
     size = item.get("image_size")
-    made_of = _inner(item, "created_from").get("id")
+    made_of = inner(item, "created_from").get("id")
     return Snapshot(
         id=int(item["id"]),
         status=UNAVAILABLE if item.get("deleted") else str(item["status"]),
-        description=_text(item, "description", ""),
-        created=_time(item["created"]),
+        description=text_in(item, "description", ""),
+        created=time_in(item["created"]),
         size_gb=None if size is None else float(size),
-        protected=bool(_inner(item, "protection").get("delete")),
+        protected=bool(inner(item, "protection").get("delete")),
         labels=dict(item["labels"]),
         made_of=int(made_of) if made_of else None,
     )
@@ -74,11 +74,11 @@ def action_in(item: dict[str, Any]) -> Action:
     resources = item.get("resources") or []
     return Action(
         id=int(item["id"]),
-        command=_text(item, "command", UNKNOWN),
-        status=_text(item, "status", UNKNOWN),
+        command=text_in(item, "command", UNKNOWN),
+        status=text_in(item, "status", UNKNOWN),
         progress=int(item.get("progress") or 0),
-        started=_time(started) if started else None,
-        finished=_time(finished) if finished else None,
+        started=time_in(started) if started else None,
+        finished=time_in(finished) if finished else None,
         error=_why(item),
         image_ids=frozenset(
             int(r["id"]) for r in resources if r.get("type") == "image" and "id" in r
@@ -93,7 +93,7 @@ def locked_in(server: dict[str, Any]) -> bool | None:
 
 def started_in(answer: dict[str, Any]) -> tuple[int, int | None]:
     """The image's id in the answer to a create, and the action's; the image alone is enough."""
-    action_id = _inner(answer, "action").get("id")
+    action_id = inner(answer, "action").get("id")
     return int(answer["image"]["id"]), None if action_id is None else int(action_id)
 
 
@@ -106,16 +106,16 @@ def _why(action: dict[str, Any]) -> str:
     return redacted(f"{why} ({error.get('code') or 'no code'})")[:MESSAGE_CHARACTERS]
 
 
-def _time(text: str) -> datetime:
+def time_in(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _text(item: dict[str, Any], name: str, otherwise: str) -> str:
+def text_in(item: dict[str, Any], name: str, otherwise: str) -> str:
     value = item.get(name)
     return otherwise if value is None else str(value)
 
 
-def _inner(item: dict[str, Any], *path: str) -> dict[str, Any]:
+def inner(item: dict[str, Any], *path: str) -> dict[str, Any]:
     """The object at that path; empty if there is none."""
     for name in path:
         found = item.get(name)

@@ -16,6 +16,8 @@ from handler.documents.errors import (
     HetznerError,
     IncompleteListing,
     Locked,
+    NameTaken,
+    NoStock,
     NotFound,
     OutcomeUnknown,
     Protected,
@@ -74,6 +76,15 @@ BY_CODE: dict[str, type[HetznerError]] = {
     "resource_locked": Refused,  # only Hetzner's support ends this one
     # Any other (server_error, unavailable, timeout, one that is new) is OutcomeUnknown.
 }
+# What means something else there, by method and path.
+BY_REQUEST: dict[tuple[str, str], dict[str, type[HetznerError]]] = {
+    ("POST", "/servers"): {
+        "resource_unavailable": NoStock,
+        "placement_error": NoStock,
+        "uniqueness_error": NameTaken,
+    },
+    ("POST", "/firewalls"): {"uniqueness_error": NameTaken},
+}
 
 
 def client_for(token: str, endpoint: str) -> Client:
@@ -128,13 +139,13 @@ class Hetzner(Headers):
         selector = {"label_selector": label_selector} if label_selector else {}
         params = {"sort": NEWEST_FIRST} | selector
         with well_formed():
-            servers = [server_in(item) for item in self._list("/servers", "servers", params)]
+            servers = [server_in(item) for item in self.listed("/servers", "servers", params)]
         # Batches are cut by id: a server out of order would be left out.
         return sorted(servers, key=lambda server: server.id)
 
     def server(self, server_id: int) -> Server:
         with well_formed():
-            return server_in(self._request("GET", f"/servers/{server_id}")["server"])
+            return server_in(self.request("GET", f"/servers/{server_id}")["server"])
 
     def snapshots(self, owner: str, server_id: int | None = None) -> list[Snapshot]:
         """All snapshots with the owner's label (and the server's), by id.
@@ -146,7 +157,7 @@ class Hetzner(Headers):
             selector += f",{LABEL_SERVER_ID}=={server_id}"
         params = {"type": "snapshot", "label_selector": selector, "sort": NEWEST_FIRST}
         with well_formed():
-            snapshots = [snapshot_in(item) for item in self._list("/images", "images", params)]
+            snapshots = [snapshot_in(item) for item in self.listed("/images", "images", params)]
         # What is deleted is chosen from this list: it must not hold more than was asked for.
         if any(
             s.labels.get(LABEL_MANAGED_BY) != owner or server_id not in (None, s.server_id)
@@ -158,16 +169,16 @@ class Hetzner(Headers):
     def is_locked(self, server_id: int) -> bool | None:
         """Whether an action holds the server; None if Hetzner does not say."""
         with well_formed():
-            return locked_in(self._request("GET", f"/servers/{server_id}")["server"])
+            return locked_in(self.request("GET", f"/servers/{server_id}")["server"])
 
     def snapshot(self, image_id: int) -> Snapshot:
         with well_formed():
-            return snapshot_in(self._request("GET", f"/images/{image_id}")["image"])
+            return snapshot_in(self.request("GET", f"/images/{image_id}")["image"])
 
     def price(self) -> Price:
         """What Hetzner charges for snapshots now, net."""
         with well_formed():
-            pricing = self._request("GET", "/pricing")["pricing"]
+            pricing = self.request("GET", "/pricing")["pricing"]
             net = pricing["image"]["price_per_gb_month"]["net"]
             return Price(Decimal(net), str(pricing["currency"]))
 
@@ -175,12 +186,12 @@ class Hetzner(Headers):
         """The server's 50 newest actions, newest first, the running ones among them."""
         params = {"sort": "started:desc", "per_page": PER_PAGE}
         with well_formed():
-            answer = self._request("GET", f"/servers/{server_id}/actions", params=params)
+            answer = self.request("GET", f"/servers/{server_id}/actions", params=params)
             return [action_in(item) for item in answer["actions"]]
 
     def action(self, action_id: int) -> Action:
         with well_formed():
-            return action_in(self._request("GET", f"/actions/{action_id}")["action"])
+            return action_in(self.request("GET", f"/actions/{action_id}")["action"])
 
     def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int | None]:
         """Starts a snapshot with our labels; gives its image id and, if it is told, action id.
@@ -199,21 +210,24 @@ class Hetzner(Headers):
         }
         path = f"/servers/{server.id}/actions/create_image"
         with well_formed():
-            return started_in(self._request("POST", path, json=body))
+            return started_in(self.request("POST", path, json=body))
 
     def delete_snapshot(self, image_id: int) -> None:
-        self._request("DELETE", f"/images/{image_id}")
+        self.request("DELETE", f"/images/{image_id}")
         if self._status != NO_CONTENT:
             raise OutcomeUnknown(f"a delete that was answered with HTTP {self._status}")
 
-    def _list(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    def listed(self, path: str, key: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+        """All entries of a listing. Raises IncompleteListing."""
+
         def page_of(page: int) -> dict[str, Any]:
             asked = {**params, "page": page, "per_page": PER_PAGE}
-            return self._request("GET", path, params=asked)
+            return self.request("GET", path, params=asked)
 
         return complete(key, page_of)
 
-    def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    def request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """The answer to one request, without secrets. Raises HetznerError."""
         answer = self._ask(method, path, **arguments)
         if isinstance(answer, HetznerError):
             answer.of_actions = _is_of_actions(path)
@@ -239,7 +253,7 @@ class Hetzner(Headers):
             if error.code == "unauthorized" and (now := self._reconnect()) is not client:
                 self._redaction.add(now._client._token)
                 return TransientError(f"the token in {self._token_name} has been replaced")
-            return self._in_our_words(error, path)
+            return self._in_our_words(error, method, path)
         except requests.RequestException as error:
             self._detail(f"{method} {path}: {type(error).__name__}")
             return OutcomeUnknown(f"no answer from Hetzner: {type(error).__name__}")
@@ -252,14 +266,15 @@ class Hetzner(Headers):
         self.heed(self._headers, _is_of_actions(path))
         return self._redaction.values(answer)  # type: ignore[no-any-return]
 
-    def _in_our_words(self, error: APIException, path: str) -> HetznerError:
+    def _in_our_words(self, error: APIException, method: str, path: str) -> HetznerError:
         message, support = self._redaction.text(str(error.message)), error.correlation_id
         support = self._redaction.text(support) if support else None
         if isinstance(error.code, int):  # no JSON error: a proxy or gateway spoke, not the API
             return OutcomeUnknown(f"HTTP {error.code}", "no error object", support)
         self.heed(self._headers, _is_of_actions(path))
         code = self._redaction.text(str(error.code))
-        kind = BY_CODE.get(code, OutcomeUnknown)
+        here = BY_CODE | BY_REQUEST.get((method, path), {})
+        kind = here.get(code, OutcomeUnknown)
         said = f"the token in {self._token_name}: " if kind is Unauthorized else ""
         return kind(f"{said}{message}", code, support)
 

@@ -1,4 +1,4 @@
-"""Takes out of Hetzner's texts what must not be told or shown: tokens and control characters.
+"""Takes out of Hetzner's texts what must not be told or shown: secrets and control characters.
 
 Its 429, for one, quotes the first 32 characters of our token. Names are what people have written.
 """
@@ -11,6 +11,7 @@ from handler.documents.printable import printable
 
 PIECE = 8  # a text that holds so many characters of a token in a row is redacted
 HIDDEN = "[token]"
+SECRET_FIELDS = frozenset({"root_password"})  # in the answer to the create of a server
 # Letters and digits in a long run. What is all lower-case hex is a correlation id.
 LONG_RUN = re.compile(r"[A-Za-z0-9]{20,}", re.ASCII)
 # What is quoted as a token, or sent as one: a function does not know one that has been replaced.
@@ -36,13 +37,19 @@ class Redaction:
         return redacted(self._without(text))
 
     def values(self, value: Any) -> Any:
-        """An answer, each text in one line without these tokens; names may look like a token."""
+        """An answer, each text in one line without these tokens; names may look like a token.
+
+        Fields that hold a secret are left out.
+        """
         match value:
             case str():
                 return self._without(value)
             case list():
                 return [self.values(item) for item in value]
             case dict():
+                for name in SECRET_FIELDS & value.keys():
+                    self.add(str(value[name] or ""))
+                value = {key: item for key, item in value.items() if key not in SECRET_FIELDS}
                 return {self._without(key): self.values(item) for key, item in value.items()}
         return value
 
