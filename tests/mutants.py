@@ -491,6 +491,20 @@ MUTANTS = [
         "tests/test_gone_servers.py::test_one_clock_that_is_ahead_lets_nothing_go_too_early",
     ),
     Mutant(
+        "judge by one clock alone what an overlapping run has made",
+        PLANNING,
+        "job.run.earliest_began or job.run.began",
+        "job.run.began",
+        "tests/test_resuming.py::test_one_wrong_clock_at_the_beginning_gives_no_other_runs_snapshot_away",
+    ),
+    Mutant(
+        "tell a time in which no run can have ended",
+        "handler/report/conclusion.py",
+        "took_s < totals.longest_s",
+        "False",
+        "tests/test_summary.py::test_a_time_that_is_shorter_than_its_longest_server_is_not_told",
+    ),
+    Mutant(
         "delete snapshots of gone servers in a run for other servers",
         "handler/triggers/start_run.py",
         "run = replace(run, orphan_days=0)",

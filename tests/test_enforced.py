@@ -10,6 +10,7 @@ test_permissions.py.
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -170,8 +171,9 @@ def test_a_hard_night_needs_no_more_than_the_roles_allow(stack: Deployed) -> Non
     assert verdicts == {"default": "Completed", "other": "Completed"}
     assert available(project, run_id) == dict.fromkeys(("free", "locked", "failing", "lost"), 1)
     assert available(other, run_id) == {"elsewhere": 1}
-    assert "locked: waiting" in stack.log()
-    assert "failing: waiting" in stack.log()
+    said = re.findall(r'"message":"((?:locked|failing): [^"]*)"', stack.log())
+    assert any(line.startswith("locked: waiting") for line in said), said
+    assert any(line.startswith("failing: waiting") for line in said), said
     creates = [write for write in writes(stack.world) if write.startswith("POST")]
     # Once each, and once more where the action failed; the lost answer was not asked for again.
     assert len(creates) == 6 and creates.count(f"POST {path}") == 1

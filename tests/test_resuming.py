@@ -1,5 +1,6 @@
 """Several executions of one run, and runs that overlap: what is made, deleted and refused."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from handler.decisions.checking import MOST_FAILED_ACTIONS
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.request import EventRefused
 from local.simulator import Fault, Project, World
-from local.simulator.faults import drop, status
+from local.simulator.faults import dated, drop, status
 from local.virtual.cloud import Execution
 from local.virtual.stage import Stage
 from tests.aws import Aws
@@ -187,6 +188,16 @@ def test_a_run_that_starts_while_another_cannot_list_keeps_its_snapshot(
     assert available(stage.project, RUN_ID) == {"sg5": 1}
 
 
+def test_one_wrong_clock_at_the_beginning_gives_no_other_runs_snapshot_away() -> None:
+    """By the answer to its first listing the run began four hours later than it did."""
+    ahead = Fault(dated(lambda call: None, timedelta(hours=4)), "GET", "/servers", when="after")
+    path = r"/servers/\d+/actions/create_image"
+    stage = delayed_and_other(status(503, "unavailable"), path=path, first=(ahead,))
+    assert broken(stage) == []
+    assert available(stage.project, "other") == {"sg5": 1}
+    assert available(stage.project, RUN_ID) == {"sg5": 1}
+
+
 def test_a_snapshot_of_last_night_is_not_taken_for_one_of_an_overlapping_run() -> None:
     stage = Stage()
     server = stage.project.add_server("sg5")
@@ -319,15 +330,17 @@ def test_servers_whose_long_names_begin_alike_are_told_apart(
     assert len({image.description for image in project.images.values()} - {""}) >= 2
 
 
-def delayed_and_other(effect: Any, skew_minutes: int = 0) -> Stage:
-    """A run that cannot list at first; another one makes its snapshot meanwhile."""
+def delayed_and_other(
+    effect: Any, skew_minutes: int = 0, path: str = "/servers", first: Iterable[Fault] = ()
+) -> Stage:
+    """A run that cannot list at first, or what `path` says; another one makes its snapshot."""
     stage = Stage()
     server = stage.project.add_server("sg5")
     stage.old_snapshot(server, 1)
     stage.cloud.skew = timedelta(minutes=skew_minutes)
 
     def break_listing() -> None:
-        stage.world.faults.add(Fault(effect, path="/servers", times=None))
+        stage.world.faults.add(Fault(effect, path=path, times=None))
 
     def other() -> None:
         stage.world.faults.clear()
@@ -336,7 +349,9 @@ def delayed_and_other(effect: Any, skew_minutes: int = 0) -> Stage:
         )
 
     break_listing()
-    stage.later(1, other)
+    for fault in first:
+        stage.world.faults.add(fault)
+    stage.later(2, other)
     # The first run meets it again and again, while the other one makes its snapshot.
     stage.later(5, break_listing)
     stage.later(600, stage.world.faults.clear)

@@ -326,7 +326,7 @@ def test_projects_do_not_see_each_other(
         ("GET", "/images/1", (404, "not_found")),
         ("DELETE", "/images/1", (404, "not_found")),
         ("GET", "/actions/1", (404, "not_found")),
-        ("POST", "/servers", (405, "method_not_allowed")),
+        ("PATCH", "/servers", (405, "method_not_allowed")),
         ("OPTIONS", "/servers", (405, "method_not_allowed")),
         ("PATCH", "/images/1", (405, "method_not_allowed")),
         ("DELETE", "/images/801", (403, "forbidden")),

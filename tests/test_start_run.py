@@ -310,7 +310,9 @@ def test_every_execution_name_is_legal(aws: Aws) -> None:
 def test_a_resume_finds_out_anew_what_an_execution_finds_out_by_itself() -> None:
     """When it began and by which servers it knows its project is of one execution only."""
     at = "2026-11-20T02:00:00Z"
-    found_out = {"began": at, "first_began": at, "server_count": 9, "witnesses": (1, 2)}
+    found_out = {
+        "began": at, "first_began": at, "earliest_began": at, "server_count": 9, "witnesses": (1, 2)
+    }  # fmt: skip
     around = {"concurrent_runs": ("other",), "earlier_deletions": 3}
     earlier = RunDocument(
         run=replace(RUN, **found_out, **around), selection=Selection(), status="new"

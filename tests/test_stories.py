@@ -507,6 +507,7 @@ def test_what_was_deployed_reaches_the_run(world: World, project: Project, aws: 
         "earlier_deletions": 0,
         "witnesses": [],
         "first_began": None,
+        "earliest_began": None,
         "with_backups": "skip",
     }
     assert available(project) == {"sg5": 1}

@@ -1,13 +1,16 @@
 """What a person reads of a run: the line, the table, the notification. Golden."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from handler.decisions.findings import Findings
 from handler.documents.document import Run
-from handler.documents.run import MOST_ATTENTION, Concern, Totals
+from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
 from handler.report import notification
 from handler.report.advice import Advice
+from handler.report.conclusion import conclude
 from handler.report.summary import cause, rows, summary_line, verdict_of
 from tests.test_hetzner import RUN
 
@@ -167,3 +170,24 @@ def test_a_subject_is_what_sns_takes(stack: str, expected: str) -> None:
     subject = notification.subject("PartiallyFailed", Totals(available=7, failed=1), NIGHT, stack)
     assert subject.startswith(expected)
     assert len(subject) <= 100 and subject.isascii() and subject.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("began", "said"),
+    [
+        ("2026-11-21T02:00:00Z", "1 made in 9 min"),
+        # The answer that told when it began had a clock four hours off.
+        ("2026-11-21T06:00:00Z", "1 made, longest"),
+        ("2026-11-21T02:04:00Z", "1 made, longest"),
+    ],
+)
+def test_a_time_that_is_shorter_than_its_longest_server_is_not_told(began: str, said: str) -> None:
+    document = RunDocument(
+        run=replace(NIGHT, began=began),
+        status="done",
+        selection=Selection(),
+        totals=Totals(available=1, longest="sg5", longest_s=528),
+    )
+    now = datetime(2026, 11, 21, 2, 9, tzinfo=UTC)
+    line = conclude(document, "", Findings([], None, now, None, True), 26).line
+    assert line.startswith(f"Completed: 1 of 1 server; {said}")

@@ -104,6 +104,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "earlier_deletions": 0,
         "witnesses": (),
         "first_began": None,
+        "earliest_began": None,
         "with_backups": "include",
     }
     changed = run(Stack(**CHANGED))
@@ -129,6 +130,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
         "earlier_deletions": 0,
         "witnesses": (),
         "first_began": None,
+        "earliest_began": None,
         "with_backups": "skip",
     }
 

@@ -10,6 +10,7 @@ from aws_lambda_powertools.logging.buffer import LoggerBufferConfig
 
 from handler.documents.document import format_time
 from handler.documents.job import Job
+from handler.documents.restore import Restore
 
 # Lines at DEBUG are buffered, and written only if the invocation logs an error. A full buffer drops
 # its oldest lines. With LogLevel DEBUG all of them are written at once.
@@ -54,3 +55,35 @@ def output_of(job: Job) -> dict[str, Any]:
         },
     )
     return job.to_dict()
+
+
+def log_restore(restore: Restore, event: dict[str, Any]) -> None:
+    """The same for a state of RestoreRun."""
+    logger.append_keys(
+        run_id=restore.run.id,
+        project=restore.run.project,
+        server=restore.server.name,
+        server_id=restore.server.id,
+        copy_id=restore.copy_id,
+    )
+    logger.debug(f"{restore.server.name}: input", extra={"input": event})
+
+
+def restore_output(restore: Restore) -> dict[str, Any]:
+    """The output of a state of RestoreRun, logged in one line."""
+    then = f", again in {restore.wait_seconds} s" if restore.wait_seconds else ""
+    colon = f": {restore.reason}" if restore.reason else ""
+    log = logger.error if restore.status == "failed" else logger.info
+    log(
+        f"{restore.server.name}: {restore.status}{then}{colon}",
+        extra={
+            "status": restore.status,
+            "reason": restore.reason,
+            "wait_seconds": restore.wait_seconds,
+            "now": format_time(restore.stopwatch.now),
+            "elapsed_s": restore.stopwatch.elapsed_s,
+            "copy_id": restore.copy_id,
+            "requests_left": restore.requests_left,
+        },
+    )
+    return restore.to_dict()

@@ -163,7 +163,7 @@ def while_locked(
         # A server may be held by one action after the other for hours: looks become rarer then.
         soonest_s = min(max(20.0, elapsed_s / 10), LOCK_SECONDS[1])
         wait = Wait(round(_within((soonest_s, LOCK_SECONDS[1]), held_s)), why)
-    return _stretched(wait, budget, jitter)
+    return stretched(wait, budget, jitter)
 
 
 def after_error(error: TransientError, document: Document, jitter: float) -> Wait:
@@ -209,7 +209,7 @@ def while_creating(
     at = at or _by_guess(elapsed_s, looks, jitter)
     seconds = round(_within(SNAPSHOT_SECONDS, at.seconds - elapsed_s))
     due = at.due and elapsed_s + seconds >= at.seconds
-    return _stretched(replace(at, seconds=seconds, due=due), budget, jitter / 10)
+    return stretched(replace(at, seconds=seconds, due=due), budget, jitter / 10)
 
 
 def _usual(earlier_s: Sequence[int]) -> tuple[float, float]:
@@ -269,7 +269,8 @@ def _by_guess(elapsed_s: int, looks: Sequence[Look], jitter: float) -> Wait:
     return Wait(round(at_s), "no progress to go by", due=told_nothing)
 
 
-def _stretched(wait: Wait, budget: Budget, jitter: float) -> Wait:
+def stretched(wait: Wait, budget: Budget, jitter: float) -> Wait:
+    """The wait, or a longer one while few requests are left."""
     least_s = budget.least_s()
     if least_s <= wait.seconds:
         return _with_jitter(wait, jitter)

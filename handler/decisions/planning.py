@@ -52,10 +52,14 @@ def _spared(job: Job, decision: Decision, now: datetime) -> Decision:
     run_id = snapshot.labels.get(LABEL_RUN_ID)
     if run_id == job.run.id:
         return replace(decision, kind="exempt", reason="this run's")
-    began, others = parse_time(job.run.began), job.run.concurrent_runs
+    # By the earlier of two clocks: one that is ahead lets nothing go that is made beside this run.
+    began = parse_time(job.run.earliest_began or job.run.began)
+    others = job.run.concurrent_runs
     # If it is not known which runs are running, any run that is young enough may be.
     blind = began is None or others is None
     since = (began or now) - (LONGEST_RUN if blind else LISTED_WITHIN)
-    if run_id in (others or ()) or snapshot.created >= since:
+    if run_id in (others or ()):
         return replace(decision, kind="exempt", reason="of another run that is going on")
+    if snapshot.created >= since:
+        return replace(decision, kind="exempt", reason="of another run that may be going on")
     return decision

@@ -27,7 +27,8 @@ WithBackups = Literal["include", "skip"]
 class Run:
     """What one execution was asked to do: the same in all its documents, whatever is deployed.
 
-    Only `began`, `first_began`, `server_count` and `witnesses` come later, from ListServers.
+    Only `began`, `first_began`, `earliest_began`, `server_count` and `witnesses` come later, from
+    ListServers.
     """
 
     id: str
@@ -46,6 +47,8 @@ class Run:
     concurrent_runs: tuple[str, ...] | None = ()
     began: str | None = None  # when it was started, by Hetzner's clock
     first_began: str | None = None  # when its first execution was started; None: not known
+    # When it was started, by the earlier of Hetzner's clock and ours: each may be wrong.
+    earliest_began: str | None = None
     server_count: int | None = None  # servers selected
     witnesses: tuple[int, ...] = ()  # some servers by which the project is known again
     # Of one server, what the executions before this one may have deleted.

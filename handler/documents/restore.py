@@ -100,10 +100,14 @@ class Restore(OfRestoreRun):
     create_action: int | None = None
     address: str = ""
     created_s: int | None = None  # when it was created, on the stopwatch
+    copy_created: str | None = None  # when, by Hetzner's word
     powered_on: bool = False  # a power on was sent
     powered_on_s: int | None = None  # when, on the stopwatch
+    power_action: int | None = None
+    off_reason: str = ""  # why it is switched off: something is at it that is not ours
     greeting: str = ""  # what the probe heard last
     greeted_s: int | None = None  # when it was as it must be, on the stopwatch
+    proof_attempts: int = 0  # to write the outcome on the snapshot
     removal: str = ""  # sent, or why it was left; see RemoveServer
     remove_action: int | None = None
     outcome: str = ""

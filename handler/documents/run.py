@@ -198,6 +198,11 @@ class RunDocument(OfSnapshotRun):
         waited = timedelta(seconds=self.stopwatch.elapsed_s)
         return answered_at - max(waited, now - started if started else waited)
 
+    def earliest_began(self, began: datetime | None) -> datetime | None:
+        """When the run was started, by the earlier of both clocks. None: Hetzner's is not known."""
+        started = parse_time(self.started)
+        return min(began, started) if began and started else began
+
     def first_began(self, began: datetime | None) -> datetime | None:
         """When the run's first execution was started, by the earlier clock if the two differ."""
         started, first = parse_time(self.started), parse_time(self.first_started)

@@ -126,7 +126,7 @@ class Copies:
     def ssh_keys(self) -> tuple[int, ...]:
         """The ids of all the project's SSH keys. Raises IncompleteListing."""
         with well_formed():
-            keys = self.hetzner.listed("/ssh_keys", "ssh_keys", {"sort": NEWEST_FIRST})
+            keys = self.hetzner.listed("/ssh_keys", "ssh_keys", {})
             return tuple(sorted(int(key["id"]) for key in keys))
 
     def server_types(self) -> list[ServerType]:

@@ -57,6 +57,8 @@ def conclude(
     verdict = verdict_of(totals, unlisted)
     began, now = parse_time(run.began), findings.now if findings else None
     took_s = int((now - began).total_seconds()) if now and began else None
+    if took_s is not None and took_s < totals.longest_s:
+        took_s = None  # a clock was wrong: no run is shorter than its longest server
     by_label = not (document.selection.servers or run.with_backups == "skip")
     line = summary_line(verdict, totals, run, unlisted, took_s, by_label)
     line += f"; {findings.inventory}" if findings and findings.inventory else ""

@@ -41,8 +41,12 @@ def list_servers(
         return _not_listed(document, seen.error, jitter)
     if document.run.began is None:
         began = document.began(now)
-        first = format_time(document.first_began(began))
-        run = replace(document.run, began=format_time(began), first_began=first)
+        run = replace(
+            document.run,
+            began=format_time(began),
+            first_began=format_time(document.first_began(began)),
+            earliest_began=format_time(document.earliest_began(began)),
+        )
         document = replace(document, run=run)
     selected = _select(document, seen, jitter)
     is_first = document.after_id == 0 and selected.status in ("ready", "done")

@@ -157,7 +157,7 @@ def first_document(
         # What an execution finds out by itself is not handed on.
         run = replace(
             resumed.run, concurrent_runs=(), earlier_deletions=0, began=None, first_began=None,
-            server_count=None, witnesses=(),
+            earliest_began=None, server_count=None, witnesses=(),
         )  # fmt: skip
         selection = replace(resumed.selection, as_before=True)
     fields = ("retention", "on_locked", "dry_run", "prune_only", "accept_smaller", "max_deletions")

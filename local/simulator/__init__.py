@@ -11,11 +11,25 @@ The world may be read and changed while the simulator runs. A step that must not
 done belongs under `world.lock`.
 """
 
+from local.simulator.boot import Boot, Greeting
 from local.simulator.clock import Clock
+from local.simulator.deeds import Deed
 from local.simulator.faults import Fault
 from local.simulator.model import Action, Image, Server
 from local.simulator.project import Project
 from local.simulator.server import Simulator
 from local.simulator.world import World
 
-__all__ = ["Action", "Clock", "Fault", "Image", "Project", "Server", "Simulator", "World"]
+__all__ = [
+    "Action",
+    "Boot",
+    "Clock",
+    "Deed",
+    "Fault",
+    "Greeting",
+    "Image",
+    "Project",
+    "Server",
+    "Simulator",
+    "World",
+]

@@ -1,4 +1,4 @@
-"""Actions: of a server, of all servers, by their ids."""
+"""Actions: of a server, a firewall or an image, of all of them, by their ids."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, g
 
 from local.simulator.errors import ApiError, invalid_input, not_found
+from local.simulator.firewall_api import find_firewall
 from local.simulator.model import Action
 from local.simulator.params import PAGING, Query
 from local.simulator.project import Project
@@ -30,14 +31,54 @@ def list_actions_of_server(server_id: int) -> dict[str, Any]:
 @blueprint.get("/servers/actions")
 def list_actions_of_servers() -> dict[str, Any]:
     project: Project = g.project
-    return _list(project.actions.values())
+    return _list(a for a in project.actions.values() if a.server_id)
+
+
+@blueprint.get("/servers/<int:server_id>/actions/<int:action_id>")
+@blueprint.get("/firewalls/<int:firewall_id>/actions/<int:action_id>")
+@blueprint.get("/images/<int:image_id>/actions/<int:action_id>")
+@blueprint.get("/<any(servers,firewalls,images):kind>/actions/<int:action_id>")
+def get_action_of(
+    action_id: int,
+    server_id: int | None = None,
+    firewall_id: int | None = None,
+    image_id: int | None = None,
+    kind: str = "",
+) -> dict[str, Any]:
+    Query()
+    project: Project = g.project
+    action = project.actions.get(action_id)
+    if (
+        action is None
+        or server_id not in (None, action.server_id)
+        or firewall_id not in (None, action.firewall_id)
+        or image_id not in (None, action.image_id)
+    ):
+        raise not_found("action", action_id)
+    return {"action": action.to_json()}
+
+
+@blueprint.get("/firewalls/<int:firewall_id>/actions")
+def list_actions_of_firewall(firewall_id: int) -> dict[str, Any]:
+    project: Project = g.project
+    find_firewall(firewall_id)
+    return _list(a for a in project.actions.values() if a.firewall_id == firewall_id)
+
+
+@blueprint.get("/firewalls/actions")
+def list_actions_of_firewalls() -> dict[str, Any]:
+    project: Project = g.project
+    return _list(a for a in project.actions.values() if a.firewall_id is not None)
 
 
 @blueprint.get("/actions")
 def get_actions() -> dict[str, Any]:
     """The actions that exist among these ids; the other ids are ignored."""
     project: Project = g.project
-    ids = Query({"id"}).ids("id")
+    # Hetzner's own command sends a page, too.
+    query = Query({"id", "page"})
+    query.integer("page", 1, 1)
+    ids = query.ids("id")
     if ids is None:
         # Listing all actions was removed from the API on 2025-01-30.
         raise ApiError(

@@ -8,12 +8,22 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.http import http_date
 
-from local.simulator import actions, images, servers
+from local.simulator import (
+    actions,
+    catalog_api,
+    firewall_api,
+    images,
+    server_actions,
+    server_create,
+    servers,
+)
 from local.simulator.budget import Budget
 from local.simulator.errors import ApiError
 from local.simulator.faults import DROPPED, Call
 from local.simulator.project import Project
 from local.simulator.world import Access, RequestRecord, World
+
+PARTS = (servers, server_create, server_actions, actions, images, firewall_api, catalog_api)
 
 
 class Api(Flask):
@@ -32,8 +42,8 @@ class Api(Flask):
 
 def create_app(world: World) -> Flask:
     app = Api(world)
-    for blueprint in (servers.blueprint, actions.blueprint, images.blueprint):
-        app.register_blueprint(blueprint, url_prefix="/v1")
+    for module in PARTS:
+        app.register_blueprint(module.blueprint, url_prefix="/v1")
 
     @app.get("/_sim/state")
     def state() -> dict[str, Any]:

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from flask import Request, Response
 from werkzeug.http import http_date
 
-from local.simulator.project import Project, Surroundings
+from local.simulator.project import Project
+from local.simulator.surroundings import Surroundings
 
 When = Literal["before", "after"]
 

@@ -1,15 +1,16 @@
-"""Images, the system's among them, and what they cost."""
+"""Images, the system's among them."""
 
 from typing import Any
 
 from flask import Blueprint, g
 
-from local.simulator.catalog import PRICING, SYSTEM_IMAGES
+from local.simulator.catalog import SYSTEM_IMAGES
 from local.simulator.errors import ApiError, invalid_input, not_found
 from local.simulator.labels import parse_labels, parse_selector
 from local.simulator.model import Image
 from local.simulator.params import PAGING, Query, read_body
 from local.simulator.project import Project
+from local.simulator.server_lifecycle import fail, running_creates
 
 blueprint = Blueprint("images", __name__)
 
@@ -79,14 +80,25 @@ def delete_image(image_id: int) -> tuple[str, int]:
     if image.status == "creating":
         # Hetzner does not document this case; a client must not depend on it.
         raise ApiError("locked", "cannot perform operation because image is locked")
-    del g.project.images[image_id]
+    project: Project = g.project
+    used = running_creates(project, image)
+    if used and project.world.image_deleted_in_create == "delete_refused":
+        raise ApiError("locked", "cannot perform operation because image is locked")
+    if project.world.image_deleted_in_create == "create_fails":
+        fail(project, used)
+    del project.images[image_id]
     return "", 204
 
 
-@blueprint.get("/pricing")
-def get_pricing() -> dict[str, Any]:
+@blueprint.post("/images/<int:image_id>/actions/change_protection")
+def change_protection(image_id: int) -> tuple[dict[str, Any], int]:
     Query()
-    return {"pricing": PRICING}
+    project: Project = g.project
+    image = _own_image(image_id)
+    image.protected = read_body({"delete": bool}, required=True).get("delete", image.protected)
+    action = project.start_action(0, "change_protection", 0, locks=False)
+    action.image_id = image.id
+    return {"action": action.to_json()}, 201
 
 
 def _own_image(image_id: int) -> Image:

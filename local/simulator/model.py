@@ -1,5 +1,6 @@
 """Servers, images and actions as the simulator holds them, and as the API shows them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -29,8 +30,23 @@ class Server:
     hidden_lock: bool = False  # Locked, but no action is running.
     backup_window: str | None = None  # Hours (UTC) of Hetzner's own Backups; None: they are off.
     volumes: list[int] = field(default_factory=list)
+    networks: list[int] = field(default_factory=list)
+    floating_ips: list[int] = field(default_factory=list)
+    placement_group: int | None = None
+    protected: bool = False  # Against deleting and rebuilding: Hetzner wants both alike.
+    # Of servers made through the API.
+    image_id: int | None = None
+    source_id: int | None = None  # The server whose snapshot it was made from.
+    powered_at: datetime | None = None  # Since when it runs; None: it is off.
+    root_password: str | None = field(default=None, repr=False)
 
-    def to_json(self, *, locked: bool) -> dict[str, Any]:
+    def to_json(
+        self,
+        *,
+        locked: bool,
+        firewalls: Sequence[dict[str, Any]] = (),
+        load_balancers: Sequence[int] = (),
+    ) -> dict[str, Any]:
         ipv4 = ipv6 = None
         if self.ipv4:
             dns_ptr = f"static.{'.'.join(reversed(self.ipv4.split('.')))}.clients.example.com"
@@ -42,8 +58,21 @@ class Server:
             "name": self.name,
             "status": self.status,
             "created": rfc3339(self.created),
-            "public_net": {"ipv4": ipv4, "ipv6": ipv6, "floating_ips": [], "firewalls": []},
-            "private_net": [],
+            "public_net": {
+                "ipv4": ipv4,
+                "ipv6": ipv6,
+                "floating_ips": list(self.floating_ips),
+                "firewalls": list(firewalls),
+            },
+            "private_net": [
+                {
+                    "network": network,
+                    "ip": f"10.0.{number}.{self.id % 250 + 2}",
+                    "alias_ips": [],
+                    "mac_address": "86:00:ff:2a:7d:e1",
+                }
+                for number, network in enumerate(self.networks)
+            ],
             "server_type": self.server_type,
             "location": self.location,
             "image": self.image,
@@ -54,12 +83,24 @@ class Server:
             "outgoing_traffic": 123456,
             "ingoing_traffic": 123456,
             "included_traffic": 21990232555520,
-            "protection": {"delete": False, "rebuild": False},
+            "protection": {"delete": self.protected, "rebuild": self.protected},
             "labels": dict(self.labels),
             "volumes": list(self.volumes),
-            "load_balancers": [],
+            "load_balancers": list(load_balancers),
             "primary_disk_size": self.server_type["disk"],
-            "placement_group": None,
+            "placement_group": self._placement_group_json(),
+        }
+
+    def _placement_group_json(self) -> dict[str, Any] | None:
+        if self.placement_group is None:
+            return None
+        return {
+            "id": self.placement_group,
+            "name": f"group-{self.placement_group}",
+            "type": "spread",
+            "created": rfc3339(self.created),
+            "labels": {},
+            "servers": [self.id],
         }
 
 
@@ -120,7 +161,7 @@ class Failure:
 class Action:
     id: int
     command: str
-    server_id: int
+    server_id: int  # 0: of no server.
     clock: Clock = field(repr=False)
     started: datetime
     ends_at: datetime | None  # None: runs for ever.
@@ -133,6 +174,9 @@ class Action:
     error: dict[str, str] | None = None
     progress_style: ProgressStyle = "linear"
     fixed_progress: int | None = None  # A fixed progress, in place of one that grows.
+    firewall_id: int | None = None
+    # What its end brings about, success or error.
+    then: Callable[["Action"], None] | None = field(default=None, repr=False)
 
     @property
     def progress(self) -> int:
@@ -149,9 +193,11 @@ class Action:
         return percent - percent % 25 if self.progress_style == "steps" else percent
 
     def to_json(self) -> dict[str, Any]:
-        resources = [{"id": self.server_id, "type": "server"}]
+        resources = [{"id": self.server_id, "type": "server"}] if self.server_id else []
         if self.image_id is not None:
             resources.append({"id": self.image_id, "type": "image"})
+        if self.firewall_id is not None:
+            resources.append({"id": self.firewall_id, "type": "firewall"})
         return {
             "id": self.id,
             "command": self.command,

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flask import request
@@ -81,7 +81,7 @@ class Query:
         }
 
 
-def read_body(fields: dict[str, type], *, required: bool) -> dict[str, Any]:
+def read_body(fields: Mapping[str, type | tuple[type, ...]], *, required: bool) -> dict[str, Any]:
     """The JSON object of the request, with no other fields than these, of these types."""
     raw = request.get_data()
     if not raw and not required:
@@ -97,9 +97,23 @@ def read_body(fields: dict[str, type], *, required: bool) -> dict[str, Any]:
     for name, value in body.items():
         if name not in fields:
             raise invalid_input(name, "unknown field")
-        if not isinstance(value, fields[name]):
+        if not isinstance(value, fields[name]) or (
+            isinstance(value, bool) and fields[name] is not bool
+        ):
             raise invalid_input(name, "has the wrong type")
     return body
+
+
+def find_by_id_or_name(items: Mapping[int, Item], wanted: object, kind: str) -> Item:
+    """What a body names by its id (a number or its digits) or its name."""
+    text = str(wanted)
+    if text.isdecimal() and int(text) in items:
+        return items[int(text)]
+    for item in items.values():
+        name = item["name"] if isinstance(item, dict) else getattr(item, "name", None)
+        if name == text:
+            return item
+    raise invalid_input(kind, f"{kind} '{text}' not found")
 
 
 def _integer(name: str, value: str, highest: int) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import random
-import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol
 
+from local.simulator.boot import Boot
 from local.simulator.budget import Budget
-from local.simulator.catalog import LOCATIONS, SERVER_TYPES, SYSTEM_IMAGES
-from local.simulator.clock import Clock
+from local.simulator.durations import snapshot_seconds
+from local.simulator.firewalls import Firewalls
+from local.simulator.load_balancers import LoadBalancers
 from local.simulator.model import (
     Action,
     FailedImage,
@@ -21,33 +20,8 @@ from local.simulator.model import (
     ProgressStyle,
     Server,
 )
-
-MEDIAN_SNAPSHOT_SECONDS = 150.0
-P95_SNAPSHOT_SECONDS = 600.0
-# 1.645 standard deviations from the median to the 95th percentile.
-_SIGMA = math.log(P95_SNAPSHOT_SECONDS / MEDIAN_SNAPSHOT_SECONDS) / 1.645
-
-
-class Surroundings(Protocol):
-    """What projects and faults need from the world; world.py implements it."""
-
-    clock: Clock
-    rng: random.Random
-    lock: threading.RLock
-    closing: threading.Event
-    create_image_locks: bool
-    image_visible_after_seconds: float
-    budget_per_token: bool
-    creates_at_once: int | None
-    progress: ProgressStyle
-
-    def next_id(self, kind: str) -> int: ...
-
-    def settle(self) -> None: ...
-
-    def add_token(self, token: str, project: Project, *, read_only: bool) -> None: ...
-
-    def revoke_token(self, token: str) -> None: ...
+from local.simulator.plain_server import plain_server
+from local.simulator.surroundings import Surroundings
 
 
 class Project:
@@ -66,11 +40,26 @@ class Project:
         self.snapshot_seconds: dict[int, float | list[float]] = {}
         # How the progress of a server's actions grows, where it differs from the world's setting.
         self.progress_styles: dict[int, ProgressStyle] = {}
+        self.server_limit: int | None = None
+        self.primary_ip_limit: int | None = None  # Of IPv4 addresses.
+        self.ssh_keys: dict[int, str] = {}  # Names by id.
+        # How servers greet that were made through the API; by the id of the server, of its image,
+        # or of the server that the image is of, where it differs.
+        self.boot = Boot()
+        self.boots: dict[int, Boot] = {}
+        # As `snapshot_seconds`, by the id of the image.
+        self.server_seconds: dict[int, float | list[float]] = {}
+        # Of the next servers: how making them ends in an error.
+        self.server_failures: list[Failure] = []
+        self.firewall_seconds = 4.0
+        self.kept_addresses: dict[int, str] = {}  # Of servers that are gone; by their own ids.
         self._servers: dict[int, Server] = {}
         self._images: dict[int, Image] = {}
         self._actions: dict[int, Action] = {}
         self._running: dict[int, Action] = {}
         self._failures: dict[int, list[Failure]] = {}
+        self._firewalls = Firewalls(self)
+        self.load_balancers = LoadBalancers()
 
     @property
     def servers(self) -> dict[int, Server]:
@@ -86,6 +75,11 @@ class Project:
     def actions(self) -> dict[int, Action]:
         self.world.settle()
         return self._actions
+
+    @property
+    def firewalls(self) -> Firewalls:
+        self.world.settle()
+        return self._firewalls
 
     @property
     def rate_limit(self) -> int:
@@ -147,27 +141,20 @@ class Project:
             if any(server.name == name for server in self._servers.values()):
                 raise ValueError(f"project {self.name} already has a server named {name}")
             id_ = self.world.next_id("server")
-            type_ = SERVER_TYPES[server_type]
-            # Its own generator: how many servers there are changes nothing else that is random.
-            used = random.Random(f"used by {id_}").uniform(0.02, 0.4)
-            system = 801 if type_["architecture"] == "x86" else 802
-            server = Server(
-                id=id_,
-                name=name,
-                status=status,
-                created=created or self.world.clock.now() - timedelta(days=100),
-                labels=dict(labels or {}),
-                ipv4=f"198.18.{id_ // 256 % 256}.{id_ % 256}" if ipv4 else None,
-                ipv6=f"2001:db8:{id_:x}::/64" if ipv6 else None,
-                server_type=type_,
-                location=LOCATIONS[location],
-                used_gb=round(used * type_["disk"], 2),
-                image=SYSTEM_IMAGES[system].to_json(),
-                backup_window="22-02" if backups else None,
-                volumes=[10 * id_ + number for number in range(volumes)],
-            )
+            server = plain_server(id_, name, server_type, location, ipv4=ipv4, ipv6=ipv6)
+            server.status = status
+            server.created = created or self.world.clock.now() - timedelta(days=100)
+            server.labels = dict(labels or {})
+            server.backup_window = "22-02" if backups else None
+            server.volumes = [10 * id_ + number for number in range(volumes)]
             self._servers[id_] = server
             return server
+
+    def boot_of(self, server: Server) -> Boot:
+        for id_ in (server.id, server.image_id, server.source_id):
+            if id_ in self.boots:
+                return self.boots[id_]
+        return self.boot
 
     def delete_server(self, server: Server) -> None:
         """Deletes the server; its snapshots stay, its running actions end in an error."""
@@ -178,14 +165,15 @@ class Project:
                     action.ends_at = self.world.clock.now()
                     action.failure = Failure("action_failed", "Action failed", 0, "vanishes")
             self.settle()
-            del self._servers[server.id]
+            self._firewalls.forget(server.id)
+            self._servers.pop(server.id, None)
 
     def lock(
         self, server: Server, command: str = "change_type", seconds: float | None = 300
     ) -> Action:
         """An action of another client locks the server, for simulated seconds; None: for ever."""
         with self.world.lock:
-            return self._start(server, command, seconds, locks=True)
+            return self.start_action(server.id, command, seconds, locks=True)
 
     def lock_holders(self) -> dict[int, Action]:
         """By the id of the server, the action that locks it."""
@@ -242,9 +230,13 @@ class Project:
             )
             failures = self._failures.get(server.id)
             failure = failures.pop(0) if failures else self._too_many()
-            seconds = failure.after_seconds if failure else self._draw_seconds(server)
-            action = self._start(
-                server, "create_image", seconds, locks=self.world.create_image_locks
+            seconds = (
+                failure.after_seconds
+                if failure
+                else snapshot_seconds(self.world.rng, self.snapshot_seconds, server.id)
+            )
+            action = self.start_action(
+                server.id, "create_image", seconds, locks=self.world.create_image_locks
             )
             action.image_id = image.id
             action.used_gb = server.used_gb
@@ -271,31 +263,37 @@ class Project:
         for action in list(self._running.values()):
             if action.status != "running" or action.id not in self._actions:
                 del self._running[action.id]
-            elif action.ends_at is not None and action.ends_at <= now:
+            elif action.then is None and action.ends_at is not None and action.ends_at <= now:
                 del self._running[action.id]
                 self._finish(action)
+        self._firewalls.follow_labels()
+        # One after the other, as they end: one may bring about another.
+        while due := [(a.ends_at, a.id) for a in self._running.values() if _is_due(a, now)]:
+            self._finish(self._running.pop(min(due)[1]))
 
-    def to_json(self) -> dict[str, Any]:
-        locked = self.lock_holders()
-        return {
-            "servers": [
-                server.to_json(locked=server.id in locked) for server in self._servers.values()
-            ],
-            "images": [image.to_json() for image in self._images.values()],
-            "actions": [action.to_json() for action in self._actions.values()],
-        }
-
-    def _start(self, server: Server, command: str, seconds: float | None, locks: bool) -> Action:
+    def start_action(
+        self,
+        server_id: int,
+        command: str,
+        seconds: float | None,
+        *,
+        locks: bool,
+        firewall_id: int | None = None,
+        then: Callable[[Action], None] | None = None,
+    ) -> Action:
+        """An action of so many seconds; None: it runs for ever."""
         now = self.world.clock.now()
         action = Action(
             id=self.world.next_id("action"),
             command=command,
-            server_id=server.id,
+            server_id=server_id,
             clock=self.world.clock,
-            progress_style=self.progress_styles.get(server.id, self.world.progress),
+            progress_style=self.progress_styles.get(server_id, self.world.progress),
             started=now,
             ends_at=None if seconds is None else now + timedelta(seconds=seconds),
             locks=locks,
+            firewall_id=firewall_id,
+            then=then,
         )
         self._actions[action.id] = self._running[action.id] = action
         return action
@@ -308,10 +306,15 @@ class Project:
             if image is not None:
                 image.status = "available"
                 image.image_size = round(action.used_gb * self.world.rng.uniform(0.95, 1.05), 2)
-            return
+        else:
+            self._fail(action, action.failure, image)
+        if action.then is not None:
+            action.then(action)
+
+    def _fail(self, action: Action, failure: Failure, image: Image | None) -> None:
         action.status = "error"
-        action.error = {"code": action.failure.code, "message": action.failure.message}
-        if image is not None and action.failure.image == "vanishes":
+        action.error = {"code": failure.code, "message": failure.message}
+        if image is not None and failure.image == "vanishes":
             del self._images[image.id]
         elif image is not None:
             image.status = "unavailable"
@@ -324,10 +327,6 @@ class Project:
             return None
         return Failure("action_failed", "Action failed", 5, "vanishes")
 
-    def _draw_seconds(self, server: Server) -> float:
-        scripted = self.snapshot_seconds.get(server.id)
-        if isinstance(scripted, list):
-            scripted = scripted.pop(0) if scripted else None
-        if scripted is not None:
-            return scripted
-        return self.world.rng.lognormvariate(math.log(MEDIAN_SNAPSHOT_SECONDS), _SIGMA)
+
+def _is_due(action: Action, now: datetime) -> bool:
+    return action.ends_at is not None and action.ends_at <= now

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from local.simulator.durations import MEDIAN_SNAPSHOT_SECONDS, P95_SNAPSHOT_SECONDS
 from local.simulator.fleet import LABEL, OWNER
 from local.simulator.model import Action, ProgressStyle, Server
-from local.simulator.project import MEDIAN_SNAPSHOT_SECONDS, P95_SNAPSHOT_SECONDS, Project
+from local.simulator.project import Project
 
 # 1.645 standard deviations from the median to the 95th percentile.
 SIGMA_BETWEEN_SERVERS = math.log(P95_SNAPSHOT_SECONDS / MEDIAN_SNAPSHOT_SECONDS) / 1.645

@@ -1,4 +1,4 @@
-"""The simulator as an HTTP server in a thread of this process."""
+"""The simulator as an HTTP server in a thread of this process, and another for its servers."""
 
 import socket
 import threading
@@ -8,6 +8,7 @@ from typing import Self
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.simulator.app import create_app
+from local.simulator.greeters import Greeters
 from local.simulator.world import World
 
 HOST = "127.0.0.1"
@@ -15,6 +16,8 @@ HOST = "127.0.0.1"
 
 class Simulator:
     """Serves the world on loopback while the `with` block lasts; port 0 is a free one.
+
+    Servers made through the API listen at addresses in 127/8, each at the port of its Boot.
 
     Raises OSError when the port is taken.
     """
@@ -31,6 +34,9 @@ class Simulator:
                 request_handler=_Handler,
                 fd=listening.fileno(),
             )
+        # By the port, which nobody else has meanwhile: worlds in other processes have servers, too.
+        world.network = f"127.{self._server.port // 256}.{self._server.port % 256}"
+        self.greeters = Greeters(world)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="simulator", daemon=True
         )
@@ -42,6 +48,7 @@ class Simulator:
     def __enter__(self) -> Self:
         self.world.closing.clear()
         self._thread.start()
+        self.greeters.start()
         return self
 
     def __exit__(
@@ -53,6 +60,7 @@ class Simulator:
         self.world.closing.set()
         self._server.shutdown()
         self._thread.join(timeout=5)
+        self.greeters.stop()
 
 
 class _Handler(WSGIRequestHandler):

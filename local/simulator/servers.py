@@ -9,6 +9,7 @@ from local.simulator.labels import parse_labels, parse_selector
 from local.simulator.model import Server
 from local.simulator.params import PAGING, Query, read_body
 from local.simulator.project import Project
+from local.simulator.views import show
 
 blueprint = Blueprint("servers", __name__)
 
@@ -38,8 +39,7 @@ def list_servers() -> dict[str, Any]:
     if (statuses := query.many("status", STATUSES)) is not None:
         servers = [server for server in servers if server.status in statuses]
     servers = query.sort(servers, ("id", "name", "created"))
-    locked = project.lock_holders()
-    return query.page("servers", servers, lambda server: server.to_json(locked=server.id in locked))
+    return query.page("servers", servers, lambda server: show(project, server))
 
 
 @blueprint.get("/servers/<int:server_id>")
@@ -47,7 +47,7 @@ def get_server(server_id: int) -> dict[str, Any]:
     Query()
     project: Project = g.project
     server = find_server(project, server_id)
-    return {"server": server.to_json(locked=server.id in project.lock_holders())}
+    return {"server": show(project, server)}
 
 
 @blueprint.post("/servers/<int:server_id>/actions/create_image")
@@ -59,8 +59,7 @@ def create_image(server_id: int) -> tuple[dict[str, Any], int]:
         raise invalid_input("type", "only snapshots are supported, backups are not enabled")
     labels = parse_labels(body.get("labels", {}))
     server = find_server(project, server_id)
-    if server.hidden_lock or server.id in project.lock_holders():
-        raise ApiError("locked", "cannot perform operation because server is locked")
+    check_free(project, server)
     if project.image_limit is not None and _count_snapshots(project) >= project.image_limit:
         raise ApiError(
             "resource_limit_exceeded",
@@ -76,6 +75,11 @@ def find_server(project: Project, server_id: int) -> Server:
         return project.servers[server_id]
     except KeyError:
         raise not_found("server", server_id) from None
+
+
+def check_free(project: Project, server: Server) -> None:
+    if server.hidden_lock or server.id in project.lock_holders():
+        raise ApiError("locked", "cannot perform operation because server is locked")
 
 
 def _count_snapshots(project: Project) -> int:

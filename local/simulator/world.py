@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from local.simulator.boot import TIMEOUT, Greeting, greeting
 from local.simulator.budget import Budget
 from local.simulator.clock import Clock
+from local.simulator.deeds import Deeds
 from local.simulator.faults import Faults
 from local.simulator.model import ProgressStyle, rfc3339
 from local.simulator.project import Project
+from local.simulator.surroundings import ImageDeletedInCreate
+from local.simulator.views import project_json
 
 
 @dataclass
@@ -54,14 +58,30 @@ class World:
         self.creates_at_once: int | None = None  # of a project; more of them fail
         self.without_headers: set[str] = set()  # that no answer has
         self.progress: ProgressStyle = "linear"
+        self.image_deleted_in_create: ImageDeletedInCreate = "create_goes_on"
+        self.firewall_applied_after_boot = False
+        self.address_kept_after_delete = False  # And billed.
+        # Of a server type, in a location: told as not available; available, but refused.
+        self.no_stock: set[tuple[str, str]] = set()
+        self.no_placement: set[tuple[str, str]] = set()
+        self.disabled_locations: set[str] = set()
+        # Called at the end of each settling, under the lock.
+        self.after_settling: list[Callable[[], None]] = []
+        self.source = "203.0.113.7"  # From where connections come to servers.
+        # How the addresses of servers that are made begin. With three numbers there are 250.
+        self.network = "127.64"
         # What a person would repair, and how; told in this order.
         self.repairs: list[tuple[str, Callable[[], None]]] = []
         self._frozen = False
+        self.record = Deeds()
         self._access: dict[str, Access] = {}
         self._ids = {
             "server": itertools.count(1001),
             "image": itertools.count(90001),
             "action": itertools.count(500001),
+            "firewall": itertools.count(7001),
+            "ssh_key": itertools.count(3001),
+            "address": itertools.count(1),
         }
 
     def project(self, name: str) -> Project:
@@ -88,6 +108,23 @@ class World:
     def next_id(self, kind: str) -> int:
         return next(self._ids[kind])
 
+    def next_address(self) -> str:
+        """An address in 127/8 that no server of this world has."""
+        number = self.next_id("address") % 60_000
+        beside = f".{number // 250}" if self.network.count(".") == 1 else ""
+        return f"{self.network}{beside}.{number % 250 + 2}"
+
+    def greeting(self, address: str, port: int) -> Greeting:
+        """What a connection to this address and port comes to now."""
+        with self.frozen():
+            for project in self.projects.values():
+                for server in project.servers.values():
+                    if server.ipv4 == address:
+                        passes = project.firewalls.lets_in(server.id, port, self.source)
+                        boot = project.boot_of(server)
+                        return greeting(server, boot, port, self.clock.now(), passes=passes)
+        return TIMEOUT
+
     def repair(self) -> list[str]:
         """Does what a person would have to do, once; says what that was."""
         with self.lock:
@@ -96,12 +133,25 @@ class World:
                 mend()
             return [what for what, _ in done]
 
+    @property
+    def deeds(self) -> Deeds:
+        """What was done to servers, up to now."""
+        self.settle()
+        return self.record
+
     def settle(self) -> None:
         """Lets everything happen that is due by now."""
         with self.lock:
-            if not self._frozen:
+            if self._frozen:
+                return
+            self._frozen = True  # What happens meanwhile sees the world half settled.
+            try:
                 for project in self.projects.values():
                     project.settle()
+                for call in self.after_settling:
+                    call()
+            finally:
+                self._frozen = False
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -119,6 +169,8 @@ class World:
         with self.frozen():
             return {
                 "now": rfc3339(self.clock.now()),
-                "projects": {name: project.to_json() for name, project in self.projects.items()},
+                "projects": {
+                    name: project_json(project) for name, project in self.projects.items()
+                },
                 "requests": len(self.requests),
             }

@@ -22,8 +22,8 @@ def wrong_between(night: Stage) -> Iterator[str]:
 def _overlapping(night: Stage) -> Iterator[str]:
     """No run deletes what one has made that was running while it was."""
     for deletion in night.truth.deletions:
-        by, run_id = deletion.by and deletion.by.execution, deletion.image.labels[LABEL_RUN_ID]
-        server_id = int(deletion.image.labels[LABEL_SERVER_ID])
+        by, run_id = deletion.by and deletion.by.execution, deletion.image.labels.get(LABEL_RUN_ID)
+        server_id = int(deletion.image.labels.get(LABEL_SERVER_ID, "0"))
         for other in _of_run(night, run_id):
             if not _may_have_taken(night, other, server_id):
                 continue

@@ -149,9 +149,11 @@ def left_over(night: "Stage", execution: Execution) -> Iterator[str]:
         may = may_go(images, night.orphan_days, began)
         known = {image.id: image for image in images}
         oldest = sorted(may, key=lambda id_: (known[id_].created.replace(microsecond=0), id_))
-        expected, got = set(oldest[: run["max_deletions"]]), deleted & known.keys()
-        kept = expected - got
-        if kept and not (got < expected and _is_larger(kept, images, may)):
+        most, got = run["max_deletions"], deleted & known.keys()
+        expected = set(oldest[:most])
+        larger = [id_ for id_ in expected - got if _is_larger(id_, images, may)]
+        allowed = [expected, *(set([i for i in oldest if i != id_][:most]) for id_ in larger)]
+        if expected - got and got not in allowed:
             yield f"server {server_id} is gone: {sorted(got)} deleted, not {sorted(expected)}"
 
 
@@ -165,15 +167,14 @@ def _of_gone(night: "Stage") -> dict[int, list[Image]]:
     return found
 
 
-def _is_larger(kept: set[int], images: list[Image], may: set[int]) -> bool:
+def _is_larger(one: int, images: list[Image], may: set[int]) -> bool:
     """Whether it is the one that stays because all that stay are less than half as large."""
     sizes = {
         i.id: i.image_size or 0.0
         for i in images
         if i.status == "available" and not _is_of_another(i)
     }
-    [one, *more] = [sizes[id_] for id_ in kept]
-    return not more and one > 2 * max(sizes[id_] for id_ in sizes.keys() - may)
+    return sizes[one] > 2 * max(sizes[id_] for id_ in sizes.keys() - may)
 
 
 def untold(night: "Stage", execution: Execution) -> Iterator[str]:

@@ -74,10 +74,10 @@ def _one_snapshot(night: Stage) -> Iterator[str]:
     deleted = {
         deletion.image.id
         for deletion in night.truth.deletions
-        if not deletion.by or deletion.by.run_id == deletion.image.labels[LABEL_RUN_ID]
+        if not deletion.by or deletion.by.run_id == deletion.image.labels.get(LABEL_RUN_ID)
     }
     good = Counter(
-        (image.labels[LABEL_RUN_ID], int(image.labels[LABEL_SERVER_ID]))
+        (image.labels.get(LABEL_RUN_ID), int(image.labels[LABEL_SERVER_ID]))
         for image in night.truth.created.values()
         if is_ours(image)
         and image.id not in night.truth.meddled
@@ -146,11 +146,13 @@ def _deletions(night: Stage) -> Iterator[str]:
         run, server_id = by.event["run"], by.event["server"]["id"]
         if run["dry_run"]:
             yield f"{what} in a dry run"
-        if not is_ours(image, server_id):
+        # What a person relabels between the listing and the delete is as it was listed.
+        listed = [i for i in by.seen.get(server_id, []) if i.id == image.id]
+        if not any(is_ours(i, server_id) for i in (image, *listed)):
             yield f"{what}, which is not ours or not of server {server_id}"
             continue
         per_run[(by.execution.name, server_id)] += 1
-        if image.labels[LABEL_RUN_ID] == run["id"]:
+        if image.labels.get(LABEL_RUN_ID) == run["id"]:
             yield f"{what} of server {server_id}, which is of this run itself"
         if _unfinished(night, deletion, server_id):
             yield f"{what} of server {server_id}, which another run is not done with"
@@ -169,7 +171,7 @@ def _deletions(night: Stage) -> Iterator[str]:
 def _unfinished(night: Stage, deletion: Deletion, server_id: int) -> bool:
     """Whether it was made by a run that had not finished with it."""
     return any(
-        execution.input["run"]["id"] == deletion.image.labels[LABEL_RUN_ID]
+        execution.input["run"]["id"] == deletion.image.labels.get(LABEL_RUN_ID)
         and execution.started < deletion.at < execution.child_ended.get(server_id, 0)
         for execution in night.cloud.executions.values()
     )

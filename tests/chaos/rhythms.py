@@ -113,7 +113,7 @@ def _is_young(
     """Whether a snapshot that was certainly good is younger than the limit."""
     blind = "Date" in night.world.without_headers or night.wrong_clocks
     run_id = execution.input["run"]["id"]
-    begun = any(i.labels[LABEL_RUN_ID] == run_id for i in _images(night, server))
+    begun = any(i.labels.get(LABEL_RUN_ID) == run_id for i in _images(night, server))
     said = (line for i in night.cloud.invocations for line in i.logs)
     if blind or begun or any("all are taken, because" in line for line in said):
         return

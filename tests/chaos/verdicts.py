@@ -13,6 +13,8 @@ from tests.chaos.emptied import TOLD
 PRUNE_MINUTES = 60
 # What Step Functions' own retries may add to a child's time: 5 of up to 600 s, and throttling.
 RETRIES_SECONDS = 4 * 3600
+# Minutes are rounded; an answer that was lost is given again, from an attempt before.
+TOLD_WITHIN_SECONDS = 60 + 600
 THROTTLED = "Lambda.TooManyRequestsException"
 THROTTLED_TRIES = 20
 AWS_ERRORS = (
@@ -58,7 +60,19 @@ def untrue(night: Stage, execution: Execution) -> Iterator[str]:
     ]  # fmt: skip
     told = [r for i in same[-1:] for r in results_in(i)]
     yield from _verdicts(night, execution, told)
+    yield from _wrong_times(night, execution, summaries[-1])
     yield from _run_verdict(execution, verdict, told)
+
+
+def _wrong_times(night: Stage, execution: Execution, summary: Invocation) -> Iterator[str]:
+    """How long the run is told to have taken: never less than nothing; to the minute where no
+    clock is wrong."""
+    told = re.search(r"made in (-?\d+) (s|min)", summary.output["summary"])
+    told_s = int(told[1]) * (60 if told[2] == "min" else 1) if told else 0
+    took_s = summary.started - execution.started
+    is_off = abs(told_s - took_s) > TOLD_WITHIN_SECONDS and not night.wrong_clocks
+    if told and (told_s < 0 or (is_off and "Date" not in night.world.without_headers)):
+        yield f"told to have taken {told[1]} {told[2]}, took {took_s:.0f} s"
 
 
 def _impatient(night: Stage, execution: Execution) -> Iterator[str]:

@@ -1,0 +1,287 @@
+"""What CheckServer does next for a copy, and why: pure.
+
+A copy is powered on only if nothing but our firewall is at it, and switched off when something has
+attached itself. It is looked at again at every look.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from handler.decisions import isolating, pacing, removing
+from handler.decisions.pacing import Budget
+from handler.decisions.restoring import NEXT_SECONDS, expected
+from handler.documents.copies import Copy, Firewall
+from handler.documents.document import Wait, format_time
+from handler.documents.errors import HetznerError, NotFound, TransientError
+from handler.documents.resources import Action
+from handler.documents.restore import Restore
+
+SSH = "SSH-"
+CREATING_SECONDS = (15, 120)  # between looks at a copy that is being created
+BOOTING_SECONDS = 15
+MOST_PROOF_ATTEMPTS = 6
+MAY_BE_OLD = (
+    "An old image with fixed addresses, or without its volumes, may never answer; restore it with "
+    "make restore and look at its console."
+)
+DETACH = "Look which label selector or tool attaches to servers by itself."
+
+Kind = Literal["wait", "end", "power_on", "power_off", "probe", "mark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look returned; errors are part of it."""
+
+    copy: Copy | None = None
+    firewall: Firewall | None = None  # None: it is gone, or not asked for
+    action: Action | None = None  # the one that creates it or powers it on; None: not known
+    error: HetznerError | None = None  # why the rest is not known
+
+
+NOTHING_SEEN = Seen()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do next, and the restore after it."""
+
+    kind: Kind
+    restore: Restore
+
+
+def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
+    """The next step of a restore that has observed what was seen."""
+    if seen.error:
+        return _after_error(restore, seen.error, jitter, seen)
+    copy = seen.copy
+    assert copy, "a copy or an error"
+    if why := removing.why_not_ours(copy, expected(restore)):
+        reason = f"server {copy.id} ({copy.name}) is no copy of this restore any more: {why}."
+        return _end(restore, "unproven", reason)
+    restore = replace(
+        restore,
+        address=copy.ipv4 or restore.address,
+        copy_created=format_time(copy.created),
+        firewall_id=restore.firewall_id or _only_firewall(seen),
+    )
+    if copy.status == "deleting":
+        return _wait(restore, "somebody deletes the copy", Wait(BOOTING_SECONDS), jitter)
+    if restore.off_reason:
+        return _switched_off(restore, copy)
+    return _looked(restore, copy, seen, jitter)
+
+
+def after_power_on(restore: Restore, answer: Action | HetznerError, jitter: float) -> Step:
+    """The restore after its copy was powered on, or was not."""
+    if isinstance(answer, Action):
+        sent = replace(_booting(restore), power_action=answer.id)
+        return _wait(sent, "it was powered on", Wait(BOOTING_SECONDS), jitter)
+    # After an unclear answer the next look tells whether it is on.
+    return _after_error(restore, answer, jitter)
+
+
+def after_power_off(restore: Restore, error: HetznerError | None, jitter: float) -> Step:
+    """A drill's copy is removed at once, which is no weaker; what is kept is seen to be off."""
+    if not restore.keep:
+        return _end_switched_off(restore)
+    said = f": {error}" if error else ""
+    wait = Wait(BOOTING_SECONDS)
+    if isinstance(error, TransientError):
+        wait = pacing.after_error(error, restore, jitter)
+    # Also after the deadline: the next look tells whether it is off.
+    reason = f"it is switched off, because {restore.off_reason}{said}"
+    return Step("wait", restore.waiting("booting", reason, wait))
+
+
+def after_probe(restore: Restore, heard: str, jitter: float) -> Step:
+    """The restore after somebody has listened what the copy says."""
+    restore = replace(restore, greeting=heard)
+    since_s = restore.stopwatch.elapsed_s - (restore.powered_on_s or 0)
+    if heard.startswith(SSH):
+        restore = replace(restore, greeted_s=restore.stopwatch.elapsed_s)
+        return _mark(
+            restore, "proven", f"greets on {restore.server.probe} {since_s} s after its start"
+        )
+    if restore.overdue:
+        return _not_proven(restore, f"no greeting on port {restore.server.port}: {heard}")
+    return _wait(restore, f"running for {since_s} s, {heard}", Wait(BOOTING_SECONDS), jitter)
+
+
+def after_mark(restore: Restore, error: HetznerError | None, jitter: float) -> Step:
+    """The restore after its outcome was written on the snapshot, or was not."""
+    restore = replace(restore, proof_attempts=restore.proof_attempts + 1)
+    image_id = restore.source.image_id
+    if error is None:
+        return _end(restore, restore.outcome, restore.outcome_reason)
+    if isinstance(error, TransientError) and restore.proof_attempts < MOST_PROOF_ATTEMPTS:
+        wait = pacing.after_error(error, restore, jitter)
+        reason = f"{restore.outcome}; not yet written on snapshot {image_id}: {error}"
+        return Step("wait", restore.moved_to("booting", reason, wait.seconds))
+    what = f"the outcome could not be written on snapshot {image_id}: {error}."
+    if isinstance(error, NotFound):
+        what = f"snapshot {image_id} is gone meanwhile: nothing could be written on it."
+    return _end(_with_problem(restore, what), restore.outcome, restore.outcome_reason)
+
+
+def _looked(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
+    """A copy of ours, off or on; first of all nothing may be at it."""
+    is_off = copy.status in ("off", "initializing")
+    firewall_id = restore.firewall_id or 0
+    if is_off and (why := isolating.attached(copy, firewall_id)):
+        return _end(restore, "unproven", f"it was not powered on: {why}.", DETACH)
+    if not is_off and (why := isolating.why_off(copy, seen.firewall, firewall_id)):
+        return Step("power_off", replace(restore, off_reason=why))
+    if restore.outcome:  # not yet on the snapshot
+        return Step("mark", restore)
+    if is_off:
+        return _off(restore, copy, seen, jitter)
+    return _on(_booting(restore), copy, jitter)
+
+
+def _off(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
+    """It is off: not yet there, to be powered on, or it has gone off by itself."""
+    action = seen.action
+    if action and action.status == "error":
+        if restore.powered_on_s is None:
+            return _end(restore, "failed", f"the copy was not made: {action.error}.")
+        restore = replace(restore, power_action=None)
+    elif action and action.is_running:
+        progress = f"{action.command}, {action.progress} %"
+        return _wait(restore, progress, _by_time(restore), jitter)
+    elif restore.power_action is not None:
+        return _wait(restore, "it has gone off by itself", Wait(BOOTING_SECONDS), jitter)
+    if copy.status != "off" or copy.locked:
+        held = "locked" if copy.locked else copy.status
+        return _wait(restore, f"the copy is {held}", _by_time(restore), jitter)
+    if seen.firewall is None:
+        return _end(restore, "unproven", "it was not powered on: our firewall is gone.")
+    if why := isolating.why_not_on(copy, seen.firewall, restore.server.port):
+        return _wait(restore, f"it is not powered on yet: {why}", Wait(BOOTING_SECONDS), jitter)
+    if restore.overdue:
+        return _give_up(restore, "no time left to power it on")
+    return Step("power_on", restore)
+
+
+def _on(restore: Restore, copy: Copy, jitter: float) -> Step:
+    if copy.status != "running":
+        return _wait(restore, f"the copy is {copy.status}", Wait(BOOTING_SECONDS), jitter)
+    if not restore.server.port:
+        restore = replace(restore, greeted_s=restore.stopwatch.elapsed_s)
+        return _mark(restore, "restored", "is running; its label says that it is not probed")
+    return Step("probe", restore)
+
+
+def _booting(restore: Restore) -> Restore:
+    """The restore with its copy on; the first time sets the deadline for its greeting."""
+    if restore.powered_on_s is not None:
+        return restore
+    since_s = restore.stopwatch.elapsed_s
+    on = replace(restore, powered_on=True, powered_on_s=since_s)
+    return on.with_deadline(restore.run.boot_minutes)
+
+
+def _mark(restore: Restore, outcome: str, reason: str) -> Step:
+    return Step("mark", replace(restore, outcome=outcome, outcome_reason=reason))
+
+
+def _not_proven(restore: Restore, reason: str) -> Step:
+    minutes = restore.run.boot_minutes
+    reason = f"{reason}, {minutes} min after its start. {MAY_BE_OLD}"
+    # It is there and running, which is what was asked for.
+    return _mark(restore, "restored" if restore.keep else "unproven", reason)
+
+
+def _switched_off(restore: Restore, copy: Copy) -> Step:
+    if copy.status == "off":
+        return _end_switched_off(restore)
+    if restore.overdue:
+        what = "Switch it off in the Hetzner console."
+        reason = f"{restore.off_reason}, and it could not be switched off."
+        return _end(restore, "failed", reason, what)
+    return Step("power_off", restore)
+
+
+def _end_switched_off(restore: Restore) -> Step:
+    reason = f"it was switched off: {restore.off_reason}."
+    if restore.outcome:  # it was seen before
+        restore = _with_problem(restore, reason)
+        return _end(restore, restore.outcome, restore.outcome_reason)
+    return _end(restore, "unproven", reason, DETACH)
+
+
+def _after_error(
+    restore: Restore, error: HetznerError, jitter: float, seen: Seen = NOTHING_SEEN
+) -> Step:
+    if isinstance(error, TransientError):
+        return _wait(restore, str(error), pacing.after_error(error, restore, jitter), jitter)
+    if restore.outcome:
+        return _end(restore, restore.outcome, restore.outcome_reason)
+    if isinstance(error, NotFound):
+        return _vanished(restore, seen, error)
+    if error.code in ("locked", "conflict"):
+        return _wait(restore, str(error), Wait(BOOTING_SECONDS), jitter)
+    return _end(restore, "failed", f"{error}.")
+
+
+def _vanished(restore: Restore, seen: Seen, error: NotFound) -> Step:
+    """The copy is not found: a create that fails later takes it away, or somebody has."""
+    action = seen.action
+    if restore.powered_on_s is not None or not (action and action.status == "error"):
+        return _end(restore, "failed", f"the copy is not found: {error}.")
+    reason = f"{restore.candidate}: {action.error}"
+    later = replace(
+        restore,
+        tried=restore.tried + 1,
+        copy_id=None,
+        create_action=None,
+        created_s=None,
+        copy_created=None,
+        address="",
+    )
+    if later.candidate and not later.overdue:
+        return Step("wait", later.waiting("waiting", reason, Wait(NEXT_SECONDS)))
+    return _end(later, "failed", f"the copy was not made: {reason}.")
+
+
+def _wait(restore: Restore, reason: str, wait: Wait, jitter: float) -> Step:
+    """Another look, or, after the deadline, the end."""
+    if restore.overdue:
+        return _give_up(restore, reason)
+    wait = pacing.stretched(wait, Budget.of(restore), jitter)
+    status = "creating" if restore.powered_on_s is None else "booting"
+    return Step("wait", restore.waiting(status, reason, wait))
+
+
+def _give_up(restore: Restore, reason: str) -> Step:
+    if restore.outcome:
+        return _end(restore, restore.outcome, restore.outcome_reason)
+    if restore.powered_on_s is not None:
+        return _mark(
+            restore, "unproven", f"{reason}, {restore.run.boot_minutes} min after its start."
+        )
+    return _end(
+        restore, "unproven", f"not there after {restore.run.restore_minutes} min: {reason}."
+    )
+
+
+def _end(restore: Restore, outcome: str, reason: str, advice: str = "") -> Step:
+    if restore.keep:  # of a drill RemoveServer tells it
+        advice = f"{advice} {restore.problem}".strip()
+    return Step("end", restore.ending(outcome, reason, advice))
+
+
+def _with_problem(restore: Restore, what: str) -> Restore:
+    return replace(restore, problem=f"{restore.problem} {what}".strip())
+
+
+def _by_time(restore: Restore) -> Wait:
+    """The longer it has taken, the longer."""
+    least, most = CREATING_SECONDS
+    so_far_s = restore.stopwatch.elapsed_s - (restore.created_s or 0)
+    return Wait(round(min(max(least, 0.15 * so_far_s), most)))
+
+
+def _only_firewall(seen: Seen) -> int | None:
+    """Ours, of a copy that was found by its name."""
+    return seen.firewall.id if seen.firewall else None

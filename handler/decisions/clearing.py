@@ -1,0 +1,161 @@
+"""What RemoveServer does next for a copy, and why: pure. What may be deleted is in removing.py."""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import ROUND_UP, Decimal, InvalidOperation
+from typing import Literal
+
+from handler.decisions import pacing, removing
+from handler.decisions.restoring import expected
+from handler.documents.copies import Copy
+from handler.documents.document import Wait, format_time, parse_time
+from handler.documents.errors import HetznerError, Locked, NotFound, Protected, TransientError
+from handler.documents.restore import Restore
+
+REMOVE_MINUTES = 60
+# So long a server is looked for whose create had no answer.
+LOST_SECONDS = 600
+LOOK_SECONDS = 8  # after a delete, until it is seen to be gone
+HELD_SECONDS = 30
+HOUR = 3600
+CENT = Decimal("0.01")
+
+Kind = Literal["wait", "end", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Hetzner answered; errors are part of it."""
+
+    copy: Copy | None = None  # None without an error: there is none of its id and name
+    error: HetznerError | None = None  # why that is not known
+    # Whether the token sees what it must see in this project; it is asked where there is no copy.
+    sees_project: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do next, and the restore after it."""
+
+    kind: Kind
+    restore: Restore
+
+
+def begun(restore: Restore) -> Restore:
+    """The restore with its deadline. What has not been sent here by a decision has broken off, and
+    may have made something that it does not know."""
+    if restore.status != "removing":
+        reason = f"it broke off while {restore.status}: look at the log"
+        restore = replace(
+            restore,
+            status="removing",
+            maybe_posted=True,
+            deadline_s=None,
+            outcome=restore.outcome or "failed",
+            outcome_reason=restore.outcome_reason or reason,
+        )
+    return restore if restore.deadline_s is not None else restore.with_deadline(REMOVE_MINUTES)
+
+
+def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
+    """The next step of a restore that has observed what was seen."""
+    if isinstance(seen.error, TransientError):
+        return _wait(restore, str(seen.error), pacing.after_error(seen.error, restore, jitter))
+    if seen.error:
+        return _left(restore, f"{seen.error}")
+    if seen.copy is None:
+        return _none(restore, seen, jitter)
+    copy = seen.copy
+    restore = replace(restore, copy_id=copy.id, copy_created=format_time(copy.created))
+    if why := removing.why_not_removed(copy, expected(restore)):
+        return _somebodys(restore, copy, why)
+    if copy.status == "deleting":
+        return _wait(replace(restore, removal="sent"), "it is being deleted", Wait(LOOK_SECONDS))
+    if restore.overdue:
+        return _left(restore, restore.reason or "no time left")
+    return Step("delete", restore)
+
+
+def after_delete(restore: Restore, error: HetznerError | None, jitter: float) -> Step:
+    """The restore after a delete: it is removed when it is seen to be gone."""
+    match error:
+        case None | NotFound():
+            reason = f"server {restore.copy_id} is being deleted"
+            return _wait(replace(restore, removal="sent"), reason, Wait(LOOK_SECONDS))
+        case TransientError():
+            return _wait(restore, str(error), pacing.after_error(error, restore, jitter))
+        case Locked() | Protected():
+            return _wait(restore, str(error), Wait(HELD_SECONDS))
+    return _left(restore, f"Hetzner refused: {error}")
+
+
+def cost(restore: Restore, now: datetime | None) -> str:
+    """What the copy has cost so far, each hour begun; empty if it is not known."""
+    candidate, created = restore.candidate, parse_time(restore.copy_created)
+    if not (candidate and candidate.per_hour and created and now):
+        return ""
+    hours = max(1, math.ceil((now - created).total_seconds() / HOUR))
+    try:
+        total = (Decimal(candidate.per_hour) * hours).quantize(CENT, ROUND_UP)
+    except InvalidOperation:
+        return ""
+    return f"{total} {candidate.currency}".strip()
+
+
+def _none(restore: Restore, seen: Seen, jitter: float) -> Step:
+    """No such server is found."""
+    if restore.copy_id is None and not restore.maybe_posted:
+        return _end(restore, "nothing was made")
+    if not seen.sees_project:
+        reason = "the copy is not found, and the token sees nothing else of this project"
+        return _wait(restore, reason, pacing.in_trouble(restore.attempts, jitter))
+    if restore.copy_id is None:
+        looked_s = 60 * REMOVE_MINUTES - restore.left_s
+        if looked_s < LOST_SECONDS:
+            reason = f"a create had no answer: {restore.copy_name} is looked for"
+            return _wait(restore, reason, pacing.in_trouble(restore.attempts, jitter))
+        return _end(restore, "nothing was made by the create that had no answer")
+    what = "removed" if restore.removal else "somebody else has removed it"
+    return _end(replace(restore, copy_id=None), what)
+
+
+def _somebodys(restore: Restore, copy: Copy, why: str) -> Step:
+    """It stays, and is no trouble of the restore: a person has taken it."""
+    what = f"server {copy.id} ({copy.name}) was left: {why}"
+    restore = replace(restore, removal=f"left: {why}")
+    return _end(restore, what)
+
+
+def _wait(restore: Restore, reason: str, wait: Wait) -> Step:
+    if restore.overdue:
+        return _left(restore, reason)
+    return Step("wait", restore.waiting("removing", reason, wait))
+
+
+def _left(restore: Restore, why: str) -> Step:
+    """The copy is there, or may be, and costs money."""
+    which = f"server {restore.copy_id} " if restore.copy_id else "a server "
+    sure = "is" if restore.copy_id else "may be"
+    price = restore.candidate.price if restore.candidate else ""
+    costs = f" and costs {price} per hour" if price else " and is billed"
+    reason = f"{which}({restore.copy_name}) {sure} still there{costs}, not removed: {why}."
+    before = f" Before that: {restore.outcome}, {restore.outcome_reason}" if restore.outcome else ""
+    advice = f"Delete it in the Hetzner console.{before}"
+    return _done(restore, "failed", reason, advice)
+
+
+def _end(restore: Restore, what: str) -> Step:
+    """The end that CreateServer or CheckServer has decided, with what became of the copy."""
+    status = restore.outcome or ("removed" if restore.run.sweep else "failed")
+    said = restore.outcome_reason
+    if said.endswith("."):  # whole sentences
+        reason = f"{said} {what[0].upper()}{what[1:]}."
+    else:
+        reason = "; ".join(text for text in (said, what) if text)
+    return _done(restore, status, reason, restore.problem)
+
+
+def _done(restore: Restore, status: str, reason: str, advice: str = "") -> Step:
+    spent = cost(restore, restore.stopwatch.now)
+    return Step("end", restore.done(status, reason, advice, spent))

@@ -1,0 +1,29 @@
+"""What a restore writes on its snapshot: whether and when it came back. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from handler.documents.labels import LABEL_PROVEN_AT, LABEL_PROVEN_BY, LABEL_UNPROVEN_AT
+from handler.documents.restore import Restore
+
+TIME = "%Y%m%dT%H%M%SZ"  # a label's value has no colons
+
+
+def marks(restore: Restore, now: datetime) -> dict[str, str]:
+    """Our labels for this outcome."""
+    time = now.strftime(TIME)
+    if restore.outcome == "proven":
+        return {LABEL_PROVEN_AT: time, LABEL_PROVEN_BY: "ssh"}
+    if restore.outcome == "restored" and not restore.server.port:
+        return {LABEL_PROVEN_AT: time, LABEL_PROVEN_BY: "running"}
+    return {LABEL_UNPROVEN_AT: time}
+
+
+def marked(labels: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+    """All labels of the snapshot with ours among them: no other is lost.
+
+    A proof takes the place of an earlier failure, not the other way round: what was proven once has
+    come back once.
+    """
+    past = {LABEL_UNPROVEN_AT} if LABEL_PROVEN_AT in ours else set()
+    return {name: value for name, value in labels.items() if name not in past} | dict(ours)

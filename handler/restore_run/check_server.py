@@ -1,0 +1,140 @@
+"""CheckServer: one look at the copy, and what follows from it.
+
+It is powered on only by an answer just read that shows nothing but our firewall at it, and switched
+off when something has attached itself. Then it is listened to, once for each look. How it ended is
+written on the snapshot. Three requests a look: the copy, the firewall, and while it is off the
+action that makes it or powers it on.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handler.aws.logs import log_restore, logger, restore_output
+from handler.aws.runtime import hetzner_for
+from handler.decisions import booting, isolating, marking
+from handler.decisions.booting import Seen, Step
+from handler.documents.copies import Firewall
+from handler.documents.errors import HetznerError, NotFound, OutcomeUnknown
+from handler.documents.resources import Action
+from handler.documents.restore import Restore
+from handler.hetzner.api import Hetzner
+from handler.hetzner.copies import Copies
+from handler.hetzner.greeting import greeting
+from handler.hetzner.isolation import firewall_now, with_rules
+
+PROBE_SECONDS = 10.0
+
+Probe = Callable[[str, int, float], str]
+
+
+@logger.inject_lambda_context(clear_state=True, flush_buffer_on_uncaught_error=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    restore = Restore.from_dict(event)
+    log_restore(restore, event)
+    hetzner = hetzner_for(restore.run.project, context)
+    return restore_output(check_server(restore, hetzner, random.random()))
+
+
+def check_server(
+    restore: Restore, hetzner: Hetzner, jitter: float, probe: Probe = greeting
+) -> Restore:
+    """The restore: its copy creating or booting, or with its outcome."""
+    copies = Copies(hetzner)
+    seen = gather(restore, copies)
+    step = booting.decide(restore.observed(hetzner), seen, jitter)
+    match step.kind:
+        case "power_on":
+            step = booting.after_power_on(step.restore, power_on(step, copies), jitter)
+        case "power_off":
+            step = booting.after_power_off(step.restore, power_off(step, copies), jitter)
+        case "probe":
+            heard = probe(step.restore.address, step.restore.server.port, PROBE_SECONDS)
+            step = booting.after_probe(step.restore, heard, jitter)
+    if step.kind == "mark":
+        step = booting.after_mark(step.restore, mark(step.restore, copies), jitter)
+    return step.restore
+
+
+def gather(restore: Restore, copies: Copies) -> Seen:
+    """The copy, its firewall and the action it waits for. Never raises Hetzner's errors."""
+    seen = Seen()
+    try:
+        if restore.copy_id is None:
+            return replace(seen, error=NotFound("no copy is known"))
+        # The firewall first: what is powered on by these answers was read last.
+        firewall = firewall_of(restore, copies)
+        seen = replace(seen, firewall=firewall, action=_action(restore, copies))
+        return replace(seen, copy=copies.copy(restore.copy_id))
+    except HetznerError as error:
+        return replace(seen, error=error)
+
+
+def firewall_of(restore: Restore, copies: Copies) -> Firewall | None:
+    """Our firewall, set right if somebody has changed it. None: it is gone. Raises HetznerError.
+
+    Once the copy is on, one that lets something out is left as it is: the copy is switched off.
+    """
+    if restore.firewall_id is None:
+        firewall = copies.find_firewall(isolating.firewall_name(restore.run.owner))
+        if firewall and isolating.of_another(firewall, restore.run.owner):
+            return None
+    else:
+        firewall = firewall_now(copies, restore.firewall_id)
+    if firewall is None or (restore.powered_on and isolating.lets_out(firewall)):
+        return firewall
+    return with_rules(copies, firewall, isolating.rules(restore.server.port))
+
+
+def _action(restore: Restore, copies: Copies) -> Action | None:
+    """The action that creates it, or powers it on; None: there is none, or no longer."""
+    action_id = restore.power_action if restore.powered_on else restore.create_action
+    if action_id is None:
+        return None
+    try:
+        return copies.hetzner.action(action_id)
+    except NotFound:
+        return None
+
+
+def power_on(step: Step, copies: Copies) -> Action | HetznerError:
+    assert step.restore.copy_id
+    logger.info(f"{step.restore.server.name}: to power on server {step.restore.copy_id}")
+    try:
+        return copies.power_on(step.restore.copy_id)
+    except HetznerError as error:
+        return error
+
+
+def power_off(step: Step, copies: Copies) -> HetznerError | None:
+    """Switches off what this restore has made, at once; None: Hetzner has begun."""
+    restore = step.restore
+    assert restore.copy_id
+    logger.warning(
+        f"{restore.server.name}: to switch off server {restore.copy_id}: {restore.off_reason}"
+    )
+    try:
+        copies.power_off(restore.copy_id)
+        return None
+    except HetznerError as error:
+        return error
+
+
+def mark(restore: Restore, copies: Copies) -> HetznerError | None:
+    """Writes the outcome on the snapshot: read, changed, written, read back."""
+    image_id = restore.source.image_id
+    ours = marking.marks(restore, restore.stopwatch.now or datetime.now(UTC))
+    try:
+        labels = copies.hetzner.snapshot(image_id).labels
+        wanted = marking.marked(labels, ours)
+        copies.update_labels(image_id, wanted)
+        if not wanted.items() <= copies.hetzner.snapshot(image_id).labels.items():
+            return OutcomeUnknown("somebody else has written its labels at the same time")
+    except HetznerError as error:
+        return error
+    logger.info(f"{restore.server.name}: {restore.outcome}, written on snapshot {image_id}")
+    return None

@@ -1,0 +1,62 @@
+"""A server and a project as the API and the record of deeds show them."""
+
+from datetime import datetime
+from typing import Any
+
+from local.simulator.catalog import SYSTEM_IMAGES
+from local.simulator.deeds import Deed, What
+from local.simulator.model import Server
+from local.simulator.project import Project
+
+
+def show(project: Project, server: Server) -> dict[str, Any]:
+    """The server as the API shows it."""
+    if server.image_id is not None:
+        image = project._images.get(server.image_id) or SYSTEM_IMAGES.get(server.image_id)
+        server.image = image.to_json() if image else None
+    return server.to_json(
+        locked=server.id in project.lock_holders(),
+        firewalls=[{"id": f.id, "status": f.status} for f in project.firewalls.of(server.id)],
+        load_balancers=project.load_balancers.of(server),
+    )
+
+
+def can_act_by(project: Project, server: Server) -> tuple[str, ...]:
+    """By what it can reach anything, or be reached but by its firewalls; () if by nothing."""
+    way_out = project.firewalls.way_out(server.id)
+    attached = {
+        "network": server.networks,
+        "volume": server.volumes,
+        "floating IP": server.floating_ips,
+        "load balancer": project.load_balancers.of(server),
+    }
+    return (
+        *([way_out] if way_out else []),
+        *(f"{kind} {id_}" for kind, ids in attached.items() for id_ in ids),
+    )
+
+
+def note(project: Project, what: What, server: Server, at: datetime | None = None) -> None:
+    deeds = project.world.record
+    deeds.append(
+        Deed(
+            what=what,
+            at=at or project.world.clock.now(),
+            project=project.name,
+            server_id=server.id,
+            name=server.name,
+            labels=dict(server.labels),
+            image_id=server.image_id,
+            by=deeds.who() if at is None else None,
+            firewalls=project.firewalls.of(server.id),
+            can_act_by=can_act_by(project, server),
+        )
+    )
+
+
+def project_json(project: Project) -> dict[str, Any]:
+    return {
+        "servers": [show(project, server) for server in project._servers.values()],
+        "images": [image.to_json() for image in project._images.values()],
+        "actions": [action.to_json() for action in project._actions.values()],
+    }
