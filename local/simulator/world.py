@@ -17,7 +17,7 @@ from local.simulator.faults import Faults
 from local.simulator.model import ProgressStyle, rfc3339
 from local.simulator.project import Project
 from local.simulator.surroundings import ImageDeletedInCreate
-from local.simulator.views import project_json
+from local.simulator.views import boot_of, note_open, project_json
 
 
 @dataclass
@@ -74,6 +74,7 @@ class World:
         self.repairs: list[tuple[str, Callable[[], None]]] = []
         self._frozen = False
         self.record = Deeds()
+        self._open: dict[int, tuple[str, ...]] = {}  # By server: by what it could act.
         self._access: dict[str, Access] = {}
         self._ids = {
             "server": itertools.count(1001),
@@ -121,7 +122,7 @@ class World:
                 for server in project.servers.values():
                     if server.ipv4 == address:
                         passes = project.firewalls.lets_in(server.id, port, self.source)
-                        boot = project.boot_of(server)
+                        boot = boot_of(project, server)
                         return greeting(server, boot, port, self.clock.now(), passes=passes)
         return TIMEOUT
 
@@ -146,8 +147,10 @@ class World:
                 return
             self._frozen = True  # What happens meanwhile sees the world half settled.
             try:
-                for project in self.projects.values():
+                for project in list(self.projects.values()):
                     project.settle()
+                    if self.record:  # Without it no server was made.
+                        note_open(project, self._open)
                 for call in self.after_settling:
                     call()
             finally:
