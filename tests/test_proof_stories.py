@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from handler.decisions.proof import last_proofs
+from handler.decisions.selecting import A_COPY, CALLED_COPY
 from handler.documents.labels import (
     LABEL_MANAGED_BY,
     LABEL_PROVEN_AT,
@@ -23,6 +24,7 @@ from local.simulator.faults import hook
 from tests.aws import Aws
 from tests.conftest import TOKEN
 from tests.snapshots import available, ours
+from tests.test_rhythm_nights import attention
 
 KEPT = {
     LABEL_MANAGED_BY: "hetzner-snapshots",
@@ -104,7 +106,7 @@ def test_a_copy_that_is_named_is_left_out_and_told(aws: Aws, project: Project) -
     night = aws.run({"servers": ["sg5", "copy"]})
     assert night.verdict() == "Completed"
     assert available(project) == {"sg5": 1}
-    assert "it is a copy that a restore throws away" in aws.messages()
+    assert attention(night) == [("note", "copy", A_COPY)]
 
 
 def test_a_server_that_is_called_a_copy_by_mistake_is_left_out_and_told(
@@ -115,7 +117,7 @@ def test_a_server_that_is_called_a_copy_by_mistake_is_left_out_and_told(
     night = aws.run({})
     assert available(project) == {"sg5": 1}
     assert night.summary().startswith("Completed: 1 of 2 servers, 1 left out")
-    assert "only for copies that restores make, and it is none" in aws.messages()
+    assert attention(night) == [("note", "shop", CALLED_COPY)]
 
 
 def test_a_proof_outlives_its_snapshot(aws: Aws, world: World, project: Project) -> None:
