@@ -134,7 +134,8 @@ def _stock(
         parts.append(
             f"{stock['monthly']:.2f} {stock.get('currency', '')}/month net at the last run"
         )
-    return ", ".join(parts)
+    proven = project.get("proven")
+    return ", ".join(parts) + (f"; {proven}" if proven else "")
 
 
 def _table(

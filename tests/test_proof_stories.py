@@ -1,14 +1,16 @@
 """Nights beside restores: copies are passed over, and a proof outlives its snapshot."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from handler.decisions.proof import last_proofs
+from handler.decisions.proof import label_time, last_proofs, proven_of
 from handler.decisions.selecting import A_COPY, CALLED_COPY
 from handler.documents.labels import (
+    LABEL_DRILL,
     LABEL_MANAGED_BY,
+    LABEL_PROBE,
     LABEL_PROVEN_AT,
     LABEL_PROVEN_BY,
     LABEL_RESTORE_ID,
@@ -16,12 +18,14 @@ from handler.documents.labels import (
     LABEL_SERVER_PROVEN_AT,
     LABEL_THROW_AWAY,
 )
-from handler.documents.resources import Snapshot
+from handler.documents.resources import Server, Snapshot
 from handler.hetzner.api import Hetzner, client_for
 from handler.hetzner.survey import take_look, take_survey
+from handler.report import metrics
 from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import hook
 from tests.aws import Aws
+from tests.cloudwatch import points
 from tests.conftest import TOKEN
 from tests.snapshots import available, ours
 from tests.test_rhythm_nights import attention
@@ -138,3 +142,70 @@ def test_a_snapshot_that_only_ran_gives_no_proof_on(aws: Aws, project: Project) 
     ran.labels |= {LABEL_PROVEN_AT: PROOF, LABEL_PROVEN_BY: "running"}
     aws.run({})
     assert all(LABEL_SERVER_PROVEN_AT not in i.labels for i in project.images.values())
+
+
+@pytest.mark.parametrize(
+    ("proofs", "said", "longest"),
+    [
+        ({1: 41, 2: 3}, "proven: 2 of 3 servers, oldest sg1 41 days ago", 100),
+        ({1: 1, 2: 0.5, 3: 0.2}, "proven: 3 of 3 servers, oldest sg1 1 day ago", 1),
+        ({3: 0.5}, "proven: 1 of 3 servers, oldest sg3 today", 100),
+        ({}, "proven: 0 of 3 servers", 100),
+    ],
+    ids=str,
+)
+def test_what_is_proven_is_said_with_its_oldest(
+    proofs: dict[int, float], said: str, longest: float
+) -> None:
+    servers = [server(id_, days=100) for id_ in (1, 2, 3)]
+    snapshots = [
+        Snapshot(
+            10 + id_,
+            NOW,
+            labels={
+                LABEL_SERVER_ID: str(id_),
+                LABEL_SERVER_PROVEN_AT: label_time(NOW - timedelta(days=days)),
+            },
+        )
+        for id_, days in proofs.items()
+    ]
+    proven = proven_of(servers, snapshots, NOW)
+    assert str(proven) == said
+    assert proven.longest_days == longest
+
+
+@pytest.mark.parametrize("labels", [{LABEL_DRILL: "false"}, {LABEL_PROBE: "none"}])
+def test_a_server_that_no_drill_can_prove_rings_no_alarm(labels: dict[str, str]) -> None:
+    proven = proven_of([server(1, 100, **labels), server(2, 9)], [], NOW)
+    assert (proven.servers, proven.longest_days) == (2, 9)
+    assert proven_of([server(1, 100, **labels)], [], NOW).longest_days is None
+
+
+def test_a_night_says_what_is_proven(aws: Aws, world: World, project: Project) -> None:
+    sg5 = project.add_server("sg5")
+    project.add_server("db-1")
+    three_days_ago = label_time(world.clock.now() - timedelta(days=3, hours=1))
+    ours(project, sg5, 1).labels[LABEL_SERVER_PROVEN_AT] = three_days_ago
+    night = aws.run({})
+    assert night.summary().endswith("; proven: 1 of 2 servers, oldest sg5 3 days ago")
+    written = points(aws.metrics, metrics.PROVEN, {"service", "project"})
+    assert [value for _, value in written] == [1]
+
+
+def test_where_nothing_was_ever_proven_a_night_says_nothing_of_it(
+    aws: Aws, project: Project
+) -> None:
+    project.add_server("sg5")
+    assert "proven" not in aws.run({}).summary()
+
+
+def test_the_watch_says_what_is_proven(aws: Aws, world: World, project: Project) -> None:
+    sg5 = project.add_server("sg5")
+    ours(project, sg5, 1).labels[LABEL_SERVER_PROVEN_AT] = label_time(world.clock.now())
+    [seen] = aws.invoke("WatchServers", {"only_look": True})["projects"]
+    assert seen["proven"] == "proven: 1 of 1 server, oldest sg5 today"
+
+
+def server(id_: int, days: float, **labels: str) -> Server:
+    created = NOW - timedelta(days=days)
+    return Server(id_, f"sg{id_}", "running", None, None, None, None, labels, created)

@@ -89,6 +89,7 @@ class SummarySettings:
     freshness_hours: int  # 0: no limit
     orphan_days: int  # 0: never
     tell_parameter: str  # of Tell's addresses, which it cannot read
+    has_restores: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -102,6 +103,7 @@ class SummarySettings:
             freshness_hours=_number(environ, "FRESHNESS_HOURS", MOST_FRESHNESS_HOURS, least=0),
             orphan_days=_number(environ, "ORPHAN_DAYS", 3650, least=0),
             tell_parameter=_text(environ, "TELL_PARAMETER"),
+            has_restores=environ.get("RESTORES") == "true",
         )
 
 

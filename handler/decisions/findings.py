@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from handler.decisions.freshness import LastGood, last_good
 from handler.decisions.inventory import Inventory, take_inventory
+from handler.decisions.proof import Proven, proven_of
+from handler.decisions.selecting import why_not_taken
 from handler.documents.run import Concern, RunDocument
 from handler.documents.survey import Survey
 
@@ -18,6 +20,7 @@ class Findings:
     now: datetime
     requests_left: int | None
     of_all: bool  # a real run over all servers: only such a run may judge the freshness
+    proven: Proven | None = None
 
     @property
     def oldest_hours(self) -> float | None:
@@ -38,8 +41,11 @@ def findings_of(
     if survey.price:
         inventory = take_inventory(survey.snapshots, server_ids, survey.price, orphan_days)
     of_all = is_of_all(document, label_selector)
-    found = last_good(survey, document.run.with_backups)
-    return Findings(found, inventory, survey.now, survey.requests_left, of_all)
+    with_backups = document.run.with_backups
+    found = last_good(survey, with_backups)
+    taken = [s for s in survey.servers if not why_not_taken(s, survey.matching, "", with_backups)]
+    proven = proven_of(taken, survey.snapshots, survey.now)
+    return Findings(found, inventory, survey.now, survey.requests_left, of_all, proven)
 
 
 def is_of_all(document: RunDocument, label_selector: str) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from handler.decisions.findings import Findings, overdue, with_last_good
+from handler.decisions.proof import Proven
 from handler.documents.document import parse_time
 from handler.documents.run import Concern, RunDocument, Totals
 from handler.report import metrics
@@ -18,6 +19,7 @@ class Conclusion:
     concerns: list[Concern]  # worst first
     findings: Findings | None
     advice: tuple[Advice, ...]
+    proven: Proven | None  # None: it is not told
 
     @property
     def below(self) -> list[Concern]:
@@ -30,20 +32,26 @@ class Conclusion:
         findings = self.findings
         if findings is None:
             return {}
-        inventory = findings.inventory
+        inventory, proven = findings.inventory, self.proven
         return {
             metrics.STORED: inventory.all.size_gb if inventory else None,
             metrics.COST: inventory.all.monthly if inventory else None,
             metrics.ORPHANS: inventory.orphans.count if inventory else None,
             metrics.OLDEST: findings.oldest_hours if findings.of_all else None,
             metrics.REQUESTS_LEFT: findings.requests_left,
+            metrics.PROVEN: proven.proven if proven and findings.of_all else None,
+            metrics.OLDEST_PROOF: proven.longest_days if proven and findings.of_all else None,
         }
 
 
 def conclude(
-    document: RunDocument, unlisted: str, findings: Findings | None, freshness_hours: int
-) -> Conclusion:
-    """The conclusion of a run; `unlisted`: why there were no servers, or no more of them."""
+    document: RunDocument, unlisted: str, findings: Findings | None, freshness_hours: int,
+    has_restores: bool = False,
+) -> Conclusion:  # fmt: skip
+    """The conclusion of a run; `unlisted`: why there were no servers, or no more of them.
+
+    `has_restores`: what is proven is told, even if nothing is.
+    """
     run, totals = document.run, document.totals
     if unlisted and document.remaining:
         reason = f"{document.remaining} more servers: {unlisted}"
@@ -62,8 +70,12 @@ def conclude(
     by_label = not (document.selection.servers or run.with_backups == "skip")
     line = summary_line(verdict, totals, run, unlisted, took_s, by_label)
     line += f"; {findings.inventory}" if findings and findings.inventory else ""
+    proven = findings.proven if findings else None
+    if proven and not (proven.servers and (has_restores or proven.proven)):
+        proven = None
+    line += f"; {proven}" if proven else ""
     advice = tuple(advice_for(document, totals, unlisted))
-    return Conclusion(verdict, line, totals, concerns, findings, advice)
+    return Conclusion(verdict, line, totals, concerns, findings, advice, proven)
 
 
 def _unnamed(totals: Totals, remaining: int) -> list[Concern]:

@@ -39,11 +39,12 @@ COST = "MonthlyCost"
 ORPHANS = "OrphanSnapshots"
 OLDEST = "OldestSnapshotHours"
 
-# Of a restore or drill.
+# Of the project after a run: servers that are proven to come back, and in days how long the one of
+# those that drills are for has not been proven that has not been for longest.
 PROVEN = "ServersProven"
-RESTORES_COMPLETED = "RestoresCompleted"
-# Of the project, in days: of the server whose proof is oldest.
 OLDEST_PROOF = "OldestProofDays"
+# Of a restore or drill.
+RESTORES_COMPLETED = "RestoresCompleted"
 
 # Of the watch: how many servers and projects are overdue, hourly.
 OVERDUE = "ServersOverdue"
@@ -98,11 +99,13 @@ def of_project(run: Run, figures: Mapping[str, float | None]) -> Iterator[dict[s
     known = {name: [value] for name, value in figures.items() if value is not None}
     if known:
         yield _line(run, known)
+    if OLDEST_PROOF in known:
+        yield _line(run, {OLDEST_PROOF: known[OLDEST_PROOF]}, of_all_projects=True)
 
 
-def of_restore(run: RestoreRun, verdict: str, proven: int) -> Iterator[dict[str, Any]]:
+def of_restore(run: RestoreRun, verdict: str) -> Iterator[dict[str, Any]]:
     """What a restore or drill has come to."""
-    yield _line(run, {PROVEN: [proven], RESTORES_COMPLETED: [verdict == "Completed"]})
+    yield _line(run, {RESTORES_COMPLETED: [verdict == "Completed"]})
     yield _line(run, {RESTORES_COMPLETED: [verdict == "Completed"]}, of_all_projects=True)
 
 

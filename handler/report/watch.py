@@ -16,6 +16,7 @@ from handler.decisions.overdue import (
     ProjectState,
     ServerState,
 )
+from handler.decisions.proof import proven_of
 from handler.decisions.watching import View
 from handler.documents.document import format_time
 from handler.documents.labels import LABEL_EVERY
@@ -160,7 +161,18 @@ def _project(state: ProjectState) -> dict[str, Any]:
         "stored_gb": _sum(s.size_gb for s in snapshots) if survey else None,
         "overdue": [each.reason for each in state.overdue if not each.server],
         "requests_left": survey.requests_left if survey else None,
+        "proven": _proven(state),
     }
+
+
+def _proven(state: ProjectState) -> str:
+    """What of it is proven to come back, in words; empty if nothing is, or it is not known."""
+    survey = state.look.survey
+    if survey is None or survey.now is None:
+        return ""
+    taken = [each.server for each in state.servers if not each.left_out]
+    proven = proven_of(taken, survey.snapshots, survey.now)
+    return str(proven) if proven.proven else ""
 
 
 def _server(state: ServerState) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def summarise_restore(
     conclusion = restore.conclude(document, error)
     _log(document, conclusion)
     if not (document.run.dry_run or document.run.sweep):
-        put_metrics(metrics.of_restore(document.run, conclusion.verdict, conclusion.proven))
+        put_metrics(metrics.of_restore(document.run, conclusion.verdict))
     name: str = conclusion.verdict
     if not _notified(document, conclusion, settings):
         # The EventBridge rule on failed executions ignores our own verdicts, but not this one.

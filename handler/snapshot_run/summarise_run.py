@@ -70,7 +70,9 @@ def summarise_run(
         _tell_servers(document, results)
         return document.moved_to("more").to_dict()
     findings = None if unlisted else _findings(document, settings, connect)
-    conclusion = conclude(document, unlisted, findings, settings.freshness_hours)
+    conclusion = conclude(
+        document, unlisted, findings, settings.freshness_hours, settings.has_restores
+    )
     _tell_servers(document, results, findings)
     if not document.run.dry_run:
         _put_metrics(document, conclusion)
