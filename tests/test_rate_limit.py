@@ -31,7 +31,7 @@ class Fleet(Stage):
 
         def noting(request: requests.PreparedRequest) -> Any:
             answer = serve(request)
-            self.left.append(self.project.budget.remaining())
+            self.left.append(self.project.budgets.shared.remaining())
             return answer
 
         self.wire._serve = noting  # type: ignore[method-assign]

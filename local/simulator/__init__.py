@@ -7,6 +7,11 @@
     with Simulator(world) as simulator:
         ...  # A client of simulator.url; world.clock.advance(60); project.images
 
+Servers made through the API have addresses in 127/8. When such a server is on and has booted
+(`project.boots`), it greets: `world.greeting(address, port)` says what a connection comes to at the
+simulated time, and in a `Simulator` it listens on a real socket there. `world.deeds` has what was
+done to servers, and what they could reach when they ran.
+
 The world may be read and changed while the simulator runs. A step that must not be seen half
 done belongs under `world.lock`.
 """

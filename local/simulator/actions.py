@@ -75,9 +75,10 @@ def list_actions_of_firewalls() -> dict[str, Any]:
 def get_actions() -> dict[str, Any]:
     """The actions that exist among these ids; the other ids are ignored."""
     project: Project = g.project
-    # Hetzner's own command sends a page, too.
-    query = Query({"id", "page"})
+    # Hetzner's own command sends these, too.
+    query = Query({"id", "page", "sort"})
     query.integer("page", 1, 1)
+    query.many("sort", ("id", "status"))
     ids = query.ids("id")
     if ids is None:
         # Listing all actions was removed from the API on 2025-01-30.

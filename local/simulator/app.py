@@ -129,7 +129,8 @@ def _budget(world: World, project: Project | None, token: str) -> Budget:
     """What the request is counted on."""
     if project is None:
         return world.anonymous_budget
-    return project.budget_of(token, "actions" in request.path.split("/"))
+    of_actions = "actions" in request.path.split("/")
+    return project.budgets.of(token, of_actions=of_actions, per_token=world.budget_per_token)
 
 
 def _admit(world: World, access: Access | None, token: str) -> None:

@@ -24,7 +24,7 @@ class Boot:
 
 @dataclass(frozen=True)
 class Greeting:
-    """What a connection comes to: a text, or why there is none."""
+    """What a connection comes to: a text, "" if nothing is said, or why there is none."""
 
     text: str | None
     why: Literal["", "refused", "timeout"] = ""
@@ -49,4 +49,4 @@ def greeting(server: Server, boot: Boot, port: int, now: datetime, *, passes: bo
         return TIMEOUT
     if not listens(server, boot, now) or port != boot.port:
         return REFUSED
-    return Greeting(boot.says) if boot.says else TIMEOUT
+    return Greeting(boot.says)

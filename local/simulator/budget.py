@@ -44,3 +44,32 @@ class Budget:
         self._left = min(float(self.limit), self._left + refill)
         self._read_at = now
         return self._left
+
+
+class Budgets:
+    """Of a project: one for all requests, or one for those under /actions beside it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.shared = Budget(clock)
+        self.actions: Budget | None = None
+        # By token and whether of actions, where the budgets are the tokens'.
+        self._of_tokens: dict[tuple[str, bool], Budget] = {}
+
+    def limit(self, requests_per_hour: int, *, of_actions: bool = False) -> None:
+        """A full budget of that many."""
+        budget = Budget(self._clock, requests_per_hour)
+        if of_actions:
+            self.actions = budget
+        else:
+            self.shared = budget
+        self._of_tokens.clear()
+
+    def of(self, token: str, *, of_actions: bool, per_token: bool) -> Budget:
+        """What a request is counted on."""
+        own = self.actions if of_actions else None
+        budget = own or self.shared
+        if not per_token:
+            return budget
+        new = Budget(self._clock, budget.limit)
+        return self._of_tokens.setdefault((token, own is not None), new)

@@ -166,10 +166,10 @@ class Firewalls(dict[int, Firewall]):
     def follow_labels(self) -> list[Action]:
         """Attach to the servers that match a selector now, detach from those that no longer do."""
         actions: list[Action | None] = []
-        for firewall in self.values():
-            for selector in firewall.selectors:
+        for firewall in list(self.values()):
+            for selector in list(firewall.selectors):
                 selects = parse_selector(selector)
-                for server in self._host._servers.values():
+                for server in list(self._host._servers.values()):
                     attachment = firewall.servers.get(server.id)
                     has_it = attachment is not None and selector in attachment.selectors
                     if selects(server.labels) and not has_it:

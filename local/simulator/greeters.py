@@ -8,6 +8,7 @@ import threading
 from collections import deque
 
 from local.simulator.boot import Boot, listens
+from local.simulator.views import boot_of
 from local.simulator.world import World
 
 MOST_SILENT = 64  # Connections that are held open without a word.
@@ -47,11 +48,12 @@ class Greeters:
         """Open and close sockets as it is right now; under the world's lock."""
         wanted: dict[Place, Boot] = {}
         world = self._world
-        for project in world.projects.values():
-            for server in project.servers.values():
+        # As lists: whoever holds the world may change it meanwhile.
+        for project in list(world.projects.values()):
+            for server in list(project.servers.values()):
                 if server.powered_at is None:
                     continue
-                boot = project.boot_of(server)
+                boot = boot_of(project, server)
                 if (
                     server.ipv4
                     and listens(server, boot, world.clock.now())
@@ -84,7 +86,8 @@ class Greeters:
 
     def _serve(self) -> None:
         while not self._end.is_set():
-            self._world.settle()
+            if self._world.record:  # Without it no server was made.
+                self._world.settle()
             with self._world.lock:
                 now_open = list(self._open.values())
             poll = select.poll()

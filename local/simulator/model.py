@@ -178,6 +178,9 @@ class Action:
     # What its end brings about, success or error.
     then: Callable[["Action"], None] | None = field(default=None, repr=False)
 
+    def is_due(self, now: datetime) -> bool:
+        return self.ends_at is not None and self.ends_at <= now
+
     @property
     def progress(self) -> int:
         """In percent, as of now or of its end."""

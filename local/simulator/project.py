@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from local.simulator.boot import Boot
-from local.simulator.budget import Budget
+from local.simulator.budget import Budgets
 from local.simulator.durations import snapshot_seconds
 from local.simulator.firewalls import Firewalls
 from local.simulator.load_balancers import LoadBalancers
@@ -20,7 +20,7 @@ from local.simulator.model import (
     ProgressStyle,
     Server,
 )
-from local.simulator.plain_server import plain_server
+from local.simulator.plain_server import plain_image, plain_server
 from local.simulator.surroundings import Surroundings
 
 
@@ -30,11 +30,7 @@ class Project:
     def __init__(self, world: Surroundings, name: str) -> None:
         self.world = world
         self.name = name
-        self.budget = Budget(world.clock)
-        # Of requests under /actions, where they have one of their own.
-        self.actions_budget: Budget | None = None
-        # By token and whether of actions, where the budgets are the tokens'.
-        self._token_budgets: dict[tuple[str, bool], Budget] = {}
+        self.budgets = Budgets(world.clock)
         self.image_limit: int | None = None
         # Seconds, or a list from which each create takes the first element. None: random.
         self.snapshot_seconds: dict[int, float | list[float]] = {}
@@ -84,38 +80,27 @@ class Project:
     @property
     def rate_limit(self) -> int:
         """Requests per hour. Setting it gives a full budget of that many."""
-        return self.budget.limit
+        return self.budgets.shared.limit
 
     @rate_limit.setter
     def rate_limit(self, requests_per_hour: int) -> None:
         with self.world.lock:
-            self.budget = Budget(self.world.clock, requests_per_hour)
-            self._token_budgets.clear()
+            self.budgets.limit(requests_per_hour)
 
     @property
     def actions_limit(self) -> int:
         """Requests per hour under /actions; set, these have a budget of their own."""
-        return (self.actions_budget or self.budget).limit
+        return (self.budgets.actions or self.budgets.shared).limit
 
     @actions_limit.setter
     def actions_limit(self, requests_per_hour: int) -> None:
         with self.world.lock:
-            self.actions_budget = Budget(self.world.clock, requests_per_hour)
-            self._token_budgets.clear()
-
-    def budget_of(self, token: str, of_actions: bool) -> Budget:
-        """What a request is counted on."""
-        own = self.actions_budget if of_actions else None
-        shared = own or self.budget
-        if not self.world.budget_per_token:
-            return shared
-        new = Budget(self.world.clock, shared.limit)
-        return self._token_budgets.setdefault((token, own is not None), new)
+            self.budgets.limit(requests_per_hour, of_actions=True)
 
     def spend_budget(self, requests: int) -> None:
         """Requests that other clients of the project make now, with tokens of their own."""
         with self.world.lock:
-            self.budget.spend(requests)
+            self.budgets.shared.spend(requests)
 
     def add_token(self, token: str, *, read_only: bool = False) -> None:
         self.world.add_token(token, self, read_only=read_only)
@@ -149,12 +134,6 @@ class Project:
             server.volumes = [10 * id_ + number for number in range(volumes)]
             self._servers[id_] = server
             return server
-
-    def boot_of(self, server: Server) -> Boot:
-        for id_ in (server.id, server.image_id, server.source_id):
-            if id_ in self.boots:
-                return self.boots[id_]
-        return self.boot
 
     def delete_server(self, server: Server) -> None:
         """Deletes the server; its snapshots stay, its running actions end in an error."""
@@ -194,22 +173,13 @@ class Project:
         type: ImageType = "snapshot",
     ) -> Image:
         """Adds an image of any type, without an action; as large as the server's others."""
-        size_gb = server.used_gb if size_gb is None else size_gb
         with self.world.lock:
-            image = Image(
-                id=self.world.next_id("image"),
-                type=type,
-                status=status,
-                description=f"{server.name} snapshot" if description is None else description,
-                image_size=size_gb if status == "available" else None,
-                disk_size=server.server_type["disk"],
-                created=created or self.world.clock.now(),
-                created_from={"id": server.id, "name": server.name},
-                labels=dict(labels or {}),
-                protected=protected,
-                bound_to=server.id if type == "backup" else None,
-                architecture=server.server_type["architecture"],
-            )
+            image = plain_image(self.world.next_id("image"), server, type, status, size_gb)
+            image.created = created or self.world.clock.now()
+            image.labels = dict(labels or {})
+            image.protected = protected
+            if description is not None:
+                image.description = description
             self._images[image.id] = image
             return image
 
@@ -230,11 +200,10 @@ class Project:
             )
             failures = self._failures.get(server.id)
             failure = failures.pop(0) if failures else self._too_many()
-            seconds = (
-                failure.after_seconds
-                if failure
-                else snapshot_seconds(self.world.rng, self.snapshot_seconds, server.id)
-            )
+            if failure:
+                seconds = failure.after_seconds
+            else:
+                seconds = snapshot_seconds(self.world.rng, self.snapshot_seconds, server.id)
             action = self.start_action(
                 server.id, "create_image", seconds, locks=self.world.create_image_locks
             )
@@ -263,12 +232,12 @@ class Project:
         for action in list(self._running.values()):
             if action.status != "running" or action.id not in self._actions:
                 del self._running[action.id]
-            elif action.then is None and action.ends_at is not None and action.ends_at <= now:
+            elif action.then is None and action.is_due(now):
                 del self._running[action.id]
                 self._finish(action)
         self._firewalls.follow_labels()
         # One after the other, as they end: one may bring about another.
-        while due := [(a.ends_at, a.id) for a in self._running.values() if _is_due(a, now)]:
+        while due := [(a.ends_at, a.id) for a in list(self._running.values()) if a.is_due(now)]:
             self._finish(self._running.pop(min(due)[1]))
 
     def start_action(
@@ -326,7 +295,3 @@ class Project:
         if most is None or busy < most:
             return None
         return Failure("action_failed", "Action failed", 5, "vanishes")
-
-
-def _is_due(action: Action, now: datetime) -> bool:
-    return action.ends_at is not None and action.ends_at <= now

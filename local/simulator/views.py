@@ -1,8 +1,9 @@
-"""A server and a project as the API and the record of deeds show them."""
+"""A server and a project as the API, the record of deeds and whoever connects see them."""
 
 from datetime import datetime
 from typing import Any
 
+from local.simulator.boot import Boot
 from local.simulator.catalog import SYSTEM_IMAGES
 from local.simulator.deeds import Deed, What
 from local.simulator.model import Server
@@ -34,6 +35,13 @@ def can_act_by(project: Project, server: Server) -> tuple[str, ...]:
         *([way_out] if way_out else []),
         *(f"{kind} {id_}" for kind, ids in attached.items() for id_ in ids),
     )
+
+
+def boot_of(project: Project, server: Server) -> Boot:
+    for id_ in (server.id, server.image_id, server.source_id):
+        if id_ in project.boots:
+            return project.boots[id_]
+    return project.boot
 
 
 def note(project: Project, what: What, server: Server, at: datetime | None = None) -> None:

@@ -17,7 +17,7 @@ from local.simulator.faults import Faults
 from local.simulator.model import ProgressStyle, rfc3339
 from local.simulator.project import Project
 from local.simulator.surroundings import ImageDeletedInCreate
-from local.simulator.views import project_json
+from local.simulator.views import boot_of, project_json
 
 
 @dataclass
@@ -121,7 +121,7 @@ class World:
                 for server in project.servers.values():
                     if server.ipv4 == address:
                         passes = project.firewalls.lets_in(server.id, port, self.source)
-                        boot = project.boot_of(server)
+                        boot = boot_of(project, server)
                         return greeting(server, boot, port, self.clock.now(), passes=passes)
         return TIMEOUT
 
@@ -146,7 +146,7 @@ class World:
                 return
             self._frozen = True  # What happens meanwhile sees the world half settled.
             try:
-                for project in self.projects.values():
+                for project in list(self.projects.values()):
                     project.settle()
                 for call in self.after_settling:
                     call()
