@@ -39,6 +39,8 @@ class Snapshot:
     protected: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     made_of: int | None = None  # a server, by Hetzner's word; None: not told
+    disk_gb: int | None = None  # a server made from it needs a disk of this size at least
+    architecture: str = ""  # empty: not told
 
     @property
     def is_available(self) -> bool:
