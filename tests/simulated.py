@@ -76,7 +76,9 @@ class Simulated:
         return self.api("GET", f"/servers/{server.id}").json()["server"]
 
     def deeds(self, server: Server) -> list[str]:
-        return [deed.what for deed in self.world.deeds if deed.server_id == server.id]
+        """What was done to it; what lets it act is apart."""
+        deeds = [deed.what for deed in self.world.deeds if deed.server_id == server.id]
+        return [what for what in deeds if what != "open"]
 
 
 @contextmanager

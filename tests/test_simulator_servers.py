@@ -300,7 +300,29 @@ def test_deeds_tell_by_whom_and_by_what_a_server_can_act(sim: Simulated, image: 
     sim.project.load_balancers.add(91, selector="role=web")
     sim.world.deeds.who = lambda: "somebody"
     sim.act(server, "poweron")
-    asked, runs = sim.world.deeds[-2:]
+    asked, runs, opened = sim.world.deeds[-3:]
     assert (asked.what, asked.by, asked.labels) == ("on", "somebody", {"role": "web"})
     assert (runs.what, runs.by) == ("runs", None)
     assert runs.can_act_by == ("no outbound rule is in force", "load balancer 91")
+    assert (opened.what, opened.can_act_by) == ("open", runs.can_act_by)
+
+
+def test_deeds_tell_when_something_attaches_itself_to_a_closed_server(
+    sim: Simulated, image: Image
+) -> None:
+    nowhere = {
+        "direction": "out", "protocol": "tcp", "port": "1", "destination_ips": ["192.0.2.1/32"]
+    }  # fmt: skip
+    closed = sim.project.firewalls.add("closed", [nowhere])
+    server = sim.made(image, firewalls=[{"firewall": closed.id}])
+    sim.act(server, "poweron")
+    assert sim.world.deeds[-1].what == "runs"
+    server.networks.append(11)
+    assert (sim.world.deeds[-1].what, sim.world.deeds[-1].can_act_by) == ("open", ("network 11",))
+    server.networks.clear()
+    count = len(sim.world.deeds)
+    sim.project.firewalls.detach(closed, server.id)
+    assert len(sim.world.deeds) == count
+    sim.pass_seconds(4)
+    assert sim.world.deeds[-1].can_act_by == ("no outbound rule is in force",)
+    assert len(sim.world.deeds) == count + 1

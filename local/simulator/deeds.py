@@ -8,7 +8,7 @@ from typing import Any, Literal
 from flask import g, has_request_context
 
 # on and off: it was asked for; runs and stopped: it is so now. open: a server made through the API
-# runs, and something lets it act (at once, or after a change).
+# runs, and something lets it act, from its start or since a change (seen as the world settles).
 What = Literal[
     "created", "made", "not_made", "on", "runs", "open", "off", "stopped", "rebuilt", "deleted"
 ]

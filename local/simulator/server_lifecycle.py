@@ -1,6 +1,6 @@
 """What servers go through when the API is asked: made, powered, rebuilt, deleted."""
 
-import secrets
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +51,9 @@ def create(project: Project, wanted: Wanted) -> tuple[Server, Action, list[Actio
     server.source_id = (wanted.image.created_from or {}).get("id")
     server.networks, server.volumes = wanted.networks, wanted.volumes
     server.placement_group = wanted.placement_group
-    server.root_password = None if wanted.ssh_keys else secrets.token_urlsafe(15)
+    # Of its own generator, as all that is random.
+    password = random.Random(f"password of {id_}").randbytes(15).hex()
+    server.root_password = None if wanted.ssh_keys else password
     project.servers[id_] = server
 
     failure = project.server_failures.pop(0) if project.server_failures else None

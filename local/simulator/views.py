@@ -68,3 +68,13 @@ def project_json(project: Project) -> dict[str, Any]:
         "images": [image.to_json() for image in project._images.values()],
         "actions": [action.to_json() for action in project._actions.values()],
     }
+
+
+def note_open(project: Project, seen: dict[int, tuple[str, ...]]) -> None:
+    """Notes which servers, made through the API, run and can act by something new since `seen`."""
+    for server in list(project.servers.values()):
+        runs = server.status == "running" and server.powered_at is not None
+        reasons = can_act_by(project, server) if runs else ()
+        if reasons and reasons != seen.get(server.id):
+            note(project, "open", server, project.world.clock.now())
+        seen[server.id] = reasons

@@ -17,7 +17,7 @@ from local.simulator.faults import Faults
 from local.simulator.model import ProgressStyle, rfc3339
 from local.simulator.project import Project
 from local.simulator.surroundings import ImageDeletedInCreate
-from local.simulator.views import boot_of, project_json
+from local.simulator.views import boot_of, note_open, project_json
 
 
 @dataclass
@@ -74,6 +74,7 @@ class World:
         self.repairs: list[tuple[str, Callable[[], None]]] = []
         self._frozen = False
         self.record = Deeds()
+        self._open: dict[int, tuple[str, ...]] = {}  # By server: by what it could act.
         self._access: dict[str, Access] = {}
         self._ids = {
             "server": itertools.count(1001),
@@ -148,6 +149,8 @@ class World:
             try:
                 for project in list(self.projects.values()):
                     project.settle()
+                    if self.record:  # Without it no server was made.
+                        note_open(project, self._open)
                 for call in self.after_settling:
                     call()
             finally:
