@@ -2,8 +2,8 @@
 events, destroy.
 
 Exit code: 0 if all went well, 1 if AWS failed, the dry run or restore is not Completed, a try was
-not sent, the report lacks something or the status is not well, 2 if the command cannot be carried out; the
-message then says what to do. 130 if interrupted.
+not sent, the report lacks something or the status is not well, 2 if the command cannot be carried
+out; the message then says what to do. 130 if interrupted.
 """
 
 import json

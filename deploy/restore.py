@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from shlex import quote
 from typing import Any
 
 from deploy.account import (
@@ -53,7 +54,7 @@ def restore(settings: Settings) -> int:
         return 1
     for line in what_is_made(plan, str(event.get("name", "")), owner_of(stack)):
         print(line)
-    if not _agreed(settings, event):
+    if not _agreed(settings):
         print("Nothing was made.")
         return 1
     # What was said is what is done, though a newer snapshot may come meanwhile.
@@ -94,11 +95,12 @@ def _plan(account: Account, function: str, event: dict[str, Any]) -> RestoreResu
     return None
 
 
-def _agreed(settings: Settings, event: dict[str, Any]) -> bool:
+def _agreed(settings: Settings) -> bool:
     if settings.yes:
         return True
     if not has_terminal():
-        said = " ".join(f"{name}={text}" for name, text in settings.restore.items() if text)
+        given = {**settings.restore, "PROJECT": settings.project if settings.names_project else ""}
+        said = " ".join(f"{name}={quote(text)}" for name, text in given.items() if text)
         raise Unusable(
             "Nobody is there to be asked, so nothing was made. If you mean it: "
             f"{command('restore', settings, f'{said} YES=1')}"

@@ -1,6 +1,6 @@
 """Follows an execution of RestoreRun until it has ended, by its history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from local.common.restores import Progress, Told
@@ -28,7 +28,7 @@ def follow(
         pause()
 
 
-def _new_events(step_functions: Any, arn: str, last: int) -> Iterator[dict[str, Any]]:
+def _new_events(step_functions: Any, arn: str, last: int) -> list[dict[str, Any]]:
     """The events after that one, oldest first."""
     found: list[dict[str, Any]] = []
     pages = step_functions.get_paginator("get_execution_history").paginate(
@@ -39,4 +39,4 @@ def _new_events(step_functions: Any, arn: str, last: int) -> Iterator[dict[str, 
         found += new
         if len(new) < len(page["events"]):
             break
-    return reversed(found)
+    return found[::-1]
