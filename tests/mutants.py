@@ -354,7 +354,7 @@ MUTANTS = [
     ),
     Mutant(
         "tell a run twice when its answer is lost",
-        "handler/snapshot_run/summarise_run.py",
+        "handler/aws/telling.py",
         "if answer := told.get(asked):",
         "if answer := told.get(None):",
     ),

@@ -277,10 +277,10 @@ def test_one_project_that_cannot_be_started_leaves_the_others_alone(
     aws.store_token("another", "x" * 64)
     real = start_run.start_execution
 
-    def fail_first(client: Any, arn: str, name: str, document: Any, *more: str) -> Any:
+    def fail_first(client: Any, arn: str, document: Any, *more: str) -> Any:
         if document.run.project == "another":
             raise TimeoutError("Step Functions does not answer")
-        return real(client, arn, name, document, *more)
+        return real(client, arn, document, *more)
 
     monkeypatch.setattr(start_run, "start_execution", fail_first)
     with pytest.raises(NotAllStarted, match=r"another: TimeoutError.*Started in run .*: default"):

@@ -8,6 +8,7 @@ from handler.documents.labels import (
     LABEL_PROVEN_AT,
     LABEL_PROVEN_BY,
     LABEL_SERVER_PROVEN_AT,
+    LABEL_UNPROVEN_AT,
 )
 from handler.documents.resources import Snapshot
 
@@ -52,3 +53,15 @@ def _proofs(labels: Mapping[str, str]) -> list[datetime]:
     if labels.get(LABEL_PROVEN_BY) == SSH:
         said.append(labels.get(LABEL_PROVEN_AT, ""))
     return [moment for moment in map(time_in_label, said) if moment]
+
+
+def looked_at(snapshots: Iterable[Snapshot]) -> dict[int, datetime]:
+    """Per server's id when a restore of it ended last, whatever came of it, as far as its
+    snapshots tell."""
+    found: dict[int, datetime] = {}
+    for snapshot in snapshots:
+        for label in (LABEL_PROVEN_AT, LABEL_UNPROVEN_AT):
+            moment = time_in_label(snapshot.labels.get(label, ""))
+            if moment and snapshot.server_id is not None:
+                found[snapshot.server_id] = max(moment, found.get(snapshot.server_id, moment))
+    return found

@@ -78,12 +78,10 @@ def new_run_id(
     return next(started, f"{now:%Y%m%d}{end}")
 
 
-def execution_name(
-    run_id: str, project: str, document: dict[str, Any], request_id: str | None
-) -> str:
-    """Run id, project and a hash of what is asked; a resume adds its own request."""
-    canonical = json.dumps(document, sort_keys=True).encode()
-    parts = [run_id, project, hashlib.sha256(canonical).hexdigest()[:8]]
+def execution_name(document: RunDocument | RestoreDocument, request_id: str | None = None) -> str:
+    """Id, project and a hash of what is asked; a resume adds its own request."""
+    canonical = json.dumps(document.to_dict(), sort_keys=True).encode()
+    parts = [document.run.id, document.run.project, hashlib.sha256(canonical).hexdigest()[:8]]
     return "_".join([*parts, short(request_id)] if request_id else parts)
 
 
@@ -94,13 +92,12 @@ def execution_arn(state_machine_arn: str, name: str) -> str:
 def start_execution(
     step_functions: "SFNClient",
     state_machine_arn: str,
-    name: str,
     document: RunDocument | RestoreDocument,
     plan: str,
     log_group: str,
 ) -> dict[str, Any]:
     """Starts it, unless it has been; gives where to look. `plan` says what it will do."""
-    text = json.dumps(document.to_dict())
+    text, name = json.dumps(document.to_dict()), document.execution.rpartition(":")[2]
     try:
         step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=text)
         fresh = True

@@ -72,11 +72,10 @@ def start_restore(
         _refuse_another(known, name, document)
     for name, document in planned:
         document = with_surroundings(document, execution_arn(arn, name), now, known)
-        project, plan = document.run.project, plan_of(document.run)
+        project, said = document.run.project, plan_of(document.run)
         try:
-            started.append(
-                start_execution(step_functions, arn, name, document, plan, settings.log_group)
-            )
+            begun = start_execution(step_functions, arn, document, said, settings.log_group)
+            started.append(begun)
         except Exception as error:  # the other projects are started all the same
             logger.exception(f"{project}: not started", extra={"project": project})
             unusable.append(f"{project}: {type(error).__name__}: {printable(str(error))}")
@@ -131,7 +130,7 @@ def _named(
     request: RestoreRequest, run_id: str, project: str, settings: RestoreSettings
 ) -> tuple[str, RestoreDocument]:
     document = first_document(request, run_id, project, settings)
-    return execution_name(run_id, project, document.to_dict(), None), document
+    return execution_name(document), document
 
 
 def _refuse_another(known: Sequence[Execution], name: str, document: RestoreDocument) -> None:

@@ -78,18 +78,13 @@ def start_run(
     for document in planned.documents:
         # After the name is computed: an event that is delivered twice must give the same name,
         # though other runs are going on the second time.
-        project = document.run.project
-        name = execution_name(
-            run_id, project, document.to_dict(), request_id if request.run_id else None
-        )
+        project, said = document.run.project, plan_of(document)
+        name = execution_name(document, request_id if request.run_id else None)
         look = looks.get(project)
         document = with_surroundings(document, name, arn, now, look, known, earlier)
         try:
-            started.append(
-                start_execution(
-                    step_functions, arn, name, document, plan_of(document), settings.log_group
-                )
-            )
+            begun = start_execution(step_functions, arn, document, said, settings.log_group)
+            started.append(begun)
         except Exception as error:  # the other projects are started all the same
             logger.exception(f"{project}: not started", extra={"project": project})
             unusable.append(f"{project}: {type(error).__name__}: {printable(str(error))}")
