@@ -63,7 +63,12 @@ def restore(settings: Settings) -> int:
     for note in told.notes:
         print(f"Note: {note}")
     for result in told.results:
-        _say_end(result, owner_of(stack))
+        if result.reason and result.reason not in told.line:
+            print(f"{result.server}: {result.status}: {result.reason}")
+        if result.copy_id:
+            print()
+            for line in what_is_left(result, owner_of(stack)):
+                print(line)
     return 0 if told.verdict == "Completed" else 1
 
 
@@ -150,14 +155,6 @@ def _show(progress: Progress) -> None:
     reason = f": {progress.reason}" if progress.reason else ""
     who = f"{progress.server}  " if progress.server else ""
     print(f"{duration(progress.elapsed_s):>8}  {who}{progress.what}{reason}")
-
-
-def _say_end(result: RestoreResult, owner: str) -> None:
-    print(f"{result.server}: {result.status}" + (f": {result.reason}" if result.reason else ""))
-    if result.copy_id:
-        print()
-        for line in what_is_left(result, owner):
-            print(line)
 
 
 def _start(account: Account, function: str, event: dict[str, Any]) -> dict[str, Any]:

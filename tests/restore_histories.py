@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 GOOD_LINE = (
-    "Proven: sg5, snapshot 90016 of 2026-11-20, greets on ssh 94 s after its start, cx23 in fsn1"
+    "Completed: Proven: sg5, snapshot 90016 of 2026-11-20, greets on ssh 94 s after its start, "
+    "cx23 in fsn1, removed, 0.01 EUR"
 )
 
 
@@ -36,7 +37,7 @@ def history(*exits: tuple[str, dict[str, Any]], first: int = 1) -> list[dict[str
 
 
 def summarised(*results: dict[str, Any], verdict: str = "Completed", line: str = GOOD_LINE) -> Any:
-    return "SummariseRestore", {"status": verdict, "reason": line, "restores": list(results)}
+    return "SummariseRestore", {"status": verdict, "summary": line, "results": list(results)}
 
 
 def drill(line: str = GOOD_LINE) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from tests.restore_histories import document, history, result, summarised
 Capsys = pytest.CaptureFixture[str]
 Shell = pytest.MonkeyPatch
 CONSOLE = "https://eu-central-1.console.example/restore"
-LINE = "Restored: sg5, snapshot 90016 of 2026-11-20, greets on ssh 94 s after its start"
+LINE = "Completed: Proven: sg5, snapshot 90016 of 2026-11-20, greets on ssh 94 s after its start"
 THERE = {"copy_id": 7001, "name": "restore-1-42", "address": "203.0.113.9"}
 
 

@@ -78,6 +78,11 @@ def test_what_programs_read_is_the_verdict_and_each_restore() -> None:
     [
         ({"status": "FAILED", "error": "Failed", "cause": "Failed: why"}, "Failed", "Failed: why"),
         ({"status": "FAILED", "error": "PartiallyFailed", "cause": "x"}, "PartiallyFailed", "x"),
+        (
+            {"status": "FAILED", "error": "PartiallyFailed.NotificationFailed", "cause": "x"},
+            "PartiallyFailed",
+            "x",
+        ),
         ({"status": "FAILED", "error": "States.Timeout", "cause": "late"}, "Failed", "late"),
         ({"status": "ABORTED"}, "Failed", "Failed: the execution is ABORTED"),
     ],

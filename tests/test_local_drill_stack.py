@@ -38,7 +38,13 @@ def test_a_drill_proves_a_snapshot_and_leaves_nothing(tmp_path: Path) -> None:
     assert restore["server_type"] and restore["location"]
     assert restore["cost"].endswith(" EUR") and float(restore["cost"].split()[0]) > 0
     # What a person reads: what it is about, its steps in their order, how it ended.
-    steps = [" creating the copy", " booting", " removing", "\nProven: ", "The local cloud is down"]
+    steps = [
+        " creating the copy",
+        " booting",
+        " removing",
+        "\nCompleted: Proven: ",
+        "The local cloud is down",
+    ]
     assert sorted(steps, key=said.find) == steps and all(step in said for step in steps), said
-    assert f"Proven: {restore['server']}, snapshot {restore['image_id']} of " in said
+    assert f"Completed: Proven: {restore['server']}, snapshot {restore['image_id']} of " in said
     assert not piece_of(TOKEN, said + json.dumps(record))

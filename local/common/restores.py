@@ -65,9 +65,10 @@ class Told:
             self.verdict = "Completed"
             return
         error, cause = (printable(str(described.get(name) or "")) for name in ("error", "cause"))
-        self.verdict = error if error in VERDICTS else "Failed"
+        verdict = error.partition(".")[0]  # behind it stands what else went wrong
+        self.verdict = verdict if verdict in VERDICTS else "Failed"
         without = f"Failed: the execution is {status}" + (f": {error}" if error else "")
-        self.line = cause or self.line or without
+        self.line = self.line or cause or without
 
     def _of_a_copy(self, state: str, document: Mapping[str, Any]) -> Progress | None:
         server = document.get("server") or {}
@@ -92,12 +93,10 @@ class Told:
 
     def _take_summary(self, document: Mapping[str, Any]) -> None:
         self._take_results(document)
-        error = document.get("error") or {}
-        line = document.get("summary") or document.get("reason") or error.get("Cause")
-        self.line = printable(str(line or ""))
+        self.line = printable(str(document.get("summary") or ""))
 
     def _take_results(self, document: Mapping[str, Any]) -> None:
-        found = document.get("restores")
+        found = document.get("results") or document.get("restores")
         if isinstance(found, list) and found:
             self.results = [_shown(RestoreResult.from_dict(each)) for each in found]
         notes = document.get("notes")
