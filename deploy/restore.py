@@ -29,7 +29,7 @@ from deploy.terminal import agreed, has_terminal
 from handler.documents.restore import RestoreResult
 from local.common.console import duration
 from local.common.following import follow
-from local.common.restores import Progress, Told
+from local.common.restores import Progress, Told, grouped, reasons
 from local.common.variables import Unusable
 
 POLL_SECONDS = 2.0
@@ -60,11 +60,9 @@ def restore(settings: Settings) -> int:
     # What was said is what is done, though a newer snapshot may come meanwhile.
     told = _watched(account, function, {**event, "snapshot": plan.image_id})
     print(f"\n{told.line or told.verdict}")
-    for note in told.notes:
-        print(f"Note: {note}")
+    for line in (*reasons(told), *grouped(told.notes)):
+        print(line)
     for result in told.results:
-        if result.reason and result.reason not in told.line:
-            print(f"{result.server}: {result.status}: {result.reason}")
         if result.copy_id:
             print()
             for line in what_is_left(result, owner_of(stack)):
@@ -94,9 +92,8 @@ def _plan(account: Account, function: str, event: dict[str, Any]) -> RestoreResu
     if planned:
         return planned[0]
     print(told.line or "There is no plan; the log says more.")
-    for result in told.results:
-        if result.reason and result.reason not in told.line:
-            print(f"{result.server}: {result.reason}")
+    for line in (*reasons(told), *grouped(told.notes)):
+        print(line)
     return None
 
 

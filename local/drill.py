@@ -16,7 +16,7 @@ from local.aws import connection, outputs
 from local.cloud import Cloud
 from local.common.console import COLOURS, duration
 from local.common.following import follow
-from local.common.restores import Progress, Told, planned, record, worst
+from local.common.restores import Progress, Told, grouped, planned, reasons, record, worst
 from local.common.variables import Unusable
 from local.run import POLL_SECONDS, Refused, read_event, start
 
@@ -100,10 +100,10 @@ class Drill:
     def say_plan(self, plan: list[Told]) -> None:
         self._say("The drill restores, looks whether it comes back, and removes it again:")
         for told in plan:
-            for note in told.notes:
-                self._say(f"Note: {note}")
             for line in planned(told):
                 self._say(f"  {line}")
+            for note in grouped(told.notes):
+                self._say(f"  Note: {note}")
             if not told.results:
                 self._say(told.line)
 
@@ -114,11 +114,8 @@ class Drill:
         for each in told:
             colour = COLOURS.get(each.verdict, "bold red")
             self._console.print(each.line, style=colour, soft_wrap=True)
-            for result in each.results:
-                if result.reason and result.reason not in each.line:
-                    self._say(f"  {result.server}: {result.status}: {result.reason}")
-            for note in each.notes:
-                self._say(f"  Note: {note}")
+            for line in reasons(each):
+                self._say(f"  {line}")
         return told
 
     def _watch(self, event: dict[str, Any], show: Callable[[Progress], None]) -> list[Told]:

@@ -37,7 +37,12 @@ def history(*exits: tuple[str, dict[str, Any]], first: int = 1) -> list[dict[str
 
 
 def summarised(*results: dict[str, Any], verdict: str = "Completed", line: str = GOOD_LINE) -> Any:
-    return "SummariseRestore", {"status": verdict, "summary": line, "results": list(results)}
+    return "SummariseRestore", {
+        "status": verdict,
+        "summary": line,
+        "results": list(results),
+        "restores": [],
+    }
 
 
 def drill(line: str = GOOD_LINE) -> list[dict[str, Any]]:

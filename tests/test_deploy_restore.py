@@ -205,7 +205,7 @@ def test_what_cannot_be_restored_is_told_with_the_reason(
     )
     assert main("restore", os.environ) == 1
     out = capsys.readouterr().out
-    assert "Failed: 1 of 1\nsg5: it has no good snapshot\nNothing was made.\n" in out
+    assert "Failed: 1 of 1\nsg5: failed: it has no good snapshot\nNothing was made.\n" in out
     assert len(restores.events) == 1
 
 

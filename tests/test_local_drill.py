@@ -12,7 +12,7 @@ from local.access import Access
 from local.cloud import Cloud
 from local.common.console import plain_console
 from local.common.following import follow
-from local.common.restores import Told, planned, record, worst
+from local.common.restores import Told, grouped, planned, reasons, record, worst
 from local.common.variables import Unusable
 from local.drill import (
     Drill,
@@ -49,8 +49,8 @@ def test_its_steps_are_told_in_words_each_once() -> None:
         ("sg5", "creating the copy", 30),
         ("sg5", "booting", 60),
         ("sg5", "probing", 120),
-        ("sg5", "removing", 154),
-        ("sg5", "removing", 156),
+        ("sg5", "removing the copy", 154),
+        ("sg5", "removing the copy", 156),
         ("sg5", "proven", 166),
     ]
     same = document("booting", "it is powered on", 60)
@@ -98,9 +98,47 @@ def test_an_execution_that_never_ended_has_failed() -> None:
 
 
 def test_results_that_no_summary_came_for_are_there_all_the_same() -> None:
-    entered = {"name": "SummariseRestore", "input": json.dumps({"restores": [result("unproven")]})}
-    found = told([{"id": 9, "stateEnteredEventDetails": entered}], status="FAILED")
+    planned = {"status": "ready", "restores": [{"run": {}, "status": "new"}]}
+    after = {"status": "ready", "restores": [result("unproven")]}
+    found = told(history(("PlanRestore", planned), ("RestoreServers", after)), status="FAILED")
     assert [each.status for each in found.results] == ["unproven"]
+
+
+def test_what_the_local_aws_tells_of_its_functions_is_understood_too() -> None:
+    [event] = history(("CheckServer", document("booting", "it is powered on", 60)))
+    output = event.pop("stateExitedEventDetails")["output"]
+    for name in ("taskSucceededEventDetails", "lambdaFunctionSucceededEventDetails"):
+        step = Told().add({**event, name: {"output": output}})
+        assert step and step.what == "booting"
+
+
+def test_waiting_for_an_api_that_is_down_is_told() -> None:
+    waiting = {"status": "waiting", "reason": "Hetzner is down", "restores": []}
+    step = Told().add(history(("PlanRestore", waiting))[0])
+    assert step and (step.server, step.what, step.reason) == (
+        "",
+        "waiting to plan",
+        waiting["reason"],
+    )
+
+
+def test_servers_of_which_the_same_is_to_say_stand_in_one_line() -> None:
+    notes = ["a: no snapshot", "b: no snapshot", "c: its label is bad", "Two stacks"]
+    assert list(grouped(notes)) == ["a, b: no snapshot", "c: its label is bad", "Two stacks"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [
+        ("proven", "greets on ssh 94 s after its start; removed", False),
+        ("proven", "greets on ssh 94 s after its start; removed. There is no SSH key.", True),
+        ("unproven", "no greeting on port 22", True),
+        ("unproven", "cx23 in fsn1", False),  # it is in the line
+    ],
+)
+def test_what_the_line_does_not_say_is_said_below_it(status: str, reason: str, said: bool) -> None:
+    found = told(history(summarised(result(status, reason=reason))))
+    assert list(reasons(found)) == ([f"sg5: {status}: {reason}"] if said else [])
 
 
 def test_nothing_that_others_have_named_steers_the_terminal() -> None:

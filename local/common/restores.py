@@ -1,7 +1,7 @@
 """What the history of an execution of RestoreRun tells: its progress, and how it ended. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,14 @@ IN_WORDS = {
     "creating": "creating the copy",
     "waiting": "waiting to create",
     "booting": "booting",
-    "removing": "removing",
+    "removing": "removing the copy",
 }
 VERDICTS = ("Completed", "PartiallyFailed", "Failed")
-OF_A_COPY = ("CreateServer", "CheckServer", "RemoveServer")
+DETAILS = (
+    "stateExitedEventDetails",
+    "lambdaFunctionSucceededEventDetails",
+    "taskSucceededEventDetails",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +46,19 @@ class Told:
     _shown: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def add(self, event: Mapping[str, Any]) -> Progress | None:
-        """Takes one event of the history; what is new in it, if somebody wants to see it."""
+        """Takes one event of the history; what is new in it, if somebody wants to see it.
+
+        Documents are known by what is in them: AWS and the local AWS name their events differently.
+        """
         self.last_event = max(self.last_event, int(event["id"]))
-        entered = event.get("stateEnteredEventDetails") or {}
-        if entered.get("name") == "SummariseRestore":
-            self._take_results(_document(entered.get("input")))
+        document = _document_in(event)
+        if isinstance(document.get("server"), dict) and "copy_name" in document:
+            return self._of_a_copy(document)
+        if "restores" not in document:
             return None
-        exited = event.get("stateExitedEventDetails") or {}
-        state, document = exited.get("name"), _document(exited.get("output"))
-        if state == "SummariseRestore":
-            self._take_summary(document)
-        elif state == "PlanRestore" and document.get("status") == "waiting":
+        self._take_execution(document)
+        if document.get("status") == "waiting":
             return self._progress("", "waiting to plan", document)
-        elif state in OF_A_COPY:
-            return self._of_a_copy(str(state), document)
         return None
 
     def end(self, described: Mapping[str, Any]) -> None:
@@ -70,14 +73,15 @@ class Told:
         without = f"Failed: the execution is {status}" + (f": {error}" if error else "")
         self.line = self.line or cause or without
 
-    def _of_a_copy(self, state: str, document: Mapping[str, Any]) -> Progress | None:
-        server = document.get("server") or {}
-        name = printable(str(server.get("name") or ""))
+    def _of_a_copy(self, document: Mapping[str, Any]) -> Progress | None:
+        name = printable(str(document["server"].get("name") or ""))
         if document.get("copy_id") or document.get("maybe_posted"):
             self.copies[name] = printable(str(document.get("copy_name") or ""))
-        if document.get("result") and state == "RemoveServer":
+        if (result := document.get("result")) and not result.get("copy_id"):
             self.copies.pop(name, None)
         status = str(document.get("status") or "")
+        if status == "new":
+            return None
         what = IN_WORDS.get(status, status)
         if status == "booting" and document.get("greeting"):
             what = "probing"
@@ -91,13 +95,13 @@ class Told:
         stopwatch = document.get("stopwatch") or {}
         return Progress(server, what, reason, int(stopwatch.get("elapsed_s") or 0))
 
-    def _take_summary(self, document: Mapping[str, Any]) -> None:
-        self._take_results(document)
-        self.line = printable(str(document.get("summary") or ""))
-
-    def _take_results(self, document: Mapping[str, Any]) -> None:
-        found = document.get("results") or document.get("restores")
-        if isinstance(found, list) and found:
+    def _take_execution(self, document: Mapping[str, Any]) -> None:
+        """From PlanRestore, the Map or SummariseRestore."""
+        if line := document.get("summary"):
+            self.line = printable(str(line))
+        # Before the Map they are restores, after it their results.
+        found = document.get("results") or document["restores"]
+        if isinstance(found, list) and found and not any("run" in each for each in found):
             self.results = [_shown(RestoreResult.from_dict(each)) for each in found]
         notes = document.get("notes")
         if isinstance(notes, list):
@@ -129,6 +133,24 @@ def planned(told: Told) -> Iterator[str]:
         )
 
 
+def reasons(told: Told) -> Iterator[str]:
+    """What the results say that the line does not: why, and what a person should know."""
+    for result in told.results:
+        good = result.status in ("proven", "planned") and ". " not in result.reason
+        if result.reason and not good and result.reason not in told.line:
+            yield f"{result.server}: {result.status}: {result.reason}"
+
+
+def grouped(notes: Sequence[str]) -> Iterator[str]:
+    """Notes that say the same of several servers, in one line."""
+    servers: dict[str, list[str]] = {}
+    for note in notes:
+        name, colon, reason = note.partition(": ")
+        servers.setdefault(reason if colon else note, []).append(name if colon else "")
+    for reason, names in servers.items():
+        yield f"{', '.join(names)}: {reason}" if any(names) else reason
+
+
 def of_day(result: RestoreResult) -> str:
     """` of 2026-11-20 02:03 UTC`; empty if it is not known."""
     created = result.snapshot_created
@@ -145,9 +167,11 @@ def _shown(result: RestoreResult) -> RestoreResult:
     )
 
 
-def _document(text: Any) -> dict[str, Any]:
+def _document_in(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What a state or its function has given; empty if it is no document."""
+    text = next((event[name].get("output") for name in DETAILS if name in event), None)
     try:
-        document = json.loads(text)
-    except (TypeError, ValueError):
+        document = json.loads(text or "")
+    except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

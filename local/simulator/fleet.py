@@ -94,6 +94,8 @@ def add_trouble_fleet(world: World) -> Project:
 def greets_on_sockets(project: Project) -> None:
     """What is restored from its servers greets where this process may listen; they say so."""
     project.boot = Boot(port=PROBE_PORT)
+    # Without a key Hetzner mails the owner a root password for each copy.
+    project.ssh_keys.setdefault(project.world.next_id("ssh_key"), "admin")
     for server in project.servers.values():
         server.labels.setdefault(f"{LABEL}/probe", f"ssh.{PROBE_PORT}")
 
