@@ -271,6 +271,14 @@ def test_what_broke_off_anywhere_is_removed(drill: Restoring, status: str) -> No
     assert f"it broke off while {status}" in ended.reason
 
 
+def test_what_broke_off_and_is_listed_late_is_removed(drill: Restoring) -> None:
+    before = drill.restore
+    lost_and_late(drill, 500)
+    drill.restore = before
+    drill.step("remove")
+    assert (drill.end().status, drill.copies) == ("failed", [])
+
+
 def test_an_outcome_that_was_known_before_it_broke_off_is_carried_on(drill: Restoring) -> None:
     drill.until("removing")
     drill.changed(status="booting")

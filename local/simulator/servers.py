@@ -39,7 +39,8 @@ def list_servers() -> dict[str, Any]:
     if (statuses := query.many("status", STATUSES)) is not None:
         servers = [server for server in servers if server.status in statuses]
     servers = query.sort(servers, ("id", "name", "created"))
-    return query.page("servers", servers, lambda server: show(project, server))
+    holders = project.lock_holders()
+    return query.page("servers", servers, lambda server: show(project, server, holders))
 
 
 @blueprint.get("/servers/<int:server_id>")

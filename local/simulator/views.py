@@ -1,5 +1,6 @@
 """A server and a project as the API, the record of deeds and whoever connects see them."""
 
+from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +11,15 @@ from local.simulator.model import Server
 from local.simulator.project import Project
 
 
-def show(project: Project, server: Server) -> dict[str, Any]:
-    """The server as the API shows it."""
+def show(project: Project, server: Server, holders: Container[int] | None = None) -> dict[str, Any]:
+    """The server as the API shows it; `holders` are the project's, for whoever shows many."""
+    if holders is None:
+        holders = project.lock_holders()
     if server.image_id is not None:
         image = project._images.get(server.image_id) or SYSTEM_IMAGES.get(server.image_id)
         server.image = image.to_json() if image else None
     return server.to_json(
-        locked=server.id in project.lock_holders(),
+        locked=server.id in holders,
         firewalls=[{"id": f.id, "status": f.status} for f in project.firewalls.of(server.id)],
         load_balancers=project.load_balancers.of(server),
     )
@@ -63,8 +66,9 @@ def note(project: Project, what: What, server: Server, at: datetime | None = Non
 
 
 def project_json(project: Project) -> dict[str, Any]:
+    holders = project.lock_holders()
     return {
-        "servers": [show(project, server) for server in project._servers.values()],
+        "servers": [show(project, server, holders) for server in project._servers.values()],
         "images": [image.to_json() for image in project._images.values()],
         "actions": [action.to_json() for action in project._actions.values()],
     }
