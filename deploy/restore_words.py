@@ -36,7 +36,8 @@ def what_is_left(result: RestoreResult, owner: str) -> Iterator[str]:
     )
     yield f"{original} itself is untouched. What is left to do:"
     yield "1. Look at it. It has the users, passwords and keys of the snapshot:"
-    yield f"     ssh root@{result.address or 'ADDRESS'}"
+    port = result.probe.partition(".")[2]
+    yield f"     ssh {f'-p {port} ' if port else ''}root@{result.address or 'ADDRESS'}"
     yield (
         f"2. See that {original} and {name} do not both do what only one may: cron jobs, mail, "
         "whatever calls others. So far nothing leaves the new one. When it may, lift its firewall, "

@@ -256,6 +256,11 @@ def test_who_leaves_is_told_that_it_goes_on_and_where(
     assert CONSOLE in err
 
 
+def test_the_port_of_the_probe_is_the_one_to_look_at() -> None:
+    there = RestoreResult.from_dict(result("restored", **THERE, probe="ssh.2222"))
+    assert "     ssh -p 2222 root@203.0.113.9" in list(what_is_left(there, "owner"))
+
+
 def test_nothing_that_is_said_tells_anybody_to_change_or_delete_the_original() -> None:
     there = RestoreResult.from_dict(result("restored", **THERE))
     words = "\n".join([*what_is_made(there, "", "owner"), *what_is_left(there, "owner")])
