@@ -1067,8 +1067,8 @@ MUTANTS = [
     Mutant(
         "copies: take a delete that was accepted for a removal",
         "handler/decisions/clearing.py",
-        '            return _wait(replace(restore, removal="sent"), reason, Wait(LOOK_SECONDS))',
-        '            return _end(replace(restore, copy_id=None), "removed")',
+        'return _wait(sent, f"server {restore.copy_id} is being deleted", Wait(LOOK_SECONDS))',
+        'return _end(replace(sent, copy_id=None), "removed")',
         "tests/test_remove_server.py::test_a_delete_whose_answer_is_lost_is_looked_for",
     ),
     Mutant(
@@ -1084,6 +1084,13 @@ MUTANTS = [
         '        "placement_error": NoStock,\n',
         "",
         "tests/test_create_server.py::test_no_stock_is_the_next_candidates_turn",
+    ),
+    Mutant(
+        "copies: a restore began when it was first looked at",
+        "handler/decisions/restoring.py",
+        "began = min(began or looked, looked)",
+        "began = looked",
+        "tests/test_restore_deaths.py",
     ),
 ]
 

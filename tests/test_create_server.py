@@ -247,8 +247,7 @@ def test_a_429_is_waited_for(drill: Restoring) -> None:
 
 
 def test_few_requests_left_are_left_to_others(drill: Restoring) -> None:
-    for _ in range(2890):  # 20 per cent of 3600 are theirs
-        drill.project.budget.take()
+    drill.project.spend_budget(2890)  # 20 per cent of 3600 are theirs
     assert drill.step().status == "waiting"
     assert not drill.copies
     assert drill.until("creating").copy_id == drill.copy.id

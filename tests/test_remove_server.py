@@ -94,9 +94,11 @@ def test_what_somebody_has_made_theirs_stays_and_the_proof_counts(
     change(drill)
     ended = drill.end()
     assert (ended.status, deletes(drill)) == ("proven", 0)
-    assert f"server {drill.copy.id} ({drill.copy.name}) was left: it " in ended.reason
-    assert reason in ended.reason
-    assert ended.result and ended.result.copy_id == drill.copy.id
+    assert ended.result
+    for told in (ended.reason, ended.result.problem):
+        assert f"Server {drill.copy.id} ({drill.copy.name}) was left: it " in told
+        assert reason in told
+    assert ended.result.copy_id == drill.copy.id
 
 
 @pytest.mark.parametrize(("change", "reason"), CLAUSES)
@@ -326,8 +328,22 @@ def test_a_sweep_leaves_what_is_older_than_its_restore(drill: Restoring) -> None
         deadline_s=None,
     )
     ended = drill.end()
-    assert (deletes(drill), len(drill.copies)) == (0, 1)
+    assert (ended.status, deletes(drill), len(drill.copies)) == ("skipped", 0, 1)
     assert "was left" in ended.reason
+
+
+def test_a_sweep_needs_nothing_else_to_be_left_in_the_project(drill: Restoring) -> None:
+    drill.until("booting")
+    left = drill.restore
+    drill.restore = replace(
+        left,
+        run=replace(left.run, id="sweep-1", sweep=True),
+        status="removing",
+        firewall_id=None,
+        deadline_s=None,
+    )
+    drill.project.images.clear()
+    assert (drill.end().status, drill.copies) == ("removed", [])
 
 
 def test_one_wrong_clock_does_not_keep_a_copy(drill: Restoring) -> None:

@@ -92,7 +92,7 @@ def test_every_field_is_a_field_of_the_request() -> None:
 class Account:
     """Step Functions and SSM as far as StartRestore asks them: executions by name."""
 
-    class exceptions:  # noqa: N801 - as boto3 calls it
+    class exceptions:
         class ExecutionAlreadyExists(Exception):
             pass
 

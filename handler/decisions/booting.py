@@ -17,8 +17,10 @@ from handler.documents.resources import Action
 from handler.documents.restore import Restore
 
 SSH = "SSH-"
-CREATING_SECONDS = (15, 120)  # between looks at a copy that is being created
-BOOTING_SECONDS = 15
+# Between two looks: at least so long, and a share of the time so far. An execution's history has
+# room for hundreds of looks, not for thousands.
+LOOK_SECONDS = 15
+GROWTH = 0.12
 MOST_PROOF_ATTEMPTS = 6
 MAY_BE_OLD = (
     "An old image with fixed addresses, or without its volumes, may never answer; restore it with "
@@ -66,7 +68,7 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
         firewall_id=restore.firewall_id or _only_firewall(seen),
     )
     if copy.status == "deleting":
-        return _wait(restore, "somebody deletes the copy", Wait(BOOTING_SECONDS), jitter)
+        return _wait(restore, "somebody deletes the copy", _by_time(restore), jitter)
     if restore.off_reason:
         return _switched_off(restore, copy)
     return _looked(restore, copy, seen, jitter)
@@ -76,7 +78,7 @@ def after_power_on(restore: Restore, answer: Action | HetznerError, jitter: floa
     """The restore after its copy was powered on, or was not."""
     if isinstance(answer, Action):
         sent = replace(_booting(restore), power_action=answer.id)
-        return _wait(sent, "it was powered on", Wait(BOOTING_SECONDS), jitter)
+        return _wait(sent, "it was powered on", _by_time(sent), jitter)
     # After an unclear answer the next look tells whether it is on.
     return _after_error(restore, answer, jitter)
 
@@ -86,7 +88,7 @@ def after_power_off(restore: Restore, error: HetznerError | None, jitter: float)
     if not restore.keep:
         return _end_switched_off(restore)
     said = f": {error}" if error else ""
-    wait = Wait(BOOTING_SECONDS)
+    wait = _by_time(restore)
     if isinstance(error, TransientError):
         wait = pacing.after_error(error, restore, jitter)
     # Also after the deadline: the next look tells whether it is off.
@@ -105,7 +107,7 @@ def after_probe(restore: Restore, heard: str, jitter: float) -> Step:
         )
     if restore.overdue:
         return _not_proven(restore, f"no greeting on port {restore.server.port}: {heard}")
-    return _wait(restore, f"running for {since_s} s, {heard}", Wait(BOOTING_SECONDS), jitter)
+    return _wait(restore, f"running for {since_s} s, {heard}", _by_time(restore), jitter)
 
 
 def after_mark(restore: Restore, error: HetznerError | None, jitter: float) -> Step:
@@ -150,14 +152,14 @@ def _off(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
         progress = f"{action.command}, {action.progress} %"
         return _wait(restore, progress, _by_time(restore), jitter)
     elif restore.power_action is not None:
-        return _wait(restore, "it has gone off by itself", Wait(BOOTING_SECONDS), jitter)
+        return _wait(restore, "it has gone off by itself", _by_time(restore), jitter)
     if copy.status != "off" or copy.locked:
         held = "locked" if copy.locked else copy.status
         return _wait(restore, f"the copy is {held}", _by_time(restore), jitter)
     if seen.firewall is None:
         return _end(restore, "unproven", "it was not powered on: our firewall is gone.")
     if why := isolating.why_not_on(copy, seen.firewall, restore.server.port):
-        return _wait(restore, f"it is not powered on yet: {why}", Wait(BOOTING_SECONDS), jitter)
+        return _wait(restore, f"it is not powered on yet: {why}", _by_time(restore), jitter)
     if restore.overdue:
         return _give_up(restore, "no time left to power it on")
     return Step("power_on", restore)
@@ -165,7 +167,7 @@ def _off(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
 
 def _on(restore: Restore, copy: Copy, jitter: float) -> Step:
     if copy.status != "running":
-        return _wait(restore, f"the copy is {copy.status}", Wait(BOOTING_SECONDS), jitter)
+        return _wait(restore, f"the copy is {copy.status}", _by_time(restore), jitter)
     if not restore.server.port:
         restore = replace(restore, greeted_s=restore.stopwatch.elapsed_s)
         return _mark(restore, "restored", "is running; its label says that it is not probed")
@@ -220,7 +222,7 @@ def _after_error(
     if isinstance(error, NotFound):
         return _vanished(restore, seen, error)
     if error.code in ("locked", "conflict"):
-        return _wait(restore, str(error), Wait(BOOTING_SECONDS), jitter)
+        return _wait(restore, str(error), _by_time(restore), jitter)
     return _end(restore, "failed", f"{error}.")
 
 
@@ -277,9 +279,9 @@ def _with_problem(restore: Restore, what: str) -> Restore:
 
 def _by_time(restore: Restore) -> Wait:
     """The longer it has taken, the longer."""
-    least, most = CREATING_SECONDS
-    so_far_s = restore.stopwatch.elapsed_s - (restore.created_s or 0)
-    return Wait(round(min(max(least, 0.15 * so_far_s), most)))
+    since_s = restore.powered_on_s if restore.powered_on_s is not None else restore.created_s
+    so_far_s = restore.stopwatch.elapsed_s - (since_s or 0)
+    return Wait(round(max(LOOK_SECONDS, GROWTH * so_far_s)))
 
 
 def _only_firewall(seen: Seen) -> int | None:

@@ -77,17 +77,18 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
     return Step("delete", restore)
 
 
-def after_delete(restore: Restore, error: HetznerError | None, jitter: float) -> Step:
+def after_delete(restore: Restore, answer: int | HetznerError | None, jitter: float) -> Step:
     """The restore after a delete: it is removed when it is seen to be gone."""
-    match error:
-        case None | NotFound():
-            reason = f"server {restore.copy_id} is being deleted"
-            return _wait(replace(restore, removal="sent"), reason, Wait(LOOK_SECONDS))
+    match answer:
         case TransientError():
-            return _wait(restore, str(error), pacing.after_error(error, restore, jitter))
+            return _wait(restore, str(answer), pacing.after_error(answer, restore, jitter))
         case Locked() | Protected():
-            return _wait(restore, str(error), Wait(HELD_SECONDS))
-    return _left(restore, f"Hetzner refused: {error}")
+            return _wait(restore, str(answer), Wait(HELD_SECONDS))
+        case HetznerError() if not isinstance(answer, NotFound):
+            return _left(restore, f"Hetzner refused: {answer}")
+    action = answer if isinstance(answer, int) else None
+    sent = replace(restore, removal="sent", remove_action=action)
+    return _wait(sent, f"server {restore.copy_id} is being deleted", Wait(LOOK_SECONDS))
 
 
 def cost(restore: Restore, now: datetime | None) -> str:
@@ -123,8 +124,9 @@ def _none(restore: Restore, seen: Seen, jitter: float) -> Step:
 def _somebodys(restore: Restore, copy: Copy, why: str) -> Step:
     """It stays, and is no trouble of the restore: a person has taken it."""
     what = f"server {copy.id} ({copy.name}) was left: {why}"
-    restore = replace(restore, removal=f"left: {why}")
-    return _end(restore, what)
+    outcome = restore.outcome or "skipped"
+    problem = f"{restore.problem} {what[0].upper()}{what[1:]}.".strip()
+    return _end(replace(restore, removal="left", outcome=outcome, problem=problem), "")
 
 
 def _wait(restore: Restore, reason: str, wait: Wait) -> Step:
@@ -149,7 +151,7 @@ def _end(restore: Restore, what: str) -> Step:
     """The end that CreateServer or CheckServer has decided, with what became of the copy."""
     status = restore.outcome or ("removed" if restore.run.sweep else "failed")
     said = restore.outcome_reason
-    if said.endswith("."):  # whole sentences
+    if said.endswith(".") and what:  # whole sentences
         reason = f"{said} {what[0].upper()}{what[1:]}."
     else:
         reason = "; ".join(text for text in (said, what) if text)

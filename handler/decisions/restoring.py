@@ -62,8 +62,10 @@ def expected(restore: Restore) -> Expected:
     """What its copy is known by."""
     watch, began = restore.stopwatch, restore.began_at
     if restore.restore_id == restore.run.id and watch.sure and watch.now:
-        # One wrong clock at the beginning does not count.
-        began = watch.now - timedelta(seconds=watch.elapsed_s)
+        # The earlier one: a clock that was ahead does not count, nor does a first look that came
+        # late, after a function that has made the copy and died.
+        looked = watch.now - timedelta(seconds=watch.elapsed_s)
+        began = min(began or looked, looked)
     return Expected(
         owner=restore.run.owner,
         restore_id=restore.restore_id,

@@ -13,7 +13,7 @@ from handler.documents.job import cut
 from handler.documents.reading import demand, is_whole, known
 from handler.documents.restore_run import Candidate, OfRestoreRun, Original, Source
 
-RESULT_REASON_BYTES = 1500
+RESULT_REASON_BYTES, PROBLEM_BYTES = 1500, 500
 # What ends a restore. `removed` is a copy that a dead drill had left, and that is gone now.
 ENDS = ("proven", "restored", "unproven", "failed", "planned", "removed", "skipped")
 GOOD_ENDS = ("proven", "restored", "planned", "removed")
@@ -44,6 +44,7 @@ class RestoreResult:
     greeting: str = ""
     snapshot_created: str = ""
     proven_by: str = ""  # ssh or running
+    problem: str = ""  # what a person must be told whatever the status
 
     @classmethod
     def from_dict(cls, result: Any) -> Self:
@@ -176,6 +177,7 @@ class Restore(OfRestoreRun):
             probe=self.server.probe,
             greeting=shortened(self.greeting, 80),
             snapshot_created=self.source.created,
+            problem=cut(self.problem, PROBLEM_BYTES),
         )
         return replace(ended, result=result)
 

@@ -82,9 +82,11 @@ class Copies:
             action = answer.get("action")
             return copy_in(answer["server"]), action_in(action).id if action else None
 
-    def delete_copy(self, server_id: int) -> None:
-        """Deletes the server. After OutcomeUnknown it may be gone."""
-        self.hetzner.request("DELETE", f"/servers/{server_id}")
+    def delete_copy(self, server_id: int) -> int | None:
+        """Deletes the server; the action, if it is told. After OutcomeUnknown it may be gone."""
+        with well_formed():
+            action = self.hetzner.request("DELETE", f"/servers/{server_id}").get("action")
+            return action_in(action).id if action else None
 
     def power_on(self, server_id: int) -> Action:
         return self._act(f"/servers/{server_id}/actions/poweron")

@@ -38,8 +38,9 @@ class Conclusion:
         """What needs attention, worst first, and is not in the line already."""
         bad = [r for r in self.results if r.status not in GOOD_ENDS]
         concerns = [Concern("failed", r.server, f"{r.status}: {r.reason}") for r in bad]
-        concerns += [Concern("note", "", note) for note in self.notes]
-        return [c for c in concerns if not (c.server and c.reason in self.line)]
+        left = [result for result in self.results if result.problem]
+        concerns += [Concern("failed", result.server, result.problem) for result in left]
+        return concerns + [Concern("note", "", note) for note in self.notes]
 
 
 def results_of(document: RestoreDocument, error: str) -> list[RestoreResult]:
@@ -82,10 +83,11 @@ def conclude(document: RestoreDocument, error: str) -> Conclusion:
     """The conclusion of an execution."""
     results = tuple(results_of(document, error))
     good = sum(result.status in GOOD_ENDS for result in results)
+    whole = sum(result.status in GOOD_ENDS and not result.problem for result in results)
     verdict: Verdict = "Completed"
     if document.status in ("failed", "waiting") or (error and not results):
         verdict = "Failed"
-    elif good < len(results):
+    elif whole < len(results):
         verdict = "PartiallyFailed" if good else "Failed"
     return Conclusion(verdict, _line(document, verdict, results, error), results, document.notes)
 

@@ -37,12 +37,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     restore = Restore.from_dict(event)
     log_restore(restore, event)
     hetzner = hetzner_for(restore.run.project, context)
-    return restore_output(check_server(restore, hetzner, random.random()))
+    return restore_output(check_server(restore, hetzner, random.random(), greeting))
 
 
-def check_server(
-    restore: Restore, hetzner: Hetzner, jitter: float, probe: Probe = greeting
-) -> Restore:
+def check_server(restore: Restore, hetzner: Hetzner, jitter: float, probe: Probe) -> Restore:
     """The restore: its copy creating or booting, or with its outcome."""
     copies = Copies(hetzner)
     seen = gather(restore, copies)

@@ -60,10 +60,14 @@ def _copy(restore: Restore, copies: Copies) -> Copy | None:
 
 
 def _sees_project(restore: Restore, copies: Copies) -> bool:
-    """Whether the token still sees this project: our firewall there, or the snapshot.
+    """Whether the token still sees this project: our firewall there, the delete, or a snapshot.
 
     Their ids are no other project's; their names may be.
     """
+    if restore.remove_action is not None:
+        with suppress(NotFound):
+            copies.hetzner.action(restore.remove_action)
+            return True
     if restore.firewall_id is not None:
         with suppress(NotFound):
             copies.firewall(restore.firewall_id)
@@ -74,15 +78,15 @@ def _sees_project(restore: Restore, copies: Copies) -> bool:
     return bool(copies.hetzner.snapshots(restore.run.owner, restore.server.id))
 
 
-def delete(restore: Restore, copies: Copies) -> HetznerError | None:
-    """None: Hetzner has begun to delete it."""
+def delete(restore: Restore, copies: Copies) -> int | HetznerError | None:
+    """The action, if it is told: Hetzner has begun to delete it."""
     assert restore.copy_id
     try:
-        copies.delete_copy(restore.copy_id)
+        action_id = copies.delete_copy(restore.copy_id)
     except HetznerError as error:
         return error
     logger.info(
         f"{restore.server.name}: server {restore.copy_id} ({restore.copy_name}) deleted",
         extra={"deleted_server": restore.copy_id},
     )
-    return None
+    return action_id
