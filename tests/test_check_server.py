@@ -238,7 +238,8 @@ def test_a_copy_that_never_greets_is_unproven_after_its_minutes(
 def test_a_kept_restore_that_does_not_greet_is_restored_and_says_so(kept: Restoring) -> None:
     kept.project.boot = Boot(says=None)
     ended = kept.end()
-    assert (ended.status, kept.copy.status) == ("restored", "running")
+    assert ended.result
+    assert (ended.status, ended.result.proven_by, kept.copy.status) == ("restored", "", "running")
     assert "no greeting on port 22" in ended.reason
     assert marks(kept).keys() == {LABEL_UNPROVEN_AT}
 
@@ -258,7 +259,8 @@ def test_one_that_is_not_probed_is_restored_when_it_runs() -> None:
     with restoring(probe="none") as drill:
         drill.project.boot = Boot(says=None)
         ended = drill.end()
-        assert ended.status == "restored"
+        assert ended.result
+        assert (ended.status, ended.result.proven_by) == ("restored", "running")
         assert marks(drill)[LABEL_PROVEN_BY] == "running"
 
 

@@ -35,7 +35,7 @@ def test_a_drill_ends_with_its_copy_gone_and_its_outcome_and_cost_told(drill: Re
     result = ended.result
     assert result
     assert (result.status, result.cost, result.copy_id) == ("proven", "0.01 EUR", None)
-    assert (result.server_type, result.location) == ("cx23", "fsn1")
+    assert (result.server_type, result.location, result.proven_by) == ("cx23", "fsn1", "ssh")
     assert result.seconds and result.seconds < 200
     assert list(drill.project.servers) == [drill.server.id]
 

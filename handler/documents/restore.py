@@ -161,6 +161,7 @@ class Restore(OfRestoreRun):
         candidate, started = self.candidate, self.powered_on_s
         has_greeted = self.greeted_s is not None and started is not None
         seconds = (self.greeted_s or 0) - (started or 0) if has_greeted else None
+        ran_alone = status == "restored" and not self.server.port
         result = RestoreResult(
             server=self.server.name,
             id=self.server.id,
@@ -178,6 +179,7 @@ class Restore(OfRestoreRun):
             probe=self.server.probe,
             greeting=shortened(self.greeting, 80),
             snapshot_created=self.source.created,
+            proven_by="ssh" if status == "proven" else "running" if ran_alone else "",
             problem=cut(self.problem, PROBLEM_BYTES),
         )
         return replace(ended, result=result)
