@@ -128,17 +128,20 @@ def test_servers_of_which_the_same_is_to_say_stand_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "said"),
+    ("status", "reason", "problem", "said"),
     [
-        ("proven", "greets on ssh 94 s after its start; removed", False),
-        ("proven", "greets on ssh 94 s after its start; removed. There is no SSH key.", True),
-        ("unproven", "no greeting on port 22", True),
-        ("unproven", "cx23 in fsn1", False),  # it is in the line
+        ("proven", "greets; removed", "", []),
+        ("proven", "greets. There is no key.", "There is no key.", ["sg5: There is no key."]),
+        ("unproven", "no greeting", "", ["sg5: unproven: no greeting"]),
+        ("unproven", "cx23 in fsn1", "", []),  # it is in the line
+        ("failed", "Busy. It is left.", "It is left.", ["sg5: failed: Busy. It is left."]),
     ],
 )
-def test_what_the_line_does_not_say_is_said_below_it(status: str, reason: str, said: bool) -> None:
-    found = told(history(summarised(result(status, reason=reason))))
-    assert list(reasons(found)) == ([f"sg5: {status}: {reason}"] if said else [])
+def test_what_the_line_does_not_say_is_said_below_it(
+    status: str, reason: str, problem: str, said: list[str]
+) -> None:
+    found = told(history(summarised(result(status, reason=reason, problem=problem))))
+    assert list(reasons(found)) == said
 
 
 def test_nothing_that_others_have_named_steers_the_terminal() -> None:

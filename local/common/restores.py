@@ -136,9 +136,10 @@ def planned(told: Told) -> Iterator[str]:
 def reasons(told: Told) -> Iterator[str]:
     """What the results say that the line does not: why, and what a person should know."""
     for result in told.results:
-        good = result.status in ("proven", "planned") and ". " not in result.reason
-        if result.reason and not good and result.reason not in told.line:
+        if result.status not in ("proven", "planned") and result.reason not in told.line:
             yield f"{result.server}: {result.status}: {result.reason}"
+        if result.problem not in result.reason or result.status == "proven":
+            yield from [f"{result.server}: {result.problem}"] if result.problem else []
 
 
 def grouped(notes: Sequence[str]) -> Iterator[str]:
