@@ -208,6 +208,7 @@ def night(on_lambda: Lambda, project: Project, world: World) -> dict[str, Any]:
     world.clock.advance(3600)
     copy = invoke("CheckServer", copy)
     copy = invoke("RemoveServer", copy | {"status": "removing", "outcome": "unproven"})
+    world.clock.advance(60)  # a delete takes a while
     result = {"server": "sg5", "id": server.id, "status": "proven"}
     invoke("SummariseRestore", drill | {"restores": [result]})
     invoke("WatchServers", {})

@@ -38,8 +38,8 @@ class Conclusion:
         """What needs attention, worst first, and is not in the line already."""
         bad = [r for r in self.results if r.status not in GOOD_ENDS]
         concerns = [Concern("failed", r.server, f"{r.status}: {r.reason}") for r in bad]
-        left = [result for result in self.results if result.problem]
-        concerns += [Concern("failed", result.server, result.problem) for result in left]
+        more = [r for r in self.results if r.problem and r.problem not in r.reason]
+        concerns += [Concern("note", result.server, result.problem) for result in more]
         return concerns + [Concern("note", "", note) for note in self.notes]
 
 
@@ -83,11 +83,10 @@ def conclude(document: RestoreDocument, error: str) -> Conclusion:
     """The conclusion of an execution."""
     results = tuple(results_of(document, error))
     good = sum(result.status in GOOD_ENDS for result in results)
-    whole = sum(result.status in GOOD_ENDS and not result.problem for result in results)
     verdict: Verdict = "Completed"
     if document.status in ("failed", "waiting") or (error and not results):
         verdict = "Failed"
-    elif whole < len(results):
+    elif good < len(results):
         verdict = "PartiallyFailed" if good else "Failed"
     return Conclusion(verdict, _line(document, verdict, results, error), results, document.notes)
 

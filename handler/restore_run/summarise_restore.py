@@ -88,7 +88,8 @@ def _notified(document: RestoreDocument, conclusion: Conclusion, settings: TellS
     What a sweep has removed was told as left: that it is gone is told, too.
     """
     run = document.run
-    is_quiet = conclusion.verdict == "Completed" and not (run.sweep and conclusion.results)
+    is_news = run.sweep or any(result.problem for result in conclusion.results)
+    is_quiet = conclusion.verdict == "Completed" and not (is_news and conclusion.results)
     if is_quiet and not settings.notify_always:
         return True
     return sent(
