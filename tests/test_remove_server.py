@@ -179,6 +179,7 @@ def test_a_token_that_may_no_longer_delete_is_told_at_once(drill: Restoring) -> 
 def test_an_outage_delays_the_removal(drill: Restoring) -> None:
     drill.until("removing")
     drill.world.faults.add(Fault(faults.html(502), method="GET", times=10))
+    drill.world.faults.add(Fault(faults.status(423, "locked"), method="GET", nth=11, times=3))
     assert (drill.end().status, drill.copies) == ("proven", [])
 
 

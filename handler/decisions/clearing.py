@@ -10,7 +10,15 @@ from handler.decisions import pacing, removing
 from handler.decisions.restoring import expected
 from handler.documents.copies import Copy
 from handler.documents.document import Wait, format_time, parse_time
-from handler.documents.errors import HetznerError, Locked, NotFound, Protected, TransientError
+from handler.documents.errors import (
+    HetznerError,
+    Locked,
+    NotFound,
+    Protected,
+    Refused,
+    TransientError,
+    Unauthorized,
+)
 from handler.documents.restore import Restore
 
 REMOVE_MINUTES = 60
@@ -62,8 +70,10 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
     """The next step of a restore that has observed what was seen."""
     if isinstance(seen.error, TransientError):
         return _wait(restore, str(seen.error), pacing.after_error(seen.error, restore, jitter))
-    if seen.error:
+    if isinstance(seen.error, (Unauthorized, Refused)):
         return _left(restore, f"{seen.error}")
+    if seen.error:
+        return _wait(restore, str(seen.error), Wait(HELD_SECONDS))
     if seen.copy is None:
         return _none(restore, seen, jitter)
     copy = seen.copy
