@@ -905,7 +905,7 @@ def test_no_parameter_can_replace_what_holds_state() -> None:
             for parameter in template["Parameters"]:
                 assert f"${{{parameter}}}" not in json.dumps(value), (name, path)
                 assert f'"Ref": "{parameter}"' not in json.dumps(value), (name, path)
-    assert len(holding) == 6 and looked_at >= 2
+    assert len(holding) == 8 and looked_at >= 2
 
 
 KEPT_TYPES = {
