@@ -53,6 +53,8 @@ class Aws:
     # Called after a function has returned, with its name, input and output.
     after: Callable[[str, Any, Any], None] | None = None
     before: Callable[[str, Any], None] | None = None
+    # What CheckServer hears at an address and port.
+    probe: Callable[[str, int], str] = lambda *_: "no connection: timed out"
     _one: threading.RLock = field(default_factory=threading.RLock)
     _requests: int = 0
 
@@ -85,6 +87,10 @@ class Aws:
     def run(self, event: Any, request_id: str = "") -> "Night":
         """Invokes StartRun and waits for all its executions to end."""
         return self.finish(self.invoke("StartRun", event, request_id))
+
+    def restore(self, event: Any) -> "Night":
+        """Invokes StartRestore and waits for all its executions to end."""
+        return self.finish(self.invoke("StartRestore", event))
 
     def finish(self, answer: dict[str, Any]) -> "Night":
         arns = {started["project"]: started["execution_arn"] for started in answer["executions"]}
@@ -176,6 +182,8 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         _logged(aws.logs),
         patch("handler.snapshot_run.summarise_run.put_metrics", aws.metrics.extend),
         patch("handler.triggers.watch_servers.put_metrics", aws.metrics.extend),
+        patch("handler.restore_run.summarise_restore.put_metrics", aws.metrics.extend),
+        patch("handler.restore_run.check_server.greeting", lambda ip, port, _: aws.probe(ip, port)),
         patch("handler.triggers.watch_servers.datetime", _clock_of(clock)),
         # The jitter of the waits, the same for every test.
         patch("random.random", random.Random(1).random),
@@ -186,11 +194,13 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         topic = boto3.client("sns", region_name=REGION).create_topic(Name="Notifications")
         # moto counts no subscriptions. There is that of Tell.
         sns_backends[ACCOUNT][REGION].topics[topic["TopicArn"]].subscriptions_confimed = 1
-        boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-            name="SnapshotRun",
-            definition=stack.definition(),
-            roleArn=f"arn:aws:iam::{ACCOUNT}:role/SnapshotRunRole",
-        )
+        machines = ["SnapshotRun", *(["RestoreRun"] if stack.condition("HasRestores") else [])]
+        for machine in machines:
+            boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+                name=machine,
+                definition=stack.definition(machine),
+                roleArn=f"arn:aws:iam::{ACCOUNT}:role/{machine}Role",
+            )
         yield aws
 
 
@@ -214,6 +224,8 @@ def _logged(lines: list[dict[str, Any]]) -> Iterator[None]:
         runtime.api_settings,
         runtime.summary_settings,
         runtime.watch_settings,
+        runtime.restore_settings,
+        runtime.tell_settings,
         runtime.hcloud_client,
         clients.sns,
         clients.ssm,

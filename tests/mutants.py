@@ -50,6 +50,34 @@ LISTING, DUE = "handler/snapshot_run/list_servers.py", "handler/decisions/due.py
 
 MUTANTS = [
     Mutant(
+        "a snapshot of a copy",
+        "handler/hetzner/survey.py",
+        "if not server.is_copy]",
+        "if True]",
+        test="tests/test_proof_stories.py",
+    ),
+    Mutant(
+        "nobody is told of a server that is called a copy by mistake",
+        "handler/decisions/listed.py",
+        "[server for server in listed if server.is_called_copy]",
+        "[]",
+        test="tests/test_proof_stories.py",
+    ),
+    Mutant(
+        "a proof of a copy that only ran",
+        "handler/decisions/proof.py",
+        "if labels.get(LABEL_PROVEN_BY) == SSH:",
+        "if LABEL_PROVEN_BY in labels:",
+        test="tests/test_proof_stories.py",
+    ),
+    Mutant(
+        "a proof that goes with its snapshot",
+        GATHER,
+        'proven_at = label_time(proof) if proof else ""',
+        'proven_at = ""',
+        test="tests/test_proof_stories.py",
+    ),
+    Mutant(
         "tell names and errors as they are, control characters and all",
         "handler/hetzner/redaction.py",
         "return printable(shown + text[end:])",
@@ -354,7 +382,7 @@ MUTANTS = [
     ),
     Mutant(
         "tell a run twice when its answer is lost",
-        "handler/snapshot_run/summarise_run.py",
+        "handler/aws/telling.py",
         "if answer := told.get(asked):",
         "if answer := told.get(None):",
     ),

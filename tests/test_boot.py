@@ -119,7 +119,8 @@ def on_lambda(
     folder = tmp_path_factory.mktemp("lambda")
     with ExitStack() as running:
         simulator = running.enter_context(Simulator(world))
-        deployed = Lambda(functions, Stack(HetznerEndpoint=simulator.url), aws, folder)
+        stack = Stack(HetznerEndpoint=simulator.url, Restores="true")
+        deployed = Lambda(functions, stack, aws, folder)
         lambdas_python(deployed.beside)
         fill(deployed)
         yield deployed
@@ -140,13 +141,14 @@ def fill(on_lambda: Lambda) -> None:
     client(on_lambda, "ssm").put_parameter(
         Name=on_lambda.stack.ref("WatchMemory"), Value="{}", Type="String"
     )
-    # Only the input that it gets matters here; it does nothing.
-    machine = client(on_lambda, "stepfunctions").create_state_machine(
-        name="SnapshotRun",
-        definition='{"StartAt": "Nothing", "States": {"Nothing": {"Type": "Succeed"}}}',
-        roleArn=on_lambda.stack.arn("SnapshotRunRole"),
-    )
-    assert machine["stateMachineArn"] == on_lambda.stack.arn("SnapshotRun")
+    for name in ("SnapshotRun", "RestoreRun"):
+        # Only the input that it gets matters here; it does nothing.
+        machine = client(on_lambda, "stepfunctions").create_state_machine(
+            name=name,
+            definition='{"StartAt": "Nothing", "States": {"Nothing": {"Type": "Succeed"}}}',
+            roleArn=on_lambda.stack.arn(f"{name}Role"),
+        )
+        assert machine["stateMachineArn"] == on_lambda.stack.arn(name)
     for name in on_lambda.functions:
         for value in on_lambda.stack.environment(name).values():
             if value.startswith("arn:aws:sns:"):
@@ -166,7 +168,7 @@ def child_input(on_lambda: Lambda, run: dict[str, Any], server: dict[str, Any]) 
 
 
 def started(on_lambda: Lambda, answer: dict[str, Any]) -> Any:
-    """The input of the execution that StartRun started."""
+    """The input of the execution that StartRun or StartRestore started."""
     execution = client(on_lambda, "stepfunctions").describe_execution(
         executionArn=answer["executions"][0]["execution_arn"]
     )
@@ -200,6 +202,15 @@ def night(on_lambda: Lambda, project: Project, world: World) -> dict[str, Any]:
     job = invoke("CheckSnapshot", job)
     job = invoke("PruneSnapshots", job)
     invoke("SummariseRun", run | {"batch": [job["result"]]})
+    drill = started(on_lambda, invoke("StartRestore", {"servers": ["sg5"]}))
+    drill = invoke("PlanRestore", drill)
+    copy = invoke("CreateServer", drill["restores"][0])
+    world.clock.advance(3600)
+    copy = invoke("CheckServer", copy)
+    copy = invoke("RemoveServer", copy | {"status": "removing", "outcome": "unproven"})
+    world.clock.advance(60)  # a delete takes a while
+    result = {"server": "sg5", "id": server.id, "status": "proven"}
+    invoke("SummariseRestore", drill | {"restores": [result]})
     invoke("WatchServers", {})
     invoke("Tell", {"Records": [{"Sns": {"MessageId": "1", "Subject": "s", "Message": "m"}}]})
     assert answers.keys() == on_lambda.functions.keys(), "a function that was never booted"
@@ -218,6 +229,14 @@ def test_the_night_makes_one_snapshot_and_prunes(night: dict[str, Any], project:
     assert [image.status for image in made] == ["available"]
     old = [i for i in project.images.values() if i.labels.get("hetzner-snapshots/run-id") == "old"]
     assert len(old) == 2  # daily3
+
+
+def test_the_drill_makes_one_copy_and_removes_it(night: dict[str, Any], project: Project) -> None:
+    assert night["PlanRestore"]["status"] == "ready"
+    assert night["CreateServer"]["status"] == "creating"
+    assert night["CheckServer"]["status"] == "booting"
+    assert night["SummariseRestore"]["verdict"] == "Completed"
+    assert [server.name for server in project.servers.values()] == ["sg5"]
 
 
 def test_tell_sends_with_what_is_in_its_own_package(on_lambda: Lambda, tmp_path: Path) -> None:

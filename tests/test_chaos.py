@@ -6,7 +6,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +14,10 @@ import pytest
 from handler.documents.job import Result
 from handler.documents.labels import LABEL_RUN_ID
 from handler.documents.run import BATCH
-from local.simulator import Fault, Project, Simulator, World
+from local.simulator import Clock, Fault, Project, Simulator, World
 from local.simulator.faults import Call, drop, hook, html, status
 from local.virtual.cloud import Execution, Fate
+from local.virtual.loop import Loop
 from local.virtual.machine import Failed, Walk
 from local.virtual.stage import Stage
 from local.virtual.template import ROOT, Stack
@@ -384,3 +385,18 @@ def test_a_sabotage_fits_the_code(mutant: Mutant) -> None:
     """One that fits no longer would break nothing when `make mutants` plays it."""
     assert mutant.old in (ROOT / mutant.file).read_text()
     assert mutant.old != mutant.new
+
+
+def test_a_wait_that_was_given_up_cuts_no_later_one_short() -> None:
+    loop = Loop(Clock(datetime(2026, 11, 21, tzinfo=UTC)))
+    ended: list[float] = []
+
+    def work() -> None:
+        slow = loop.spawn(lambda: loop.sleep(90))
+        assert not loop.wait(slow, timeout=15)
+        loop.sleep(300)
+        ended.append(loop.now)
+
+    loop.spawn(work)
+    loop.run()
+    assert ended == [315]

@@ -13,7 +13,7 @@ from checks import audit
 from checks.audit import Audit
 from checks.contents import described, environment
 from checks.translate import translated
-from local.virtual.functions import APART, FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS, RESTORING
 from local.virtual.template import ROOT
 from tests.built import locked, make_build
 
@@ -89,7 +89,7 @@ def test_what_is_checked_is_what_cloudformation_gets() -> None:
     kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
     assert not [kind for kind in kinds.values() if kind.startswith("AWS::Serverless")]
     functions = {name for name, kind in kinds.items() if kind == "AWS::Lambda::Function"}
-    assert functions == {*FUNCTIONS, APART}
+    assert functions == {*FUNCTIONS, *RESTORING, APART}
     code = {name: template["Resources"][name]["Properties"]["Code"] for name in functions}
     assert [name for name in functions if code[name] != code["StartRun"]] == [APART]
     assert "AWS::Scheduler::Schedule" in kinds.values()

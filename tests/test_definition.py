@@ -17,7 +17,7 @@ from checks.translate import translated
 from local.virtual.template import ROOT, Stack
 
 RULE = "E3601"
-OURS = "ours"
+OURS, RESTORE = "ours", "restore"
 
 
 def children(machine: dict[str, Any]) -> dict[str, Any]:
@@ -47,9 +47,11 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What cfn-lint says about our machine and each broken one, in one call for all."""
     folder = tmp_path_factory.mktemp("templates")
-    changes = {OURS: lambda m: None} | {name: change for name, (change, _) in BROKEN.items()}
+    changes = {OURS: lambda m: None, RESTORE: lambda m: None} | {
+        name: change for name, (change, _) in BROKEN.items()
+    }
     for name, change in changes.items():
-        machine = json.loads(Stack().definition())
+        machine = json.loads(Stack().definition("RestoreRun" if name == RESTORE else "SnapshotRun"))
         change(machine)
         role = "arn:aws:iam::123456789012:role/none"
         properties = {"DefinitionString": json.dumps(machine), "RoleArn": role}
@@ -65,8 +67,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return said
 
 
-def test_nothing_is_found_in_our_definition(found: dict[str, list[str]]) -> None:
-    assert found[OURS] == []
+def test_nothing_is_found_in_our_definitions(found: dict[str, list[str]]) -> None:
+    assert found[OURS] == [] and found[RESTORE] == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -75,8 +77,9 @@ def test_a_broken_definition_is_found(found: dict[str, list[str]], name: str) ->
     assert text.startswith(RULE) and BROKEN[name][1] in text
 
 
-def test_each_substitution_is_used_and_each_placeholder_substituted() -> None:
-    machine = translated(ROOT / "template.yaml")["Resources"]["SnapshotRun"]["Properties"]
+@pytest.mark.parametrize("machine_name", ["SnapshotRun", "RestoreRun"])
+def test_each_substitution_is_used_and_each_placeholder_substituted(machine_name: str) -> None:
+    machine = translated(ROOT / "template.yaml")["Resources"][machine_name]["Properties"]
     text = machine["DefinitionString"]
     for name in machine["DefinitionSubstitutions"]:
         assert text.count(f'"${{{name}}}"') == 1, name

@@ -70,9 +70,7 @@ def test_a_notification_that_cannot_be_sent_changes_no_verdict(
     def publish(**_: Any) -> Any:
         raise ClientError({"Error": {"Code": "AuthorizationError", "Message": "no"}}, "Publish")
 
-    monkeypatch.setattr(
-        "handler.snapshot_run.summarise_run.sns", lambda: SimpleNamespace(publish=publish)
-    )
+    monkeypatch.setattr("handler.aws.telling.sns", lambda: SimpleNamespace(publish=publish))
     bad, _ = project.add_server("bad"), project.add_server("good")
     if fails:
         project.next_action_fails(bad, times=99, after_seconds=20)

@@ -19,7 +19,7 @@ from handler.decisions.overdue import (
 )  # fmt: skip
 from handler.decisions.selecting import why_not_itself
 from handler.decisions.watching import View, concluded, in_order, without, worth_a_look
-from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_SERVER_ID
+from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_SERVER_ID, LABEL_THROW_AWAY
 from handler.documents.memory import LastLook, Memory, Remembered
 from handler.documents.resources import Server, Snapshot
 from handler.documents.survey import Survey
@@ -87,6 +87,8 @@ NEW_SERVER = server(created=NOW - 28 * HOUR)
         ("at the first look an old snapshot is late", seen(snapshots=[good(27)]), None, [OLD]),
         ("a server left out by its label is not late",
          seen([server(**{LABEL_ENABLED: "false"})], [good(27)]), KNOWN, []),
+        ("nor one that somebody has called a copy by mistake",
+         seen([server(**{LABEL_THROW_AWAY: "true"})], [good(27)]), KNOWN, []),
         ("nor one that the selector does not match",
          seen(snapshots=[good(27)], matching=[]), KNOWN, []),
         ("nor one that has Hetzner's Backups, where those are skipped",

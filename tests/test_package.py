@@ -23,7 +23,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from local.package import write_zip
-from local.virtual.functions import APART, FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS, RESTORING
 from local.virtual.template import ROOT
 from tests.built import functions, locked, make_build
 
@@ -75,8 +75,8 @@ def distributions(package: Path) -> Iterator[tuple[Message, Message]]:
 
 
 def test_every_function_of_the_nights_is_the_same_package(packages: dict[str, Path]) -> None:
-    assert packages.keys() == {*FUNCTIONS, APART}
-    first, *others = (content(packages[name]) for name in FUNCTIONS)
+    assert packages.keys() == {*FUNCTIONS, *RESTORING, APART}
+    first, *others = (content(packages[name]) for name in (*FUNCTIONS, *RESTORING))
     assert "handler/triggers/start_run.py" in first
     for other in others:
         assert other == first

@@ -16,12 +16,12 @@ import pytest
 
 from checks.translate import translated
 from local.simulator import Clock, Simulator, World
-from local.virtual.functions import APART, FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS, RESTORING
 from local.virtual.template import ACCOUNT, REGION, ROOT, Stack
 from tests.aws import deployed
 from tests.calls import actions_in_code, recorded, unrecognised
 from tests.conftest import TOKEN
-from tests.test_structure import all_states
+from tests.test_structure import MACHINES, all_states
 
 Pairs = set[tuple[str, str]]  # IAM action and resource
 # To set up log delivery Step Functions needs these; the Service Authorization Reference has no
@@ -37,6 +37,12 @@ LOG_DELIVERY = {
     "logs:DescribeLogGroups",
 }
 OTHER_PATH = "/elsewhere/tokens"
+ALL = (*FUNCTIONS, *RESTORING)
+
+
+def whole(**parameters: str) -> Stack:
+    """The stack with all that may be deployed."""
+    return Stack(TokenPath=OTHER_PATH, Restores="true", **parameters)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def asked() -> Iterator[dict[str, Pairs]]:
     """What the functions ask of AWS in nights that need all they can do."""
     world = World(Clock(start=datetime(2026, 11, 21, 2, 0, tzinfo=UTC)), seed=1)
     with Simulator(world) as simulator:
-        stack = Stack(HetznerEndpoint=simulator.url, TokenPath=OTHER_PATH)
+        stack = whole(HetznerEndpoint=simulator.url)
         with deployed(world.clock, stack) as aws, recorded(aws) as made:
             for name in ("default", "second"):
                 project = world.project(name)
@@ -55,6 +61,8 @@ def asked() -> Iterator[dict[str, Pairs]]:
             night = aws.run({})
             assert night.verdict() == "PartiallyFailed"
             assert aws.run({"run_id": night.run_id}).verdict() == "PartiallyFailed"
+            drill = aws.restore({"project": "default", "servers": ["good"]})
+            assert drill.verdict() == "Failed"  # it never greets
             aws.invoke("WatchServers", {})
             # The projects' servers are late by then, which is told.
             world.clock.advance(timedelta(days=2).total_seconds())
@@ -109,19 +117,19 @@ def needed_by(function: str, stack: Stack, asked: dict[str, Pairs]) -> Pairs:
     return needs
 
 
-def needed_by_the_machine(stack: Stack) -> Pairs:
+def needed_by_the_machine(stack: Stack, name: str) -> Pairs:
     needs: Pairs = set()
-    machine = stack.arn("SnapshotRun")
-    for _, state in all_states(json.loads(stack.definition())):
+    machine = stack.arn(name)
+    for _, state in all_states(json.loads(stack.definition(name))):
         if state["Type"] == "Task":
             needs.add(("lambda:InvokeFunction", state["Resource"]))
         if state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
             needs.add(("states:StartExecution", machine))
             # AWS documents the first; a child's ARN has the Map's label in it.
-            for name in ("SnapshotRun", f"SnapshotRun/{state['Label']}"):
-                children = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{name}:*"
+            for of in (name, f"{name}/{state['Label']}"):
+                children = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{of}:*"
                 needs |= {(f"states:{a}Execution", children) for a in ("Describe", "Stop")}
-    if stack.resource("SnapshotRun")["Properties"]["Logging"]["Destinations"]:
+    if stack.resource(name)["Properties"]["Logging"]["Destinations"]:
         needs |= {(action, "*") for action in LOG_DELIVERY}
     return needs
 
@@ -144,8 +152,8 @@ def differences(stack: Stack, asked: dict[str, Pairs]) -> list[str]:
     """What a function's role lacks, and what it allows though the function does not need it."""
     # No night asks anything of Tell: test_tell_stack.py does, where its role is enforced.
     asked = asked | {APART: asked_by_tell(stack)}
-    needs = {function: needed_by(function, stack, asked) for function in (*FUNCTIONS, APART)}
-    needs["SnapshotRun"] = needed_by_the_machine(stack)
+    needs = {function: needed_by(function, stack, asked) for function in (*ALL, APART)}
+    needs |= {machine: needed_by_the_machine(stack, machine) for machine in MACHINES}
     found = []
     for name, need in sorted(needs.items()):
         have = allowed(stack)[role_of(name, stack)]
@@ -157,14 +165,14 @@ def differences(stack: Stack, asked: dict[str, Pairs]) -> list[str]:
 def test_every_role_allows_what_each_of_its_functions_needs_and_nothing_else(
     asked: dict[str, Pairs],
 ) -> None:
-    assert differences(Stack(TokenPath=OTHER_PATH), asked) == []
+    assert differences(whole(), asked) == []
 
 
 def test_the_stories_ask_for_all_that_the_code_can_ask_for(asked: dict[str, Pairs]) -> None:
     assert unrecognised() == []
-    for function in FUNCTIONS:
+    for function in ALL:
         made = {action for action, _ in asked[function]}
-        assert made == actions_in_code(Stack(), function), function
+        assert made == actions_in_code(whole(), function), function
     # IAM's name of Lambda's operation Invoke is InvokeFunction.
     asked_by_code = {a.removesuffix("Function") for a, _ in asked_by_tell(Stack())}
     assert actions_in_code(Stack(), APART) == asked_by_code
@@ -180,7 +188,7 @@ def test_a_permission_that_is_missing_too_much_or_too_wide_is_found(
     asked: dict[str, Pairs],
 ) -> None:
     def changed(role: str) -> tuple[Stack, list[dict[str, Any]]]:
-        stack = Stack(TokenPath=OTHER_PATH)
+        stack = whole()
         return stack, statements(stack, role)
 
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:Notifications"
@@ -200,7 +208,16 @@ def test_a_permission_that_is_missing_too_much_or_too_wide_is_found(
     policy[-1]["Resource"] = "*"
     assert differences(stack, asked) == [
         difference
-        for function in ("CheckSnapshot", "CreateSnapshot", "ListServers", "PruneSnapshots")
+        for function in (
+            "CheckServer",
+            "CheckSnapshot",
+            "CreateServer",
+            "CreateSnapshot",
+            "ListServers",
+            "PlanRestore",
+            "PruneSnapshots",
+            "RemoveServer",
+        )
         for difference in (
             f"{function} lacks ssm:GetParameter on {tokens}",
             f"{function} need not have ssm:GetParameter on *",
@@ -219,7 +236,7 @@ def test_a_permission_that_is_missing_too_much_or_too_wide_is_found(
 def test_a_function_that_shares_a_role_but_not_its_needs_is_found(asked: dict[str, Pairs]) -> None:
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:Notifications"
 
-    stack = Stack(TokenPath=OTHER_PATH)
+    stack = whole()
     summarise, check = (
         stack.template["Resources"][name]["Properties"]
         for name in ("SummariseRun", "CheckSnapshot")
@@ -239,10 +256,10 @@ def test_a_function_that_shares_a_role_but_not_its_needs_is_found(asked: dict[st
 
 
 def test_every_role_is_used_and_only_its_service_may_take_it() -> None:
-    stack = Stack()
-    services = {role_of(name, stack): "lambda.amazonaws.com" for name in (*FUNCTIONS, APART)}
-    services[role_of("SnapshotRun", stack)] = "states.amazonaws.com"
-    services["ScheduleRole"] = "scheduler.amazonaws.com"
+    stack = whole()
+    services = {role_of(name, stack): "lambda.amazonaws.com" for name in (*ALL, APART)}
+    services |= {role_of(name, stack): "states.amazonaws.com" for name in MACHINES}
+    services |= dict.fromkeys(("ScheduleRole", "DrillScheduleRole"), "scheduler.amazonaws.com")
     assert services.keys() == allowed(stack).keys()
     for role, service in services.items():
         [trust] = stack.resource(role)["Properties"]["AssumeRolePolicyDocument"]["Statement"]
@@ -269,6 +286,14 @@ def test_sam_adds_no_role_and_the_schedules_is_as_narrow() -> None:
         ("lambda:InvokeFunction", json.dumps(target["Arn"])),
         ("lambda:InvokeFunction", json.dumps(looks["Arn"])),
         ("sqs:SendMessage", json.dumps(target["DeadLetterConfig"]["Arn"])),
+    }
+    drill = resources["StartRestoreDrill"]["Properties"]["Target"]
+    assert drill["RoleArn"] == {"Fn::GetAtt": ["DrillScheduleRole", "Arn"]}
+    assert resources["StartRestoreDrill"]["Condition"] == "HasRestores"
+    policies = resources["DrillScheduleRole"]["Properties"]["Policies"]
+    assert set().union(*(allowed_by(p["PolicyDocument"]) for p in policies)) == {
+        ("lambda:InvokeFunction", json.dumps(drill["Arn"])),
+        ("sqs:SendMessage", json.dumps(drill["DeadLetterConfig"]["Arn"])),
     }
     # Nobody else may call a function: the account's own callers go by their own policies. Only the
     # topic may call Tell.
@@ -301,7 +326,7 @@ def test_every_permission_in_the_template_has_its_reason_above_it() -> None:
         if on_two or line.startswith("- {Effect: Allow, Action:"):
             seen += 1
             assert above.startswith("# "), f"no reason above: {line} {below}"
-    stack = Stack()
+    stack = whole()
     apart = [
         statement
         for name in ("SnapshotRunChildrenPolicy", "TellAddressesPolicy")

@@ -19,9 +19,9 @@ from handler.decisions import pacing
 from handler.decisions.pacing import Budget
 from handler.documents.document import Look, Wait
 from local.virtual import template as cloudformation
-from local.virtual.functions import FUNCTIONS
+from local.virtual.functions import FUNCTIONS, RESTORING
 from local.virtual.template import REGION, ROOT, Stack
-from tests.test_structure import all_states
+from tests.test_structure import MACHINES, all_states
 
 STACK_NAME = "s" * 128
 TEXT_PARAMETERS = {
@@ -149,7 +149,7 @@ def test_the_rule_is_within_its_quotas() -> None:
     assert len(template) <= at_most("events", "TransformerInput")
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", (*FUNCTIONS, *RESTORING))
 def test_a_functions_environment_fits_into_four_kilobytes(function: str) -> None:
     stack = longest()
     stack.parameters["Retention"] = "r" * stack.template["Parameters"]["Retention"]["MaxLength"]
@@ -178,11 +178,12 @@ def test_policies_are_short_enough() -> None:
 
 
 def test_the_definition_is_within_step_functions_quotas() -> None:
-    text = Stack().definition()
-    assert len(text) <= at_most("stepfunctions", "Definition")
-    for level, state in all_states(json.loads(text)):
-        assert all(len(name) <= 80 for name in level["States"])
-        assert len(state.get("Label", "")) <= 40
+    for machine in MACHINES:
+        text = Stack().definition(machine)
+        assert len(text) <= at_most("stepfunctions", "Definition")
+        for level, state in all_states(json.loads(text)):
+            assert all(len(name) <= 80 for name in level["States"])
+            assert len(state.get("Label", "")) <= 40
 
 
 def test_no_alarm_looks_back_further_than_cloudwatch_does() -> None:

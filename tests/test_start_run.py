@@ -11,8 +11,9 @@ import pytest
 from handler.aws.settings import RunSettings
 from handler.documents.request import FIELDS, EventRefused, parse_event
 from handler.documents.run import RunDocument, Selection
+from handler.triggers.executions import NotAllStarted
 from handler.triggers.projects import NoProjects
-from handler.triggers.start_run import NotAllStarted, first_document
+from handler.triggers.start_run import first_document
 from local.simulator import Project, World
 from local.virtual.template import REGION, ROOT
 from tests.aws import Aws
@@ -275,10 +276,10 @@ def test_one_project_that_cannot_be_started_leaves_the_others_alone(
     aws.store_token("another", "x" * 64)
     real = start_run.start_execution
 
-    def fail_first(client: Any, arn: str, name: str, document: Any, log_group: str) -> Any:
+    def fail_first(client: Any, arn: str, document: Any, *more: str) -> Any:
         if document.run.project == "another":
             raise TimeoutError("Step Functions does not answer")
-        return real(client, arn, name, document, log_group)
+        return real(client, arn, document, *more)
 
     monkeypatch.setattr(start_run, "start_execution", fail_first)
     with pytest.raises(NotAllStarted, match=r"another: TimeoutError.*Started in run .*: default"):

@@ -27,6 +27,8 @@ from handler.documents.job import (
 )
 from handler.documents.memory import LastLook
 from handler.documents.request import MOST_SELECTION_CHARACTERS
+from handler.documents.restore import Restore
+from handler.documents.restore_run import MOST_RESTORES
 from handler.documents.run import (
     BATCH,
     MOST_ATTENTION,
@@ -37,12 +39,14 @@ from handler.documents.run import (
     Totals,
 )
 from handler.report.results import results_of
-from local.virtual.functions import APART, FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS, RESTORING
 from local.virtual.template import ROOT, Stack
 
 HANDLER = ROOT / "handler"
 STATE_BYTES = 262_144
-STATES = "snapshot_run"
+# Each state machine, and the room of its states.
+MACHINES = {"SnapshotRun": "snapshot_run", "RestoreRun": "restore_run"}
+STARTED = ("StartRun", "WatchServers", "StartRestore")  # by a schedule or a person
 PURE = ("documents", "decisions", "report")
 NOT_PURE = {"os", "time", "random", "socket", "urllib", "subprocess", "threading"}
 
@@ -99,34 +103,53 @@ def all_states(machine: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[s
             yield from all_states(state["ItemProcessor"])
 
 
+def machine(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Stack().definition(name))
+    return found
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def definition(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Each machine's, one after the other."""
+    return machine(request.param)
+
+
 @pytest.fixture(scope="module")
-def definition() -> dict[str, Any]:
-    machine: dict[str, Any] = json.loads(Stack().definition())
-    return machine
+def night() -> dict[str, Any]:
+    return machine("SnapshotRun")
+
+
+@pytest.fixture(scope="module")
+def restoring() -> dict[str, Any]:
+    return machine("RestoreRun")
 
 
 def module_name(function: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
 
 
-def test_state_function_and_file_have_one_name(definition: dict[str, Any]) -> None:
+def test_state_function_and_file_have_one_name() -> None:
     resources = Stack().template["Resources"]
     deployed = [n for n, r in resources.items() if r["Type"] == "AWS::Serverless::Function"]
-    assert sorted(deployed) == sorted((*FUNCTIONS, APART))
+    assert sorted(deployed) == sorted((*FUNCTIONS, *RESTORING, APART))
     assert Stack().module(APART) == f"tell.{module_name(APART)}"
-    for name in FUNCTIONS:
+    for name in (*FUNCTIONS, *RESTORING):
         package, _, module = Stack().module(name).rpartition(".")
-        assert package in ("handler.triggers", f"handler.{STATES}")
+        assert package in ("handler.triggers", *(f"handler.{room}" for room in MACHINES.values()))
         assert module == module_name(name)
-    tasks = {
-        name: state["Resource"].rsplit(":", 1)[1]
-        for level, _ in all_states(definition)
-        for name, state in level["States"].items()
-        if state["Type"] == "Task"
-    }
-    assert tasks == {name: name for name in FUNCTIONS if name not in ("StartRun", "WatchServers")}
-    files = {path.stem for path in (HANDLER / STATES).glob("*.py")} - {"__init__"}
-    assert files == {module_name(name) for name in tasks}
+    found = []
+    for name, room in MACHINES.items():
+        tasks = {
+            name: state["Resource"].rsplit(":", 1)[1]
+            for level, _ in all_states(machine(name))
+            for name, state in level["States"].items()
+            if state["Type"] == "Task"
+        }
+        assert all(name == function for name, function in tasks.items())
+        files = {path.stem for path in (HANDLER / room).glob("*.py")} - {"__init__"}
+        assert files == {module_name(name) for name in tasks}
+        found += tasks
+    assert sorted(found) == sorted({*FUNCTIONS, *RESTORING} - {*STARTED})
 
 
 def test_every_room_is_in_contributing_and_says_what_it_is_for() -> None:
@@ -154,7 +177,8 @@ def test_only_the_api_imports_hcloud() -> None:
 
 def test_no_state_imports_another() -> None:
     for name, tree in modules().items():
-        assert not {f for f in imports(tree) if f.startswith(f"{STATES}.")}, name
+        rooms_of_states = tuple(f"{room}." for room in MACHINES.values())
+        assert not {f for f in imports(tree) if f.startswith(rooms_of_states)}, name
 
 
 def test_documents_decisions_and_reports_have_neither_clock_nor_environment_nor_chance() -> None:
@@ -272,9 +296,9 @@ def test_a_child_that_step_functions_ended_counts_for_its_server_in_either_form(
 
 
 def test_a_create_is_tried_again_only_when_the_lost_one_can_be_seen(
-    definition: dict[str, Any],
+    night: dict[str, Any],
 ) -> None:
-    children = definition["States"]["SnapshotServers"]["ItemProcessor"]["States"]
+    children = night["States"]["SnapshotServers"]["ItemProcessor"]["States"]
     _, retry = children["CreateSnapshot"]["Retry"]
     # The function may still be running when Step Functions has lost it.
     assert retry["IntervalSeconds"] > Stack().template["Globals"]["Function"]["Timeout"]
@@ -282,8 +306,8 @@ def test_a_create_is_tried_again_only_when_the_lost_one_can_be_seen(
     assert "JitterStrategy" not in retry
 
 
-def test_the_map_never_starts_over_and_tolerates_every_failure(definition: dict[str, Any]) -> None:
-    step = definition["States"]["SnapshotServers"]
+def test_the_map_never_starts_over_and_tolerates_every_failure(night: dict[str, Any]) -> None:
+    step = night["States"]["SnapshotServers"]
     assert "Retry" not in step
     assert step["ToleratedFailurePercentage"] == 100.0
     assert step["Label"] == "Server"
@@ -296,17 +320,78 @@ def test_the_map_never_starts_over_and_tolerates_every_failure(definition: dict[
     }
 
 
-def test_every_wait_takes_its_seconds_from_a_function(definition: dict[str, Any]) -> None:
-    waits = [state for _, state in all_states(definition) if state["Type"] == "Wait"]
+def test_restores_are_one_at_a_time_and_never_start_over(restoring: dict[str, Any]) -> None:
+    step = restoring["States"]["RestoreServers"]
+    assert "Retry" not in step
+    assert step["MaxConcurrency"] == 1
+    assert step["ItemProcessor"]["ProcessorConfig"] == {"Mode": "INLINE"}
+    caught = [error for catch in step["Catch"] for error in catch["ErrorEquals"]]
+    assert caught == ["States.DataLimitExceeded", "States.ALL"]
+    # A history has 25,000 events. A look is ten of them, and there is one a minute for two hours
+    # of making and starting, and one of removing.
+    assert MOST_RESTORES * 10 * (60 + 15 + 60) <= 25_000 * 1.1
+    states = step["ItemProcessor"]["States"]
+    for name in ("CreateServer", "RemoveServer"):
+        # What it has sent can be seen by then.
+        assert states[name]["Retry"][1]["IntervalSeconds"] > 120
+        assert "JitterStrategy" not in states[name]["Retry"][1]
+
+
+def test_a_drill_that_breaks_off_is_removed_and_what_is_kept_never_is(
+    restoring: dict[str, Any],
+) -> None:
+    states = restoring["States"]["RestoreServers"]["ItemProcessor"]["States"]
+    [question] = states["MayBeRemoved?"]["Choices"]
+    assert question == {"Variable": "$.keep", "BooleanEquals": False, "Next": "RemoveServer"}
+    assert states["MayBeRemoved?"]["Default"] == "RestoreBrokeOff"
+    catches = {name: s["Catch"][0]["Next"] for name, s in states.items() if s["Type"] == "Task"}
+    assert catches == {
+        "CreateServer": "MayBeRemoved?",
+        "CheckServer": "MayBeRemoved?",
+        "RemoveServer": "RestoreBrokeOff",
+    }
+    # All other ways to it ask for the status that only a drill ever has: see Restore.ending.
+    ways = {name for name in states if "RemoveServer" in targets(states[name])}
+    assert ways == {
+        "RestoreAtHand?", "ServerCreated?", "ServerChecked?", "MayBeRemoved?", "WaitToRemove"
+    }  # fmt: skip
+    for name in ways - {"MayBeRemoved?", "WaitToRemove"}:
+        [rule] = [r for r in states[name]["Choices"] if r["Next"] == "RemoveServer"]
+        assert (rule["Variable"], rule["StringEquals"]) == ("$.status", "removing")
+
+
+def test_what_broke_off_is_described_by_fields_that_every_restore_has(
+    restoring: dict[str, Any],
+) -> None:
+    states = restoring["States"]["RestoreServers"]["ItemProcessor"]["States"]
+    paths = [v for k, v in states["RestoreBrokeOff"]["Parameters"].items() if k.endswith(".$")]
+    names = {path.removeprefix("$.").partition(".")[0] for path in paths} - {"error"}
+    assert names <= {field.name for field in fields(Restore)}
+
+
+def test_no_wait_of_a_restore_is_reached_without_its_seconds(restoring: dict[str, Any]) -> None:
+    inner = restoring["States"]["RestoreServers"]["ItemProcessor"]
+    for level in (restoring, inner):
+        states = level["States"]
+        for name in (name for name, state in states.items() if state["Type"] == "Wait"):
+            assert states[name]["SecondsPath"] == "$.wait_seconds"
+            for choice in sources(states, name):
+                for task in sources(states, choice):
+                    assert states[task]["Type"] == "Task"
+                    assert not {"ResultPath", "ResultSelector", "OutputPath"} & states[task].keys()
+
+
+def test_every_wait_takes_its_seconds_from_a_function(night: dict[str, Any]) -> None:
+    waits = [state for _, state in all_states(night) if state["Type"] == "Wait"]
     paths = sorted(state["SecondsPath"] for state in waits)
     assert paths == ["$.server.start_s"] + 4 * ["$.wait_seconds"]
 
 
-def test_no_wait_is_reached_without_its_seconds(definition: dict[str, Any]) -> None:
+def test_no_wait_is_reached_without_its_seconds(night: dict[str, Any]) -> None:
     """A Wait without its field is an error that nothing catches."""
-    step = definition["States"]["SnapshotServers"]
+    step = night["States"]["SnapshotServers"]
     child = step["ItemProcessor"]
-    for document, level in ((RunDocument, definition), (Job, child)):
+    for document, level in ((RunDocument, night), (Job, child)):
         states = level["States"]
         assert "wait_seconds" in {field.name for field in fields(document)}
         for name, state in states.items():
@@ -377,8 +462,8 @@ def test_five_hundred_servers_of_the_worst_kind_fit_a_state() -> None:
     assert size_of_a_run(asdict(worst), totals) < STATE_BYTES
 
 
-def test_five_hundred_broken_off_children_fit_a_state(definition: dict[str, Any]) -> None:
-    child = definition["States"]["SnapshotServers"]["ItemProcessor"]["States"]["ServerFailed"]
+def test_five_hundred_broken_off_children_fit_a_state(night: dict[str, Any]) -> None:
+    child = night["States"]["SnapshotServers"]["ItemProcessor"]["States"]["ServerFailed"]
     assert child["Parameters"].keys() == {
         "server.$", "id.$", "status", "was.$", "snapshot.$", "error.$",
         "adopted.$", "deleted.$", "lock_s.$", "lock.$",

@@ -41,7 +41,7 @@ class Topic:
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     topic = Topic()
-    monkeypatch.setattr(summarise_run, "sns", lambda: topic)
+    monkeypatch.setattr("handler.aws.telling.sns", lambda: topic)
     return topic
 
 

@@ -7,10 +7,19 @@ import pytest
 
 import deploy.account
 from deploy.reach import TELL_PATH, parameter_of
-from handler.aws.settings import ApiSettings, RunSettings, SummarySettings
+from handler.aws.settings import (
+    ApiSettings,
+    RestoreSettings,
+    RunSettings,
+    SummarySettings,
+    TellSettings,
+)
 from handler.documents.request import Request
+from handler.documents.restore_request import RestoreRequest
+from handler.documents.restore_run import RestoreRun
+from handler.triggers import start_restore
 from handler.triggers.start_run import first_document
-from local.virtual.functions import APART, FUNCTIONS
+from local.virtual.functions import APART, FUNCTIONS, RESTORING
 from local.virtual.template import Stack
 
 CHANGED = {
@@ -32,12 +41,27 @@ CHANGED = {
     "NotificationEmail": "me@example.org",
     "Notify": "always",
     "FreshnessHours": "50",
+    "Restores": "true",
+    "DrillSchedule": "rate(30 days)",
+    "DrillScheduleState": "ENABLED",
+    "DrillServers": "3",
+    "RestoreMinutes": "90",
+    "BootMinutes": "30",
+    "ProofDays": "60",
     "SavedQueries": "false",
     "LogRetentionDays": "7",
     "LogLevel": "DEBUG",
     "Architecture": "x86_64",
     "HetznerEndpoint": "http://127.0.0.1:1/v1",
 }
+
+
+RESTORES = {"Restores": "true"}
+# These change nothing without it.
+OF_RESTORES = (
+    "DrillSchedule", "DrillScheduleState", "DrillServers", "RestoreMinutes", "BootMinutes",
+    "ProofDays",
+)  # fmt: skip
 
 
 def schedule(stack: Stack) -> Any:
@@ -62,8 +86,40 @@ def test_every_parameter_is_described_and_has_a_default() -> None:
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_every_parameter_changes_what_is_deployed(name: str) -> None:
-    before, after = Stack().resolved(), Stack(**{name: CHANGED[name]}).resolved()
+    base = RESTORES if name in OF_RESTORES else {}
+    before, after = Stack(**base).resolved(), Stack(**{**base, name: CHANGED[name]}).resolved()
     assert before != after
+
+
+def test_without_the_parameter_nothing_of_restoring_is_deployed() -> None:
+    apart = (
+        Stack(**RESTORES).resolved()["Resources"].keys() - Stack().resolved()["Resources"].keys()
+    )
+    assert {*RESTORING, "RestoreRun", "RestoreRunRole", "StartRestoreRole"} <= apart
+    nothing = [name for name in Stack().resolved()["Resources"] if re.search("Restor|Drill", name)]
+    assert not nothing
+    changed = {name: CHANGED[name] for name in OF_RESTORES}
+    assert Stack(**changed).resolved() == Stack().resolved()
+
+
+def test_a_drill_by_schedule_is_off_until_it_is_asked_for() -> None:
+    def drill(stack: Stack) -> Any:
+        return stack.resource("StartRestore")["Properties"]["Events"]["Drill"]["Properties"]
+
+    assert drill(Stack(**RESTORES))["State"] == "DISABLED"
+    assert drill(Stack(**CHANGED))["State"] == "ENABLED"
+    assert drill(Stack(**CHANGED))["ScheduleExpression"] == "rate(30 days)"
+
+
+def test_the_parameters_of_restores_reach_the_restore() -> None:
+    settings = RestoreSettings.from_env(Stack(**CHANGED).environment("StartRestore"))
+    run = start_restore.first_document(RestoreRequest(), "r", "p", settings).run
+    assert run == RestoreRun(
+        "r", "p", "somebody", drill_servers=3, restore_minutes=90, boot_minutes=30,
+        rate_limit_floor=50,
+    )  # fmt: skip
+    told = TellSettings.from_env(Stack(**CHANGED).environment("SummariseRestore"))
+    assert told.notify_always
 
 
 def test_the_schedule_is_nightly_and_has_its_own_retry_policy() -> None:
@@ -138,7 +194,7 @@ def test_the_runs_parameters_reach_the_run() -> None:
 def test_the_other_parameters_reach_the_functions_and_the_log_group() -> None:
     stack = Stack(**CHANGED)
     assert stack.resource("LogGroup")["Properties"]["RetentionInDays"] == "7"
-    for function in FUNCTIONS:
+    for function in (*FUNCTIONS, *RESTORING):
         environment = stack.environment(function)
         assert ApiSettings.from_env(environment) == ApiSettings(
             "/elsewhere", "http://127.0.0.1:1/v1"
@@ -149,7 +205,7 @@ def test_the_other_parameters_reach_the_functions_and_the_log_group() -> None:
 def test_all_functions_write_to_the_one_log_group() -> None:
     template = Stack().template
     assert template["Globals"]["Function"]["LoggingConfig"] == {"LogGroup": {"Ref": "LogGroup"}}
-    for function in (*FUNCTIONS, APART):
+    for function in (*FUNCTIONS, *RESTORING, APART):
         assert "LoggingConfig" not in template["Resources"][function]["Properties"]
 
 
@@ -171,7 +227,7 @@ def test_what_summarise_run_is_told_reaches_it() -> None:
 
 
 def test_no_token_is_in_any_environment() -> None:
-    for function in (*FUNCTIONS, APART):
+    for function in (*FUNCTIONS, *RESTORING, APART):
         names = Stack().environment(function).keys()
         assert not [name for name in names if "TOKEN" in name and name != "TOKEN_PATH"]
 

@@ -143,7 +143,7 @@ def test_a_summary_whose_answer_is_lost_is_told_once(
         def publish(self, TopicArn: str, Subject: str, Message: str) -> None:
             messages.append(Message)
 
-    monkeypatch.setattr("handler.snapshot_run.summarise_run.sns", Topic)
+    monkeypatch.setattr("handler.aws.telling.sns", Topic)
     died = dying(aws, "SummariseRun")
     night = aws.run({})
     assert night.verdict() == "Failed"

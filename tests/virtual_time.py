@@ -24,6 +24,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.inli
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor.distributed_item_processor_worker import (  # noqa: E501
     DistributedItemProcessorWorker,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.iteration_worker import (  # noqa: E501
+    IterationWorker,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import JobPool
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
@@ -135,7 +138,8 @@ def _executions_counted(time: VirtualTime) -> Iterator[None]:
 
 @contextmanager
 def _children_counted(time: VirtualTime) -> Iterator[None]:
-    launch, work = InlineIterationComponent._launch_worker, DistributedItemProcessorWorker.eval
+    launch = InlineIterationComponent._launch_worker
+    work, work_inline = DistributedItemProcessorWorker.eval, IterationWorker.eval
     await_all, notify = JobPool.await_jobs, JobPool._notify_on_termination
 
     def launched(component: InlineIterationComponent, *arguments: Any, **named: Any) -> Any:
@@ -145,6 +149,12 @@ def _children_counted(time: VirtualTime) -> Iterator[None]:
     def worked(worker: DistributedItemProcessorWorker) -> None:
         try:
             work(worker)
+        finally:
+            time.end()
+
+    def worked_inline(worker: IterationWorker) -> None:
+        try:
+            work_inline(worker)
         finally:
             time.end()
 
@@ -162,6 +172,7 @@ def _children_counted(time: VirtualTime) -> Iterator[None]:
     with (
         patch.object(InlineIterationComponent, "_launch_worker", launched),
         patch.object(DistributedItemProcessorWorker, "eval", worked),
+        patch.object(IterationWorker, "eval", worked_inline),
         patch.object(JobPool, "await_jobs", all_awaited),
         patch.object(JobPool, "_notify_on_termination", notified),
     ):

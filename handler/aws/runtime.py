@@ -14,6 +14,7 @@ from handler.aws.settings import (
     RestoreSettings,
     RunSettings,
     SummarySettings,
+    TellSettings,
     WatchSettings,
 )
 from handler.aws.tokens import token_in
@@ -48,6 +49,11 @@ def restore_settings() -> RestoreSettings:
 @cache
 def summary_settings() -> SummarySettings:
     return SummarySettings.from_env(os.environ)
+
+
+@cache
+def tell_settings() -> TellSettings:
+    return TellSettings.from_env(os.environ)
 
 
 @cache

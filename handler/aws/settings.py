@@ -106,6 +106,28 @@ class SummarySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TellSettings:
+    """Whom SummariseRestore notifies of what."""
+
+    stack: str
+    log_group: str
+    topic_arn: str
+    notify_always: bool
+    tell_parameter: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting."""
+        return cls(
+            stack=_text(environ, "POWERTOOLS_SERVICE_NAME"),
+            log_group=_text(environ, "LOG_GROUP"),
+            topic_arn=_text(environ, "TOPIC_ARN"),
+            notify_always=_text(environ, "NOTIFY") == "always",
+            tell_parameter=_text(environ, "TELL_PARAMETER"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class WatchSettings:
     """What WatchServers looks at, how old snapshots may be, whom it tells."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from handler.decisions.selecting import item_of
 from handler.documents.errors import HetznerError, NotFound
 from handler.documents.job import Job
-from handler.documents.labels import LABEL_ENABLED
+from handler.documents.labels import LABEL_ENABLED, LABEL_THROW_AWAY
 from handler.documents.resources import Server
 
 
@@ -31,4 +31,6 @@ def why_all_stay(job: Job, server: Server | HetznerError | None) -> str:
         return "the server was deleted during the run: its older snapshots stay"
     if isinstance(server, Server) and server.labels.get(LABEL_ENABLED) == "false":
         return f"its label {LABEL_ENABLED} is false now: its older snapshots stay"
+    if isinstance(server, Server) and LABEL_THROW_AWAY in server.labels:
+        return f"it has the label {LABEL_THROW_AWAY} now: its older snapshots stay"
     return ""

@@ -23,13 +23,14 @@ class Seen:
     Our snapshots only if they tell who is due.
     """
 
-    listed: tuple[Server, ...] = ()
+    listed: tuple[Server, ...] = ()  # without the copies
     matching: tuple[Server, ...] = ()
     error: HetznerError | None = None
     left: int = 0  # our snapshots in a project without servers
     snapshots: tuple[Snapshot, ...] = ()
     snapshots_error: HetznerError | None = None
     is_known: bool = True  # by what the watch saw last in it
+    copies: tuple[Server, ...] = ()  # that restores throw away; people may name them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def asks_who_is_due(document: RunDocument, seen: Seen) -> bool:
 def refused(document: RunDocument, seen: Seen) -> Refusal | None:
     """The refusal if the selection is wrong, or the project is not what it was."""
     listed, selection = seen.listed, document.selection
-    chosen, unknown = selecting.named(selection, listed)
+    chosen, unknown = selecting.named(selection, (*listed, *seen.copies))
     first = document.after_id == 0
     if first and unknown and not (selection.as_before and chosen):
         return Refusal(
@@ -81,7 +82,7 @@ def begun(
     """The document that tells, once in a run, of the whole project; and the names that are not in
     it any more, though the run that is resumed had them."""
     listed = seen.listed
-    _, gone = selecting.named(document.selection, listed)
+    _, gone = selecting.named(document.selection, (*listed, *seen.copies))
     witnesses = tuple(server.id for server in listed[: selecting.MOST_WITNESSES])
     totals = replace(
         document.totals,
@@ -89,7 +90,15 @@ def begun(
         not_due=not_due,
         skipped=document.totals.skipped + len(gone),
     )
-    totals = totals.noting(*selecting.notes_on(list(taken), document.run.dry_run))
+    called_copies = [server for server in listed if server.is_called_copy]
+    notes = selecting.notes_on(list(taken), document.run.dry_run, called_copies)
+    named_copies = selecting.named(document.selection, seen.copies)[0]
+    notes += [
+        Concern("note", cut(copy.name, NAME_BYTES), selecting.A_COPY)
+        for copy in seen.copies
+        if document.selection.servers and copy.id in named_copies
+    ]
+    totals = totals.noting(*notes)
     totals = totals.noting(*(Concern("note", cut(name, NAME_BYTES), NOT_THERE) for name in gone))
     return replace(document, run=replace(document.run, witnesses=witnesses), totals=totals), gone
 

@@ -6,7 +6,12 @@ from collections.abc import Collection, Sequence
 
 from handler.documents.document import WithBackups, shortened
 from handler.documents.job import NAME_BYTES, ServerItem, cut, short_name
-from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_RETENTION
+from handler.documents.labels import (
+    LABEL_ENABLED,
+    LABEL_EVERY,
+    LABEL_RETENTION,
+    LABEL_THROW_AWAY,
+)
 from handler.documents.memory import LastLook
 from handler.documents.policy import BadPolicy, parse_policy
 from handler.documents.resources import Server
@@ -14,6 +19,11 @@ from handler.documents.rhythm import BadRhythm, parse_rhythm
 from handler.documents.run import Concern, RunDocument, Selection
 
 ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+A_COPY = "it is a copy that a restore throws away: no run takes it"
+CALLED_COPY = (
+    f"its label {LABEL_THROW_AWAY} is only for copies that restores make, and it is none: no "
+    "snapshot is made of it. Remove that label"
+)
 MOST_NAMED = 10
 MOST_NOTES = 15  # of servers, before a run; the table has room for 20 rows
 MOST_WITNESSES = 5
@@ -121,6 +131,10 @@ def why_not_taken(
 
     `matching` holds the ids of those that the selector matches.
     """
+    if server.is_copy:
+        return A_COPY
+    if server.is_called_copy:
+        return CALLED_COPY
     if server.id not in matching:
         return f"does not match the label selector {label_selector!r}"
     if server.labels.get(LABEL_ENABLED) == "false":
@@ -130,10 +144,13 @@ def why_not_taken(
     return ""
 
 
-def notes_on(servers: Sequence[Server], dry_run: bool) -> list[Concern]:
-    """What people should know about the servers of a run: a rhythm that is wrong, and, before they
-    rely on it, what no snapshot has."""
-    found = [(server, problem_of_rhythm(server)) for server in servers]
+def notes_on(
+    servers: Sequence[Server], dry_run: bool, called_copies: Sequence[Server] = ()
+) -> list[Concern]:
+    """What people should know about the servers of a run: one that is left out by a mistake, a
+    rhythm that is wrong, and, before they rely on it, what no snapshot has."""
+    found = [(server, CALLED_COPY) for server in called_copies]
+    found += [(server, problem_of_rhythm(server)) for server in servers]
     found += [(server, without_volumes(server)) for server in servers if dry_run]
     notes = [Concern("note", short_name(s.name, s.id), why) for s, why in found if why]
     more = len(notes) - MOST_NOTES

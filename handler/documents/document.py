@@ -229,7 +229,7 @@ class Document:
         return replace(
             self,
             status=status,
-            reason=shortened(reason, REASON_CHARACTERS - len(behind)) + behind,
+            reason=(shortened(reason, REASON_CHARACTERS - len(behind)) + behind).strip(),
             wait_seconds=min(max(0, wait_seconds), LONGEST_WAIT_SECONDS),
         )
 

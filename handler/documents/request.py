@@ -3,14 +3,13 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from handler.documents.document import OnLocked
+from handler.documents.event_values import UNFILLED_TIME, servers_in, shown, time_in
 from handler.documents.policy import BadPolicy, parse_policy
-from handler.documents.printable import printable
 
-UNFILLED_TIME = "<aws.scheduler.scheduled-time>"
 # A selection of this size and a full batch fit together into a state's input.
 MOST_SELECTION_CHARACTERS = 10_000
 # It must be valid as a label's value at Hetzner.
@@ -71,7 +70,7 @@ def parse_event(event: Any) -> Request:
     """
     if not isinstance(event, dict):
         raise EventRefused(
-            f"The event must be a JSON object, not {_show(event)}. {{}} takes all servers; "
+            f"The event must be a JSON object, not {shown(event)}. {{}} takes all servers; "
             f"an example: {EXAMPLE}"
         )
     if event.get("source") == "aws.events" and event.get("detail-type") == "Scheduled Event":
@@ -79,7 +78,7 @@ def parse_event(event: Any) -> Request:
     for name in event:
         if name not in FIELDS:
             raise EventRefused(
-                f"The event has an unknown field {_show(name)}. Accepted are: "
+                f"The event has an unknown field {shown(name)}. Accepted are: "
                 f"{', '.join(FIELDS)}. {{}} takes all servers; an example: {EXAMPLE}"
             )
     request = Request(**{name: _field(name, value) for name, value in event.items()})
@@ -100,11 +99,10 @@ def _field(name: str, value: Any) -> Any:
         case "dry_run" | "prune_only" | "accept_smaller" | "new":
             ok = isinstance(value, bool)
         case "servers":
-            ok = isinstance(value, list) and bool(value) and all(map(_is_name_or_id, value))
-            if ok and len(json.dumps(value)) > MOST_SELECTION_CHARACTERS:
+            servers = servers_in(value)
+            if servers and len(json.dumps(value)) > MOST_SELECTION_CHARACTERS:
                 raise _refused(name, value, "; so many are better chosen by a label_selector")
-            # As the names of Hetzner's servers are read.
-            value = tuple(dict.fromkeys(map(_as_read, value))) if ok else value
+            ok, value = bool(servers), servers or value
         case "max_deletions":
             ok = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
         case "on_locked":
@@ -122,16 +120,6 @@ def _field(name: str, value: Any) -> Any:
     return value
 
 
-def _is_name_or_id(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(value.strip())
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _as_read(value: str | int) -> str | int:
-    return printable(value) if isinstance(value, str) else value
-
-
 def _policy(value: Any) -> str:
     if not isinstance(value, str):
         raise _refused("retention", value)
@@ -142,21 +130,12 @@ def _policy(value: Any) -> str:
 
 
 def _time(value: Any) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise _refused("scheduled_time", value) from None
+    if moment := time_in(value):
+        return moment
     raise _refused("scheduled_time", value)
 
 
 def _refused(name: str, value: Any, why: str = "") -> EventRefused:
     return EventRefused(
-        f"The field {name} is {_show(value)}; it must be {FIELDS[name]}{why}. Nothing was started."
+        f"The field {name} is {shown(value)}; it must be {FIELDS[name]}{why}. Nothing was started."
     )
-
-
-def _show(value: Any) -> str:
-    text = printable(json.dumps(value, ensure_ascii=False, default=repr))
-    return text if len(text) <= 100 else text[:100] + "..."

@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from handler.documents.labels import LABEL_SERVER_ID
+from handler.documents.labels import (
+    LABEL_MANAGED_BY,
+    LABEL_RESTORE_ID,
+    LABEL_SERVER_ID,
+    LABEL_THROW_AWAY,
+)
+
+# All of them are on each copy that is thrown away, whichever stack has made it.
+OF_COPIES = frozenset({LABEL_THROW_AWAY, LABEL_MANAGED_BY, LABEL_SERVER_ID, LABEL_RESTORE_ID})
 
 UNAVAILABLE = "unavailable"
 
@@ -23,6 +31,16 @@ class Server:
     backups: bool = False  # whether Hetzner's own Backups are on
     volumes: int = 0  # so many are attached; no snapshot has what is on them
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether a restore has made it to throw it away: it is none of the project's servers."""
+        return self.labels.keys() >= OF_COPIES
+
+    @property
+    def is_called_copy(self) -> bool:
+        """Whether somebody has put the label of such copies on a server that is none."""
+        return LABEL_THROW_AWAY in self.labels and not self.is_copy
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -39,6 +57,8 @@ class Snapshot:
     protected: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     made_of: int | None = None  # a server, by Hetzner's word; None: not told
+    disk_gb: int | None = None  # a server made from it needs a disk of this size at least
+    architecture: str = ""  # empty: not told
 
     @property
     def is_available(self) -> bool:

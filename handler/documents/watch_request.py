@@ -1,10 +1,9 @@
 """What a person or the schedule asks WatchServers for: checked strictly, before it looks."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from handler.documents.printable import printable
+from handler.documents.event_values import shown
 from handler.documents.request import PROJECT, EventRefused
 
 ACCEPTED = (
@@ -12,7 +11,6 @@ ACCEPTED = (
     '{"only_look": true} (tells nobody and remembers nothing), '
     '{"forget": "shop"} (that project is not missed any more). Nothing was done.'
 )
-MOST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,4 @@ def parse_watch_event(event: Any) -> WatchRequest:
 
 
 def _refused(what: str, value: Any) -> EventRefused:
-    shown = printable(json.dumps(value, ensure_ascii=False, default=repr))
-    shown = shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "..."
-    return EventRefused(f"The event {what} {shown}. {ACCEPTED}")
+    return EventRefused(f"The event {what} {shown(value)}. {ACCEPTED}")

@@ -3,6 +3,7 @@
 Only what a decision needs is demanded; what else is missing gets the meaning that is safe.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -66,6 +67,8 @@ def snapshot_in(item: dict[str, Any]) -> Snapshot:
         protected=bool(inner(item, "protection").get("delete")),
         labels=dict(item["labels"]),
         made_of=int(made_of) if made_of else None,
+        disk_gb=_disk(item.get("disk_size")),
+        architecture=text_in(item, "architecture", ""),
     )
 
 
@@ -95,6 +98,14 @@ def started_in(answer: dict[str, Any]) -> tuple[int, int | None]:
     """The image's id in the answer to a create, and the action's; the image alone is enough."""
     action_id = inner(answer, "action").get("id")
     return int(answer["image"]["id"]), None if action_id is None else int(action_id)
+
+
+def _disk(size: Any) -> int | None:
+    """Only a restore needs it: an answer without it is still one about a snapshot."""
+    try:
+        return math.ceil(float(size)) or None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _why(action: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ from handler.documents.labels import (
     LABEL_RUN_ID,
     LABEL_SERVER_ID,
     LABEL_SERVER_NAME,
+    LABEL_SERVER_PROVEN_AT,
     label_value,
 )
 from handler.documents.resources import Action, Price, Server, Snapshot
@@ -193,7 +194,9 @@ class Hetzner(Headers):
         with well_formed():
             return action_in(self.request("GET", f"/actions/{action_id}")["action"])
 
-    def create_snapshot(self, server: ServerItem, run: Run) -> tuple[int, int | None]:
+    def create_snapshot(
+        self, server: ServerItem, run: Run, proven_at: str = ""
+    ) -> tuple[int, int | None]:
         """Starts a snapshot with our labels; gives its image id and, if it is told, action id.
 
         After OutcomeUnknown it may have started: look before the next try.
@@ -206,6 +209,7 @@ class Hetzner(Headers):
                 LABEL_RUN_ID: run.id,
                 LABEL_SERVER_ID: str(server.id),
                 LABEL_SERVER_NAME: label_value(server.name),
+                **({LABEL_SERVER_PROVEN_AT: proven_at} if proven_at else {}),
             },
         }
         path = f"/servers/{server.id}/actions/create_image"

@@ -14,7 +14,7 @@ def take_survey(
 ) -> Survey:
     """The project's servers and our snapshots. Raises HetznerError, except for the price."""
     snapshots = hetzner.snapshots(owner)
-    servers = hetzner.servers()
+    servers = no_copies(hetzner.servers())
     matching = hetzner.servers(label_selector) if label_selector else servers
     price, price_error = None, ""
     if with_price:
@@ -39,13 +39,18 @@ def take_look(hetzner: Hetzner, owner: str, label_selector: str) -> Survey:
     Raises HetznerError.
     """
     snapshots = hetzner.snapshots(owner)
-    servers = hetzner.servers(label_selector)
+    servers = no_copies(hetzner.servers(label_selector))
     matching = frozenset(server.id for server in servers)
     if label_selector and not servers:
-        servers = hetzner.servers()
+        servers = no_copies(hetzner.servers())
     return Survey(
         tuple(servers), matching, tuple(snapshots), hetzner.answered_at, hetzner.requests_left
     )
+
+
+def no_copies(servers: Sequence[Server]) -> list[Server]:
+    """Without the copies that restores throw away: they come and go, and are nobody's loss."""
+    return [server for server in servers if not server.is_copy]
 
 
 def is_found_again(

@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from handler.documents.document import Run
 from handler.documents.job import Result
+from handler.documents.restore_run import RestoreRun
 from handler.documents.run import Totals
 
 NAMESPACE = "HetznerSnapshots"
@@ -38,6 +39,12 @@ COST = "MonthlyCost"
 ORPHANS = "OrphanSnapshots"
 OLDEST = "OldestSnapshotHours"
 
+# Of a restore or drill.
+PROVEN = "ServersProven"
+RESTORES_COMPLETED = "RestoresCompleted"
+# Of the project, in days: of the server whose proof is oldest.
+OLDEST_PROOF = "OldestProofDays"
+
 # Of the watch: how many servers and projects are overdue, hourly.
 OVERDUE = "ServersOverdue"
 
@@ -48,6 +55,7 @@ UNITS = {
     STORED: MetricUnit.Gigabytes,
     COST: MetricUnit.NoUnit,
     OLDEST: MetricUnit.NoUnit,
+    OLDEST_PROOF: MetricUnit.NoUnit,
 }
 
 
@@ -92,8 +100,14 @@ def of_project(run: Run, figures: Mapping[str, float | None]) -> Iterator[dict[s
         yield _line(run, known)
 
 
+def of_restore(run: RestoreRun, verdict: str, proven: int) -> Iterator[dict[str, Any]]:
+    """What a restore or drill has come to."""
+    yield _line(run, {PROVEN: [proven], RESTORES_COMPLETED: [verdict == "Completed"]})
+    yield _line(run, {RESTORES_COMPLETED: [verdict == "Completed"]}, of_all_projects=True)
+
+
 def _line(
-    run: Run, values: Mapping[str, Sequence[float]], of_all_projects: bool = False
+    run: Run | RestoreRun, values: Mapping[str, Sequence[float]], of_all_projects: bool = False
 ) -> dict[str, Any]:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     if of_all_projects:

@@ -15,6 +15,7 @@ from handler.aws.logs import log_input, logger, output_of
 from handler.aws.runtime import hetzner_for
 from handler.decisions import creating, gone_servers
 from handler.decisions.creating import Seen
+from handler.decisions.proof import label_time, last_proofs
 from handler.documents.errors import HetznerError, NotFound, RateLimited
 from handler.documents.job import Job, StartedSnapshot
 from handler.hetzner.api import Hetzner
@@ -42,7 +43,7 @@ def create_snapshot(job: Job, hetzner: Hetzner, jitter: float) -> Job:
         )
     step = creating.decide(creating.observed(job, hetzner, seen), seen, jitter)
     if step.kind == "create":
-        seen = believed(job, replace(seen, created=create(job, hetzner)), hetzner)
+        seen = believed(job, replace(seen, created=create(job, seen, hetzner)), hetzner)
         step = creating.decide(creating.observed(job, hetzner, seen), seen, jitter)
     return step.job
 
@@ -101,9 +102,14 @@ def _with_unlisted(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:
     return seen
 
 
-def create(job: Job, hetzner: Hetzner) -> StartedSnapshot | HetznerError:
-    """The answer to the one create that this attempt sends."""
+def create(job: Job, seen: Seen, hetzner: Hetzner) -> StartedSnapshot | HetznerError:
+    """The answer to the one create that this attempt sends.
+
+    The server's last proof is handed on: the snapshot that was proven is pruned one day.
+    """
+    proof = last_proofs(seen.listed, hetzner.answered_at).get(job.server.id)
+    proven_at = label_time(proof) if proof else ""
     try:
-        return StartedSnapshot(*hetzner.create_snapshot(job.server, job.run))
+        return StartedSnapshot(*hetzner.create_snapshot(job.server, job.run, proven_at))
     except HetznerError as error:
         return error

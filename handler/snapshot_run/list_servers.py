@@ -18,7 +18,7 @@ from handler.documents.errors import HetznerError, TransientError, Unauthorized
 from handler.documents.resources import Server
 from handler.documents.run import BATCH, Concern, RunDocument
 from handler.hetzner.api import Hetzner
-from handler.hetzner.survey import is_found_again
+from handler.hetzner.survey import is_found_again, no_copies
 
 SELECTOR_CHARACTERS = 200  # of a label selector in a reason
 
@@ -51,7 +51,9 @@ def list_servers(
     selected = _select(document, seen, jitter)
     is_first = document.after_id == 0 and selected.status in ("ready", "done")
     if is_first and selected.run.orphan_days:
-        return _with_gone(selected, seen.listed, hetzner, selected.stopwatch.now or now)
+        return _with_gone(
+            selected, (*seen.listed, *seen.copies), hetzner, selected.stopwatch.now or now
+        )
     return selected
 
 
@@ -60,12 +62,15 @@ def gather(document: RunDocument, hetzner: Hetzner) -> Seen:
     own. Never raises Hetzner's errors."""
     label_selector, owner = document.selection.label_selector, document.run.owner
     try:
-        servers = tuple(hetzner.servers())
+        everything = hetzner.servers()
+        servers = tuple(no_copies(everything))
+        copies = tuple(server for server in everything if server.is_copy)
         if not servers:
-            return Seen(left=len(hetzner.snapshots(owner)))
+            return Seen(left=len(hetzner.snapshots(owner)), copies=copies)
         matching = tuple(hetzner.servers(label_selector)) if label_selector else servers
         last = document.last_look if document.after_id == 0 else None
-        seen = Seen(servers, matching, is_known=is_found_again(hetzner, last, servers, owner))
+        is_known = is_found_again(hetzner, last, servers, owner)
+        seen = Seen(servers, matching, is_known=is_known, copies=copies)
     except HetznerError as error:
         return Seen(error=error)
     if not listed.asks_who_is_due(document, seen):
@@ -118,6 +123,8 @@ def _select(document: RunDocument, seen: Seen, jitter: float) -> RunDocument:
     if first:
         for server in seen.listed:
             _log(server, why_left_out[server.id] or not_due.get(server.id, ""))
+        for copy in seen.copies:
+            _log(copy, selecting.A_COPY)
         if seen.listed and not taken:
             return _refused(document, listed.none_taken(seen))
         document, gone = listed.begun(document, seen, taken, len(not_due))

@@ -8,27 +8,22 @@ remembers it: an attempt that dies before has sent nothing, one whose answer is 
 again. Only a new container after such a loss sends it twice, with the same words.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.aws.clients import sns
 from handler.aws.logs import logger
-from handler.aws.reach import why_unreached
-from handler.aws.runtime import hetzner_for, put_metrics, summary_settings, told
+from handler.aws.runtime import hetzner_for, put_metrics, summary_settings
 from handler.aws.settings import SummarySettings
+from handler.aws.telling import sent, tell_if_unreached, told_once
 from handler.decisions.findings import Findings, fallbacks, findings_of, sentences
 from handler.decisions.inventory import fate_of
 from handler.documents.document import parse_time
 from handler.documents.errors import HetznerError
 from handler.documents.job import Result
-from handler.documents.printable import printable
 from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument
 from handler.documents.survey import Survey
@@ -41,7 +36,6 @@ from handler.report.results import made_by_run, results_of, some_unknown, why_un
 from handler.report.summary import cause, rows
 
 CAUSE_CHARACTERS = 4000
-MOST_TOLD = 50  # of these a container remembers that they were told
 
 Connect = Callable[[str], Hetzner]
 
@@ -51,20 +45,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     document = RunDocument.from_dict(event)
     logger.append_keys(run_id=document.run.id, project=document.run.project)
     error = str((event.get("error") or {}).get("Error", ""))
-    asked = sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()
-    if answer := told.get(asked):
-        logger.info("This has been told already; the answer was lost")
-        return answer
-    answer = summarise_run(
-        document, error, lambda project: hetzner_for(project, context), summary_settings()
+    settings = summary_settings()
+    return told_once(
+        event,
+        lambda: summarise_run(
+            document, error, lambda project: hetzner_for(project, context), settings
+        ),
+        lambda: tell_if_unreached(settings.topic_arn, settings.tell_parameter),
     )
-    if len(told) >= MOST_TOLD:
-        told.pop(next(iter(told)))
-    told[asked] = answer
-    # Behind that: an attempt that dies here has told all the same.
-    if "verdict" in answer:
-        _tell_if_unreached(summary_settings())
-    return answer
 
 
 def summarise_run(
@@ -181,33 +169,18 @@ def _notified(document: RunDocument, conclusion: Conclusion, settings: SummarySe
     run, verdict = document.run, conclusion.verdict
     if verdict == "Completed" and not settings.notify_always:
         return True
-    try:
-        links = _links(document, settings)
-        sns().publish(
-            TopicArn=settings.topic_arn,
-            Subject=notification.subject(verdict, conclusion.totals, run, settings.stack),
-            Message=notification.text(conclusion.line, conclusion.below, conclusion.advice, links),
-        )
-    except (BotoCoreError, ClientError) as error:
-        said = printable(str(error))
-        logger.error(f"The notification could not be sent to {settings.topic_arn}: {said}")
-        return False
-    except Exception:  # no error may change the verdict
-        logger.exception("The notification could not be written")
-        return False
-    return True
-
-
-def _tell_if_unreached(settings: SummarySettings) -> None:
-    """In the log: it is the only place that is left."""
-    try:
-        if why := why_unreached(settings.topic_arn, settings.tell_parameter):
-            logger.warning(f"{why} Store an address with `make tell`, or confirm a subscription.")
-    except (BotoCoreError, ClientError) as error:
-        said = printable(str(error))
-        logger.info(f"Whether messages reach anybody is not known: {said}")
-    except Exception:  # whatever it is, the run is told
-        logger.exception("Whether messages reach anybody is not known")
+    return sent(
+        settings.topic_arn,
+        lambda: (
+            notification.subject(verdict, conclusion.totals, run, settings.stack),
+            notification.text(
+                conclusion.line,
+                conclusion.below,
+                conclusion.advice,
+                _links(document, settings),
+            ),
+        ),
+    )
 
 
 def _links(document: RunDocument, settings: SummarySettings) -> dict[str, str]:

@@ -1,9 +1,11 @@
-"""The executions of SnapshotRun that Step Functions knows: those of the last 90 days."""
+"""The executions that Step Functions knows: those of the last 90 days; and how one is started."""
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,8 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.aws.logs import logger
 from handler.documents.printable import printable
 from handler.documents.request import EventRefused, Request
+from handler.documents.restore import RestoreDocument
 from handler.documents.run import MOST_CONCURRENT_RUNS, RunDocument
-from handler.report.links import execution_link
+from handler.report.links import execution_link, log_link
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -24,8 +27,16 @@ TRIES = 3
 THROTTLED = ("ThrottlingException", "TooManyRequestsException", "ServiceUnavailable")
 
 
+# Where the link to an execution's log lines ends, seen from its start.
+LONGEST_READING = timedelta(days=1)
+
+
 class ExecutionsUnknown(Exception):
-    """Step Functions does not tell what is needed to resume a run; nothing was started."""
+    """Step Functions does not tell which executions there are; nothing was started."""
+
+
+class NotAllStarted(Exception):
+    """Some projects could not be started; the others were. The message names both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,64 @@ class Execution:
         return self.name.endswith("_" + short(request_id))
 
 
+def new_run_id(
+    scheduled_time: datetime | None,
+    request_id: str,
+    now: datetime,
+    known: Sequence[Execution] = (),
+) -> str:
+    """The schedule's time; by hand the day and the request.
+
+    When Lambda tries an invocation again it is the same, though midnight has passed.
+    """
+    if scheduled_time:
+        return scheduled_time.strftime("%Y%m%dT%H%M%SZ")
+    end = f"-{re.sub('[^A-Za-z0-9]', '', request_id)[:12]}"
+    started = (execution.run_id for execution in known if execution.run_id.endswith(end))
+    return next(started, f"{now:%Y%m%d}{end}")
+
+
+def execution_name(document: RunDocument | RestoreDocument, request_id: str | None = None) -> str:
+    """Id, project and a hash of what is asked; a resume adds its own request."""
+    canonical = json.dumps(document.to_dict(), sort_keys=True).encode()
+    parts = [document.run.id, document.run.project, hashlib.sha256(canonical).hexdigest()[:8]]
+    return "_".join([*parts, short(request_id)] if request_id else parts)
+
+
+def execution_arn(state_machine_arn: str, name: str) -> str:
+    return state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"
+
+
+def start_execution(
+    step_functions: "SFNClient",
+    state_machine_arn: str,
+    document: RunDocument | RestoreDocument,
+    plan: str,
+    log_group: str,
+) -> dict[str, Any]:
+    """Starts it, unless it has been; gives where to look. `plan` says what it will do."""
+    text, name = json.dumps(document.to_dict()), document.execution.rpartition(":")[2]
+    try:
+        step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=text)
+        fresh = True
+    except step_functions.exceptions.ExecutionAlreadyExists:
+        # The event was delivered twice; the first delivery has started it.
+        fresh = False
+    run, arn = document.run, document.execution
+    now, link = datetime.now(UTC), execution_link(arn)
+    logger.info(
+        f"{run.project}: {'started' if fresh else 'had been started'}, {plan}: {link}",
+        extra={"project": run.project, "execution": arn, "input": json.loads(text)},
+    )
+    return {
+        "project": run.project,
+        "execution_arn": arn,
+        "console": link,
+        "logs": log_link(arn, log_group, run.id, run.project, now, now + LONGEST_READING),
+        "started": fresh,
+    }
+
+
 def short(request_id: str) -> str:
     """The end of an execution's name: tells whose it is when Lambda tries again."""
     return request_id.replace("-", "")[:8]
@@ -63,7 +132,7 @@ def known_executions(
     Raises ExecutionsUnknown if a run is to be resumed and they are not known.
     """
     try:
-        found = _listed(step_functions, state_machine_arn, only_running=request.by_schedule)
+        return listed(step_functions, state_machine_arn, only_running=request.by_schedule)
     except (BotoCoreError, ClientError) as error:
         said = printable(str(error))
         if request.run_id:
@@ -74,24 +143,22 @@ def known_executions(
         # It is needed only where runs overlap, which is rare: the run starts without it.
         logger.warning(f"Which runs are going on is not known: {said}")
         return None
-    # Step Functions lists the newest first. Reversed before the sort, which is stable: so those of
-    # the same second are in order, too.
-    return tuple(sorted(reversed(found), key=lambda execution: execution.started))
 
 
 def running_projects(step_functions: "SFNClient", state_machine_arn: str) -> frozenset[str] | None:
     """The projects of which a run is going on; None: not known."""
     try:
-        found = _listed(step_functions, state_machine_arn, only_running=True)
+        found = listed(step_functions, state_machine_arn, only_running=True)
     except (BotoCoreError, ClientError) as error:
         logger.warning(f"Which runs are going on is not known: {printable(str(error))}")
         return None
     return frozenset(execution.project for execution in found)
 
 
-def _listed(
+def listed(
     step_functions: "SFNClient", state_machine_arn: str, only_running: bool
-) -> list[Execution]:
+) -> tuple[Execution, ...]:
+    """The machine's executions, oldest first. Raises BotoCoreError and ClientError."""
     arguments: dict[str, Any] = {"stateMachineArn": state_machine_arn, "maxResults": PER_PAGE}
     if only_running:
         arguments["statusFilter"] = "RUNNING"
@@ -106,7 +173,9 @@ def _listed(
         if not (token := page.get("nextToken")):
             break
         arguments["nextToken"] = token
-    return found
+    # Step Functions lists the newest first. Reversed before the sort, which is stable: so those of
+    # the same second are in order, too.
+    return tuple(sorted(reversed(found), key=lambda execution: execution.started))
 
 
 def _page(step_functions: "SFNClient", arguments: dict[str, Any]) -> Any:

@@ -1,11 +1,12 @@
 """The Hetzner projects: each has a token below the token path in SSM."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handler.aws.tokens import put_parameter_command
-from handler.documents.request import PROJECT
+from handler.documents.request import PROJECT, EventRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -22,6 +23,32 @@ class Projects:
     names: tuple[str, ...]
     warnings: tuple[str, ...]  # wrong, but runs are possible
     unusable: tuple[str, ...]  # wrong, and no run is possible
+
+
+def choose(projects: Projects, token_path: str, project: str | None, field: str) -> tuple[str, ...]:
+    """The projects that an event is for: the one that it names, or all.
+
+    `field` names what is in one project only, if the event has that. Raises EventRefused or
+    NoProjects.
+    """
+    if project is not None and project not in projects.names:
+        raise EventRefused(
+            f"The field project is {json.dumps(project)}; accepted are: "
+            f"{', '.join(projects.names) or 'none, there is no token yet'}. Nothing was started."
+        )
+    chosen = (project,) if project else projects.names
+    if not chosen and not projects.unusable:
+        command = put_parameter_command(f"{token_path}/default")
+        raise NoProjects(
+            f"There is no Hetzner API token under {token_path}. Make one with read and "
+            f"write permission in the Hetzner console and store it with: {command}"
+        )
+    if field and len(chosen) > 1:
+        raise EventRefused(
+            f"The field {field} needs the field project beside it, there are several: "
+            f"{', '.join(chosen)}. Nothing was started."
+        )
+    return chosen
 
 
 def find_projects(ssm: "SSMClient", token_path: str) -> Projects:

@@ -1,11 +1,8 @@
 """StartRun: start one run for each Hetzner project. Talks to AWS only."""
 
-import hashlib
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -15,32 +12,27 @@ from handler.aws.logs import logger
 from handler.aws.memory import last_looks
 from handler.aws.runtime import run_settings
 from handler.aws.settings import RunSettings
-from handler.aws.tokens import put_parameter_command
 from handler.documents.document import Run, format_time
 from handler.documents.memory import LastLook
 from handler.documents.printable import printable
-from handler.documents.request import EventRefused, Request, parse_event
+from handler.documents.request import Request, parse_event
 from handler.documents.run import RunDocument, Selection
-from handler.report.links import execution_link, log_link
 from handler.triggers.executions import (
     Execution,
+    NotAllStarted,
     concurrent_runs,
     earlier_documents,
+    execution_arn,
+    execution_name,
     known_executions,
-    short,
+    new_run_id,
+    start_execution,
 )
-from handler.triggers.projects import NoProjects, Projects, find_projects
+from handler.triggers.projects import choose, find_projects
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
-
-# Where the link to a run's log lines ends, seen from its start.
-LONGEST_READING = timedelta(days=1)
-
-
-class NotAllStarted(Exception):
-    """Some projects could not be started; the others were. The message names both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +65,11 @@ def start_run(
     some were.
     """
     projects = find_projects(ssm, settings.token_path)
-    chosen = choose(request, projects, settings.token_path)
+    field = "servers" if request.servers else ""
+    chosen = choose(projects, settings.token_path, request.project, field)
     arn = settings.state_machine_arn
     known = known_executions(step_functions, arn, request)
-    run_id = request.run_id or new_run_id(request, request_id, now, known or ())
+    run_id = request.run_id or new_run_id(request.scheduled_time, request_id, now, known or ())
     logger.append_keys(run_id=run_id)
     earlier = earlier_documents(step_functions, known or (), run_id, chosen, request, request_id)
     planned = plan(request, run_id, chosen, settings, earlier)
@@ -85,13 +78,14 @@ def start_run(
     for document in planned.documents:
         # After the name is computed: an event that is delivered twice must give the same name,
         # though other runs are going on the second time.
+        project, said = document.run.project, plan_of(document)
         name = execution_name(document, request_id if request.run_id else None)
-        look = looks.get(document.run.project)
+        look = looks.get(project)
         document = with_surroundings(document, name, arn, now, look, known, earlier)
         try:
-            started.append(start_execution(step_functions, arn, name, document, settings.log_group))
+            begun = start_execution(step_functions, arn, document, said, settings.log_group)
+            started.append(begun)
         except Exception as error:  # the other projects are started all the same
-            project = document.run.project
             logger.exception(f"{project}: not started", extra={"project": project})
             unusable.append(f"{project}: {type(error).__name__}: {printable(str(error))}")
     warnings = [*projects.warnings, *planned.warnings]
@@ -101,42 +95,6 @@ def start_run(
         names = ", ".join(s["project"] for s in started) or "none"
         raise NotAllStarted(f"{'; '.join(unusable)}. Started in run {run_id}: {names}.")
     return {"run_id": run_id, "executions": started, "warnings": warnings}
-
-
-def new_run_id(
-    request: Request, request_id: str, now: datetime, known: Sequence[Execution] = ()
-) -> str:
-    """The schedule's time; by hand the day and the request.
-
-    When Lambda tries an invocation again it is the same, though midnight has passed.
-    """
-    if request.scheduled_time:
-        return request.scheduled_time.strftime("%Y%m%dT%H%M%SZ")
-    end = f"-{re.sub('[^A-Za-z0-9]', '', request_id)[:12]}"
-    started = (execution.run_id for execution in known if execution.run_id.endswith(end))
-    return next(started, f"{now:%Y%m%d}{end}")
-
-
-def choose(request: Request, projects: Projects, token_path: str) -> tuple[str, ...]:
-    """The projects that the request is for. Raises EventRefused or NoProjects."""
-    if request.project is not None and request.project not in projects.names:
-        raise EventRefused(
-            f"The field project is {json.dumps(request.project)}; accepted are: "
-            f"{', '.join(projects.names) or 'none, there is no token yet'}. Nothing was started."
-        )
-    chosen = (request.project,) if request.project else projects.names
-    if not chosen and not projects.unusable:
-        command = put_parameter_command(f"{token_path}/default")
-        raise NoProjects(
-            f"There is no Hetzner API token under {token_path}. Make one with read and "
-            f"write permission in the Hetzner console and store it with: {command}"
-        )
-    if request.servers and len(chosen) > 1:
-        raise EventRefused(
-            f"The field servers needs the field project beside it, there are several: "
-            f"{', '.join(chosen)}. Nothing was started."
-        )
-    return chosen
 
 
 def plan(
@@ -209,13 +167,6 @@ def first_document(
     return RunDocument(run=run, selection=selection, status="new", resumes=resumed is not None)
 
 
-def execution_name(document: RunDocument, request_id: str | None) -> str:
-    """Run id, project and a hash of what is asked; a resume adds its own request."""
-    canonical = json.dumps(document.to_dict(), sort_keys=True).encode()
-    parts = [document.run.id, document.run.project, hashlib.sha256(canonical).hexdigest()[:8]]
-    return "_".join([*parts, short(request_id)] if request_id else parts)
-
-
 def with_surroundings(
     document: RunDocument,
     name: str,
@@ -242,37 +193,8 @@ def with_surroundings(
         started=format_time(now),
         first_started=before[0].started if before else format_time(now),
         last_look=last_look,
-        execution=arn.replace(":stateMachine:", ":execution:") + f":{name}",
+        execution=execution_arn(arn, name),
     )
-
-
-def start_execution(
-    step_functions: "SFNClient",
-    state_machine_arn: str,
-    name: str,
-    document: RunDocument,
-    log_group: str,
-) -> dict[str, Any]:
-    text = json.dumps(document.to_dict())
-    try:
-        step_functions.start_execution(stateMachineArn=state_machine_arn, name=name, input=text)
-        fresh = True
-    except step_functions.exceptions.ExecutionAlreadyExists:
-        # The event was delivered twice; the first delivery has started it.
-        fresh = False
-    run, arn = document.run, document.execution
-    now, link = datetime.now(UTC), execution_link(arn)
-    logger.info(
-        f"{run.project}: {'started' if fresh else 'had been started'}, {plan_of(document)}: {link}",
-        extra={"project": run.project, "execution": arn, "input": json.loads(text)},
-    )
-    return {
-        "project": run.project,
-        "execution_arn": arn,
-        "console": link,
-        "logs": log_link(arn, log_group, run.id, run.project, now, now + LONGEST_READING),
-        "started": fresh,
-    }
 
 
 def plan_of(document: RunDocument) -> str:

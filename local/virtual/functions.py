@@ -17,6 +17,15 @@ FUNCTIONS = (
     "SummariseRun",
     "WatchServers",
 )
+# Of restores and drills: deployed with the parameter Restores.
+RESTORING = (
+    "StartRestore",
+    "PlanRestore",
+    "CreateServer",
+    "CheckServer",
+    "RemoveServer",
+    "SummariseRestore",
+)
 # Has a package of its own; no night calls it.
 APART = "Tell"
 

@@ -85,6 +85,8 @@ class Loop:
             if timeout is not None:
                 self._enqueue(task, timeout)
             self._yield(task)
+        if not other.done:
+            other.waiting.remove(task)  # its end must not cut a later wait of this task short
         return other.done
 
     def run(self) -> None:

@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-from handler.aws import runtime, tokens
+from handler.aws import runtime, telling, tokens
 from handler.aws.logs import logger
 from handler.hetzner.api import client_for
 from handler.snapshot_run import list_servers, prune_snapshots, summarise_run
-from handler.triggers import start_run, watch_servers
+from handler.triggers import executions, start_run, watch_servers
 from local.virtual.cloud import Cloud, stack
 from local.virtual.functions import FUNCTIONS
 from local.virtual.wire import ENDPOINT
@@ -79,9 +79,10 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch.object(watch_servers, "put_metrics", cloud.put_metrics),
         patch.object(watch_servers, "datetime", Now),
         # In one: Python 3.11 takes no more than twenty.
-        patch.multiple(summarise_run, sns=lambda: cloud, why_unreached=lambda *_: ""),
+        patch.multiple(telling, sns=lambda: cloud, why_unreached=lambda *_: ""),
         patch.object(summarise_run, "put_metrics", cloud.put_metrics),
         patch.object(start_run, "datetime", Now),
+        patch.object(executions, "datetime", Now),
         patch.object(list_servers, "datetime", Now),
         patch.object(prune_snapshots, "datetime", Now),
         patch.object(summarise_run, "datetime", Now),

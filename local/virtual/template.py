@@ -107,6 +107,8 @@ class Stack:
         return self.holds(self.template["Conditions"][name])
 
     def holds(self, condition: dict[str, Any]) -> bool:
+        if "Fn::And" in condition:
+            return all(self.holds(each) for each in condition["Fn::And"])
         if "Fn::Not" in condition:
             return not self.holds(condition["Fn::Not"][0])
         left, right = self.resolve(condition["Fn::Equals"])
@@ -148,10 +150,10 @@ class Stack:
         region = "" if service == "iam" else REGION
         return f"arn:aws:{service}:{region}:{ACCOUNT}:{part}"
 
-    def definition(self) -> str:
-        """The state machine's definition with its substitutions, as Step Functions gets it."""
-        properties = self.resource("SnapshotRun")["Properties"]
-        text = ROOT / self.template["Resources"]["SnapshotRun"]["Properties"]["DefinitionUri"]
+    def definition(self, machine: str = "SnapshotRun") -> str:
+        """A state machine's definition with its substitutions, as Step Functions gets it."""
+        properties = self.resource(machine)["Properties"]
+        text = ROOT / self.template["Resources"][machine]["Properties"]["DefinitionUri"]
         definition: str = text.read_text()
         for name, value in properties["DefinitionSubstitutions"].items():
             definition = definition.replace(f"${{{name}}}", value)

@@ -1,0 +1,210 @@
+"""Which servers are restored, from which snapshots, and why not the others: pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zlib import crc32
+
+from handler.decisions.due import AHEAD, newest_good
+from handler.decisions.proof import last_proofs, looked_at
+from handler.decisions.selecting import ID, named
+from handler.documents.labels import (
+    LABEL_DRILL,
+    LABEL_PROBE,
+    LABEL_SERVER_NAME,
+    LABEL_THROW_AWAY,
+    label_value,
+)
+from handler.documents.resources import Server, Snapshot
+from handler.documents.restore_run import RestoreRun
+from handler.documents.run import Selection
+
+PROBE = re.compile(r"none|ssh(\.[1-9][0-9]{0,4})?", re.ASCII)
+MOST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A server, gone or there, and the snapshot that it is restored from; or why it is not."""
+
+    id: int
+    name: str
+    server: Server | None = None
+    snapshot: Snapshot | None = None
+    probe: str = "ssh"
+    proven_at: datetime | None = None
+    skipped: str = ""  # a person has to correct something
+    failed: str = ""  # it cannot be restored
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    choices: tuple[Choice, ...] = ()
+    notes: tuple[str, ...] = ()
+    refused: str = ""  # why nothing is chosen
+
+
+def choose(
+    run: RestoreRun, servers: Sequence[Server], snapshots: Sequence[Snapshot], now: datetime
+) -> Chosen:
+    """Those that the event names, or for a drill those whose proof is oldest.
+
+    `servers` and `snapshots` (ours) are complete listings.
+    """
+    there = {server.id: server for server in servers}
+    newest = newest_good(snapshots, now + AHEAD)
+    proofs = last_proofs(snapshots, now)
+    if run.snapshot is not None:
+        return _of_snapshot(run, there, snapshots, proofs)
+    if run.servers:
+        found, unknown = named(Selection(run.servers), servers)
+        ids = [*sorted(found)]
+        gone = {name: _gone(name, snapshots, there) for name in unknown}
+        missing = [name for name, server_id in gone.items() if server_id is None]
+        ids += [server_id for server_id in gone.values() if server_id is not None]
+        if missing:
+            return Chosen(refused=_not_there(missing))
+        return Chosen(
+            tuple(
+                _named_choice(run, there.get(id_), id_, newest.get(id_), snapshots, proofs.get(id_))
+                for id_ in dict.fromkeys(ids)
+            )
+        )
+    return _oldest_proof(run, servers, snapshots, newest, proofs)
+
+
+def problem_of(server: Server) -> str:
+    """What is wrong with the labels for drills; empty if nothing is."""
+    drill, probe = server.labels.get(LABEL_DRILL), server.labels.get(LABEL_PROBE)
+    if drill not in (None, "true", "false"):
+        return f"its label {LABEL_DRILL} is {drill!r}; write true or false"
+    if probe is not None and not _is_probe(probe):
+        return f"its label {LABEL_PROBE} is {probe!r}; write ssh, ssh.PORT (as ssh.2222) or none"
+    return ""
+
+
+def _is_probe(text: str) -> bool:
+    return bool(PROBE.fullmatch(text)) and int(text.partition(".")[2] or 22) <= MOST_PORT
+
+
+def _probe(server: Server | None) -> str:
+    """As the label says; ssh if it is wrong, which keeps nothing from being restored."""
+    said = server.labels.get(LABEL_PROBE, "ssh") if server else "ssh"
+    return said if _is_probe(said) else "ssh"
+
+
+def _of_snapshot(
+    run: RestoreRun,
+    there: dict[int, Server],
+    snapshots: Iterable[Snapshot],
+    proofs: dict[int, datetime],
+) -> Chosen:
+    snapshot = next((each for each in snapshots if each.id == run.snapshot), None)
+    if snapshot is None:
+        return Chosen(
+            refused=f"{run.snapshot} is no snapshot of ours in this project. Correct the field "
+            "snapshot; the Hetzner console shows the ids."
+        )
+    id_ = snapshot.server_id
+    if id_ is None or snapshot.is_of_another:
+        return Chosen(refused=f"snapshot {snapshot.id} does not tell whose it is: not restored.")
+    server = there.get(id_)
+    name = server.name if server else snapshot.labels.get(LABEL_SERVER_NAME, f"server {id_}")
+    if run.servers:
+        [said] = run.servers
+        if str(said) not in (name, str(id_)):
+            return Chosen(refused=f"snapshot {snapshot.id} is of {name} ({id_}), not of {said}.")
+    choice = Choice(id_, name, server, snapshot, _probe(server), proofs.get(id_))
+    if not snapshot.is_available:
+        why = f"snapshot {snapshot.id} is {snapshot.status}; name one that is available"
+        return Chosen((replace(choice, failed=why),))
+    return Chosen((_heeding(run, choice),))
+
+
+def _named_choice(
+    run: RestoreRun,
+    server: Server | None,
+    id_: int,
+    snapshot: Snapshot | None,
+    snapshots: Iterable[Snapshot],
+    proven_at: datetime | None,
+) -> Choice:
+    of_it = (s.labels.get(LABEL_SERVER_NAME, "") for s in snapshots if s.server_id == id_)
+    name = server.name if server else next(of_it, "") or f"server {id_}"
+    choice = Choice(id_, name, server, snapshot, _probe(server), proven_at)
+    if server and server.labels.get(LABEL_THROW_AWAY) == "true":
+        return replace(choice, failed="it is a copy that a drill has made; name its original")
+    if snapshot is None:
+        return replace(choice, failed="it has no good snapshot")
+    return _heeding(run, choice)
+
+
+def _heeding(run: RestoreRun, choice: Choice) -> Choice:
+    """The labels are for drills; what a person asks to keep does not depend on them."""
+    if run.keep or choice.server is None:
+        return choice
+    if problem := problem_of(choice.server):
+        return replace(choice, skipped=problem)
+    if choice.server.labels.get(LABEL_DRILL) == "false":
+        return replace(choice, skipped=f"its label {LABEL_DRILL} is false; remove it for a drill")
+    return choice
+
+
+def _oldest_proof(
+    run: RestoreRun,
+    servers: Sequence[Server],
+    snapshots: Sequence[Snapshot],
+    newest: dict[int, Snapshot],
+    proofs: dict[int, datetime],
+) -> Chosen:
+    looks, choices, notes = looked_at(snapshots), [], []
+    wrong = []
+    for server in servers:
+        if server.labels.get(LABEL_THROW_AWAY) == "true":
+            continue
+        snapshot = newest.get(server.id)
+        choice = Choice(
+            server.id, server.name, server, snapshot, _probe(server), proofs.get(server.id)
+        )
+        if problem := problem_of(server):
+            wrong.append(replace(choice, skipped=problem))
+        elif server.labels.get(LABEL_DRILL) == "false":
+            notes.append(f"{server.name}: left out, its label {LABEL_DRILL} is false")
+        elif snapshot is None:
+            notes.append(f"{server.name}: it has no good snapshot")
+        else:
+            choices.append(choice)
+
+    def turn(choice: Choice) -> tuple[bool, bool, float, int]:
+        """The earliest first; who was never looked at comes first, in an order of each drill's
+        own: one that never comes back must not keep the others from their turn."""
+        looked = max(filter(None, (choice.proven_at, looks.get(choice.id))), default=None)
+        never_proven = choice.probe == "none" and looked is None
+        chance = crc32(f"{run.id} {choice.id}".encode())
+        return never_proven, looked is not None, looked.timestamp() if looked else 0, chance
+
+    first = sorted(choices, key=turn)[: run.drill_servers]
+    return Chosen((*first, *wrong), tuple(notes))
+
+
+def _gone(name: str, snapshots: Iterable[Snapshot], there: dict[int, Server]) -> int | None:
+    """The id of a server that is gone, of which we have snapshots: the one with the newest."""
+    of_it = [
+        (snapshot.created, snapshot.server_id)
+        for snapshot in snapshots
+        if snapshot.server_id is not None
+        and snapshot.server_id not in there
+        and (
+            snapshot.labels.get(LABEL_SERVER_NAME) == label_value(name)
+            or (ID.fullmatch(name) and snapshot.server_id == int(name))
+        )
+    ]
+    return max(of_it)[1] if of_it else None
+
+
+def _not_there(names: Sequence[str]) -> str:
+    return (
+        f"the project has neither a server nor a snapshot of {', '.join(names)}. Correct the "
+        "field servers."
+    )

@@ -1,0 +1,372 @@
+"""Which servers are restored, from which snapshots, on which types: tables of pure decisions."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from handler.decisions.candidates import Market, Wanted, candidates
+from handler.decisions.planning_restore import Seen, planned
+from handler.decisions.proof import label_time, last_proofs, time_in_label
+from handler.documents.copies import AddressPrices, Copy, Offer, ServerType
+from handler.documents.document import format_time
+from handler.documents.labels import (
+    LABEL_DRILL,
+    LABEL_MANAGED_BY,
+    LABEL_PROBE,
+    LABEL_PROVEN_AT,
+    LABEL_PROVEN_BY,
+    LABEL_RESTORE_ID,
+    LABEL_SERVER_ID,
+    LABEL_SERVER_NAME,
+    LABEL_SERVER_PROVEN_AT,
+    LABEL_THROW_AWAY,
+    LABEL_UNPROVEN_AT,
+)
+from handler.documents.resources import Server, Snapshot
+from handler.documents.restore import Restore, RestoreDocument
+from handler.documents.restore_run import KnownRestore, RestoreRun
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def server(id_: int, name: str, **labels: str) -> Server:
+    named = {f"hetzner-snapshots/{k.replace('_', '-')}": v for k, v in labels.items()}
+    return Server(id_, name, "running", None, None, "cx23", "fsn1", named, NOW - 90 * DAY)
+
+
+def snapshot(id_: int, of: int, days: float = 1, labels: Any = (), **more: Any) -> Snapshot:
+    made = {LABEL_MANAGED_BY: "me", LABEL_SERVER_ID: str(of), LABEL_SERVER_NAME: f"name-{of}"}
+    told = {"made_of": of, "disk_gb": 40, "architecture": "x86"} | more
+    return Snapshot(id_, NOW - days * DAY, labels=made | dict(labels), **told)
+
+
+def kind(
+    name: str, price: str | None, *places: str, disk: int = 40, memory: float = 4,
+    architecture: str = "x86", deprecated: bool = False, out: tuple[str, ...] = (),
+) -> ServerType:  # fmt: skip
+    offers = tuple(
+        Offer(place, place not in out, False, None if price is None else Decimal(price))
+        for place in places
+    )
+    return ServerType(1, name, architecture, disk, memory, deprecated, offers)
+
+
+ZONES = {"fsn1": "eu", "nbg1": "eu", "ash": "us"}
+IPV4 = AddressPrices("EUR", dict.fromkeys(ZONES, Decimal("0.0008")))
+CX23 = kind("cx23", "0.006", "fsn1", "nbg1", "ash")
+CX33 = kind("cx33", "0.010", "fsn1", "nbg1", "ash", disk=80, memory=8)
+CAX11 = kind("cax11", "0.004", "fsn1", "nbg1", architecture="arm")
+MARKET = Market((CX33, CX23, CAX11), ZONES, IPV4)
+SG5, DB1, WEB = server(1, "sg5"), server(2, "db-1"), server(3, "web")
+
+
+def plan(
+    there: Any, snapshots: Any, /, market: Market = MARKET, copies: Any = (), **asked: Any
+) -> RestoreDocument:
+    run = replace(RestoreRun("drill-7", "default", "me"), **asked)
+    seen = Seen(tuple(there), tuple(snapshots), tuple(copies), market)
+    return planned(RestoreDocument(run=run, status="new"), seen, NOW)
+
+
+def restores(document: RestoreDocument) -> list[Restore]:
+    return [Restore.from_dict(each) for each in document.restores]
+
+
+def told(document: RestoreDocument) -> dict[str, str]:
+    """What was decided of each server, by name."""
+    return {
+        each["server"]["name"]: f"{each['status']}: {each['reason']}" for each in document.restores
+    }
+
+
+def proven(days: float) -> dict[str, str]:
+    return {LABEL_PROVEN_AT: label_time(NOW - days * DAY), LABEL_PROVEN_BY: "ssh"}
+
+
+def test_a_drill_takes_the_newest_good_snapshot_of_the_oldest_proof() -> None:
+    snapshots = [
+        snapshot(10, 1, 1, proven(20)),
+        snapshot(20, 2, 3),
+        snapshot(21, 2, 2, {LABEL_SERVER_PROVEN_AT: label_time(NOW - 41 * DAY)}),
+        snapshot(22, 2, 1, status="creating"),
+        snapshot(23, 2, 0.5, made_of=3),
+    ]
+    document = plan([SG5, DB1], snapshots)
+    [restore] = restores(document)
+    assert document.status == "ready" and restore.status == "new"
+    assert (restore.server.name, restore.source.image_id) == ("db-1", 21)
+    assert restore.copy_name == "drill-drill-7-2" and not restore.keep
+    assert restore.proven_at == format_time(NOW - 41 * DAY)
+    assert restore.began == format_time(NOW)
+    assert restore.candidates[0].price == "0.0068 EUR"
+
+
+def test_who_was_never_proven_comes_first() -> None:
+    document = plan([SG5, DB1], [snapshot(10, 1, 1, proven(400)), snapshot(20, 2)])
+    assert list(told(document)) == ["db-1"]
+
+
+def test_one_that_was_looked_at_and_not_proven_waits_for_its_next_turn() -> None:
+    unproven = {LABEL_UNPROVEN_AT: label_time(NOW - DAY)}
+    document = plan([SG5, DB1], [snapshot(10, 1, 1, unproven), snapshot(20, 2, 1, proven(30))])
+    assert list(told(document)) == ["db-1"]
+
+
+def test_so_many_are_drilled_as_was_asked() -> None:
+    snapshots = [snapshot(n, n, 1, proven(10 * n)) for n in (1, 2, 3)]
+    document = plan([SG5, DB1, WEB], snapshots, drill_servers=2)
+    assert list(told(document)) == ["web", "db-1"]
+
+
+def test_what_is_left_out_of_drills_is_said() -> None:
+    servers = [server(1, "sg5", drill="false"), DB1, server(4, "drill-x-1", throw_away="true"), WEB]
+    document = plan(servers, [snapshot(10, 1), snapshot(40, 4), snapshot(30, 3)])
+    assert list(told(document)) == ["web"]
+    assert document.notes == (
+        f"sg5: left out, its label {LABEL_DRILL} is false", "db-1: it has no good snapshot"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"drill": "no"}, f"its label {LABEL_DRILL} is 'no'; write true or false"),
+        ({"probe": "http"}, f"its label {LABEL_PROBE} is 'http'; write ssh, ssh.PORT"),
+        ({"probe": "ssh.0"}, f"its label {LABEL_PROBE} is 'ssh.0'"),
+        ({"probe": "ssh.65536"}, f"its label {LABEL_PROBE} is 'ssh.65536'"),
+        ({"probe": "none.22"}, f"its label {LABEL_PROBE} is 'none.22'"),
+    ],
+)
+def test_a_bad_label_costs_that_server_its_drill_and_no_other(labels: Any, said: str) -> None:
+    document = plan([server(1, "sg5", **labels), DB1], [snapshot(10, 1), snapshot(20, 2)])
+    assert told(document)["db-1"] == "new: "
+    assert told(document)["sg5"].startswith(f"skipped: {said}")
+    # What a person asks to keep does not depend on it.
+    kept = plan([server(1, "sg5", **labels)], [snapshot(10, 1)], servers=("sg5",), keep=True)
+    assert told(kept) == {"sg5": "new: "}
+
+
+@pytest.mark.parametrize(
+    ("probe", "port"), [("ssh", 22), ("ssh.2222", 2222), ("none", 0), (None, 22)]
+)
+def test_the_label_says_where_the_probe_listens(probe: str | None, port: int) -> None:
+    labels = {"probe": probe} if probe else {}
+    [restore] = restores(plan([server(1, "sg5", **labels)], [snapshot(10, 1)]))
+    assert restore.server.port == port
+
+
+@pytest.mark.parametrize(
+    ("asked", "decided"),
+    [
+        ({"servers": ("sg5",)}, {"sg5": "new: "}),
+        ({"servers": (2, "sg5")}, {"sg5": "new: ", "db-1": "new: "}),
+        ({"servers": ("web",)}, {"web": "failed: it has no good snapshot"}),
+        ({"servers": ("name-9",)}, {"name-9": "new: "}),  # it is gone, its snapshots are not
+        ({"servers": (9,)}, {"name-9": "new: "}),
+        ({"snapshot": 90}, {"name-9": "new: "}),
+        ({"snapshot": 10, "servers": ("sg5",)}, {"sg5": "new: "}),
+        ({"snapshot": 10, "servers": (1,)}, {"sg5": "new: "}),
+        ({"snapshot": 11}, {"sg5": "failed: snapshot 11 is unavailable; name one that is "
+                                   "available"}),
+        ({"servers": ("sg5",), "dry_run": True}, {"sg5": "planned: "}),
+        ({"servers": ("drill-x-1",)}, {"drill-x-1": "failed: it is a copy that a drill has made; "
+                                       "name its original"}),
+        ({"servers": ("off",)}, {"off": f"skipped: its label {LABEL_DRILL} is false; remove it for "
+                                 "a drill"}),
+        ({"servers": ("off",), "keep": True}, {"off": "new: "}),
+    ],
+)  # fmt: skip
+def test_what_a_person_names_is_restored_or_told_why_not(asked: Any, decided: Any) -> None:
+    servers = [
+        SG5, DB1, WEB, server(4, "drill-x-1", throw_away="true"), server(5, "off", drill="false")
+    ]  # fmt: skip
+    snapshots = [
+        snapshot(10, 1), snapshot(11, 1, 0.1, status="unavailable"), snapshot(20, 2),
+        snapshot(90, 9), snapshot(50, 5),
+    ]  # fmt: skip
+    document = plan(servers, snapshots, **asked)
+    assert told(document) == decided
+    assert document.status == "ready"
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"servers": ("sg5", "nobody")}, "neither a server nor a snapshot of nobody"),
+        ({"snapshot": 77}, "77 is no snapshot of ours in this project"),
+        ({"snapshot": 10, "servers": ("db-1",)}, "snapshot 10 is of sg5 (1), not of db-1"),
+        ({"snapshot": 12}, "snapshot 12 does not tell whose it is"),
+    ],
+)
+def test_a_name_that_is_wrong_starts_nothing_at_all(asked: Any, why: str) -> None:
+    snapshots = [snapshot(10, 1), snapshot(12, 1, made_of=2)]
+    document = plan([SG5, DB1], snapshots, **asked)
+    assert (document.status, document.restores) == ("failed", ())
+    assert why in document.reason
+
+
+def test_nothing_to_drill_is_a_failure_only_if_something_should_have_been() -> None:
+    assert plan([], []).status == "done"
+    assert plan([server(1, "sg5", drill="false")], [snapshot(10, 1)]).status == "done"
+    assert plan([SG5], []).status == "failed"
+
+
+def test_a_kept_restore_has_the_name_that_was_asked_for_or_one_of_its_own() -> None:
+    [named] = restores(plan([SG5], [snapshot(10, 1)], servers=("sg5",), keep=True, name="sg5-b"))
+    [other] = restores(plan([SG5], [snapshot(10, 1)], servers=("sg5",), keep=True))
+    assert (named.copy_name, other.copy_name) == ("sg5-b", "restore-drill-7-1")
+    taken = plan([SG5, DB1], [snapshot(10, 1)], servers=("sg5",), keep=True, name="DB-1")
+    assert told(taken) == {"sg5": "failed: there is a server called db-1 (2); take another name"}
+
+
+@pytest.mark.parametrize("run_id", ["r" * 32, "R-2026"])
+def test_a_copys_name_is_a_host_name(run_id: str) -> None:
+    ids = 10**18
+    [restore] = restores(plan([replace(SG5, id=ids)], [snapshot(10, ids, made_of=ids)], id=run_id))
+    assert len(restore.copy_name) <= 63 and restore.copy_name == restore.copy_name.lower()
+    assert restore.copy_name.replace("-", "").isalnum()
+
+
+WANTED = Wanted(snapshot(10, 1), SG5)
+KEPT = replace(WANTED, keep=True)
+
+
+@pytest.mark.parametrize(
+    ("market", "wanted", "order"),
+    [
+        # A drill: cheapest first, where the original is, then in its zone, then anywhere.
+        (MARKET, WANTED, "cx23 fsn1, cx33 fsn1, cx23 nbg1, cx33 nbg1, cx23 ash, cx33 ash"),
+        (Market((kind("cpx", "0.005", "fsn1"), CX23), ZONES, IPV4), WANTED,
+         "cpx fsn1, cx23 fsn1, cx23 nbg1, cx23 ash"),
+        # A restore: the original's type first.
+        (Market((kind("cpx", "0.005", "fsn1"), CX23), ZONES, IPV4), KEPT,
+         "cx23 fsn1, cpx fsn1, cx23 nbg1, cx23 ash"),
+        # The disk, the memory, the architecture must do.
+        (MARKET, replace(WANTED, snapshot=snapshot(10, 1, disk_gb=41)),
+         "cx33 fsn1, cx33 nbg1, cx33 ash"),
+        (Market((kind("small", "0.001", "fsn1", memory=2), CX23), ZONES, IPV4), WANTED,
+         "cx23 fsn1, cx23 nbg1, cx23 ash"),
+        (MARKET, replace(WANTED, snapshot=snapshot(10, 1, architecture="arm"), server=None),
+         "cax11 fsn1, cax11 nbg1"),
+        # What Hetzner does not tell of the snapshot is taken from its server's type.
+        (MARKET, replace(WANTED, snapshot=snapshot(10, 1, architecture="", disk_gb=None)),
+         "cx23 fsn1, cx33 fsn1, cx23 nbg1, cx33 nbg1, cx23 ash, cx33 ash"),
+        # What is sold out or deprecated is left out.
+        (Market((kind("cx23", "0.006", "fsn1", "nbg1", out=("fsn1",)),
+                 kind("cx22", "0.001", "fsn1", deprecated=True)), ZONES, IPV4), WANTED,
+         "cx23 nbg1"),
+        # A price that is not told comes last.
+        (Market((kind("cpx", None, "fsn1"), CX23), ZONES, IPV4), WANTED,
+         "cx23 fsn1, cpx fsn1, cx23 nbg1, cx23 ash"),
+        # What a person says counts, whatever the memory.
+        (MARKET, replace(KEPT, server_type="cx33"), "cx33 fsn1, cx33 nbg1, cx33 ash"),
+        (MARKET, replace(KEPT, location="ash"), "cx23 ash, cx33 ash"),
+        (Market((kind("small", "0.001", "fsn1", memory=2), CX23), ZONES, IPV4),
+         replace(KEPT, server_type="small"), "small fsn1"),
+        # The server is gone.
+        (MARKET, replace(WANTED, server=None),
+         "cx23 ash, cx23 fsn1, cx23 nbg1, cx33 ash, cx33 fsn1, cx33 nbg1"),
+    ],
+)  # fmt: skip
+def test_the_candidates_in_order(market: Market, wanted: Wanted, order: str) -> None:
+    found, why = candidates(market, wanted)
+    assert ", ".join(f"{each.server_type} {each.location}" for each in found) == order
+    assert not why
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (replace(WANTED, snapshot=snapshot(10, 1, disk_gb=400)), "a disk of 400 GB, x86"),
+        (replace(KEPT, server_type="cx99"), "Hetzner has no server type cx99. Correct"),
+        (replace(KEPT, server_type="cax11"), "cax11 is arm, the snapshot x86. Name another"),
+        (replace(KEPT, server_type="cx23", snapshot=snapshot(10, 1, disk_gb=80)),
+         "cx23 has a disk of 40 GB, the snapshot needs 80 GB"),
+        (replace(KEPT, server_type="cx23", location="sin"), "there is no cx23 in sin"),
+        (replace(KEPT, location="sin"), "no server type that fits is in sin"),
+    ],
+)  # fmt: skip
+def test_without_a_candidate_it_is_unproven_and_said_what_to_do(wanted: Wanted, said: str) -> None:
+    found, why = candidates(MARKET, wanted)
+    assert not found and said in why
+    document = plan([SG5], [wanted.snapshot], servers=("sg5",), keep=wanted.keep,
+                    server_type=wanted.server_type, location=wanted.location)  # fmt: skip
+    [each] = document.restores
+    assert each["status"] == "unproven" and each["result"]["reason"] == why
+
+
+def test_a_price_is_not_made_up() -> None:
+    unpriced = Market((CX23,), ZONES, None)
+    assert {each.price for each in candidates(unpriced, WANTED)[0]} == {""}
+    elsewhere = Market((CX23,), ZONES, AddressPrices("EUR", {"fsn1": Decimal("0.0008")}))
+    prices = {each.location: each.price for each in candidates(elsewhere, WANTED)[0]}
+    assert prices == {"fsn1": "0.0068 EUR", "nbg1": "", "ash": ""}
+
+
+@pytest.mark.parametrize(
+    ("labels", "days"),
+    [
+        (proven(5), 5),
+        (proven(5) | {LABEL_PROVEN_BY: "running"}, None),
+        ({LABEL_SERVER_PROVEN_AT: label_time(NOW - 9 * DAY)}, 9),
+        (proven(5) | {LABEL_SERVER_PROVEN_AT: label_time(NOW - 9 * DAY)}, 5),
+        ({LABEL_SERVER_PROVEN_AT: "yesterday"}, None),
+        ({LABEL_SERVER_PROVEN_AT: "20261399T000000Z"}, None),
+        (proven(-1), None),  # of the future
+        ({LABEL_UNPROVEN_AT: label_time(NOW)}, None),
+    ],
+)
+def test_the_last_proof_is_read_from_the_labels(labels: Any, days: int | None) -> None:
+    found = last_proofs([snapshot(10, 1, 1, labels)], NOW)
+    assert found == ({} if days is None else {1: NOW - days * DAY})
+
+
+def test_a_label_that_was_copied_to_another_servers_snapshot_proves_nothing() -> None:
+    assert last_proofs([snapshot(10, 1, 1, proven(5), made_of=2)], NOW) == {}
+    assert time_in_label(label_time(NOW)) == NOW
+
+
+def copy(id_: int, restore_id: str, of: str = "1", image: int | None = 10) -> Copy:
+    labels = {
+        LABEL_MANAGED_BY: "me", LABEL_THROW_AWAY: "true", LABEL_RESTORE_ID: restore_id,
+        LABEL_SERVER_ID: of,
+    }  # fmt: skip
+    name = f"drill-{restore_id}-{of}"
+    return Copy(id_, name, "running", NOW - DAY, labels, image, None, "cx23", "fsn1")
+
+
+def test_a_sweep_removes_what_drills_that_have_ended_left_and_nothing_else() -> None:
+    known = (
+        KnownRestore("dead", "2026-11-20T08:00:00Z", False),
+        KnownRestore("alive", "2026-11-21T08:00:00Z", True),
+    )
+    copies = [copy(70, "dead"), copy(71, "alive"), copy(72, "nobody"), copy(73, "dead", "one")]
+    document = plan([SG5], [snapshot(10, 1)], copies=copies, sweep=True, restores=known)
+    [restore] = restores(document)
+    assert (restore.status, restore.copy_id, restore.copy_name) == ("removing", 70, "drill-dead-1")
+    assert (restore.restore_id, restore.source.image_id) == ("dead", 10)
+    assert restore.began == "2026-11-20T07:55:00Z"  # AWS's clock and Hetzner's may differ
+    assert restore.candidates[0].price == "0.0068 EUR"
+    assert [note.partition(" (")[0] for note in document.notes] == ["server 72", "server 73"]
+    assert restore.run.restores == ()
+
+
+def test_a_sweep_without_leftovers_is_done() -> None:
+    assert plan([SG5], [], copies=[copy(71, "x")], sweep=True, restores=None).status == "done"
+    assert plan([SG5], [], sweep=True).status == "done"
+
+
+def test_a_copy_of_another_image_than_a_snapshot_of_its_original_is_not_taken_for_ours() -> None:
+    known = (KnownRestore("dead", "2026-11-20T08:00:00Z", False),)
+    for image, of_it in ((10, 10), (20, 0), (None, 0), (99, 0)):
+        copies = [copy(70, "dead", image=image)]
+        document = plan(
+            [SG5, DB1], [snapshot(10, 1), snapshot(20, 2)], copies=copies, sweep=True,
+            restores=known,
+        )  # fmt: skip
+        [restore] = restores(document)
+        assert restore.source.image_id == of_it
