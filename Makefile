@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 PYTHON_NAMED ?= $(filter-out file,$(origin PYTHON))
-EVENT ?= events/all.json
+EVENT ?= $(if $(filter drill,$(MAKECMDGOALS)),events/drill.json,events/all.json)
 RUNS ?= 1000
 SEED ?= 1
 SEEDS ?= 5
@@ -12,11 +12,16 @@ CHANGES ?= 40
 STACK ?= hetzner-snapshots
 export PYTHON PYTHON_NAMED EVENT RUNS SEED SEEDS CHANGES STACK
 
-# What is said to make is text, which a tag's name may be a part of. Recipes therefore write $$NAME,
-# never $(NAME), and what is said on the command line is not expanded by make, here or in a sub-make.
+# What is said to make is text, which a tag's name may be a part of. Recipes therefore write $$SETTING,
+# never $(SETTING), and what is said on the command line is not expanded by make, here or in a sub-make.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval \
 	override $(name) := $$(value $(name)))$(eval export $(name))))
 MAKEOVERRIDES :=
+
+# Windows' Linux has this in every environment, and it is the machine's own.
+ifeq ($(origin NAME),environment)
+unexport NAME
+endif
 
 PY := .venv/bin/python
 INSTALL := pip install --quiet --disable-pip-version-check \
@@ -31,7 +36,7 @@ ifneq ($(MAKECMDGOALS),.venv/complete .venv-sam/complete)
 .NOTPARALLEL:
 endif
 .DELETE_ON_ERROR:
-.PHONY: help run up invoke repair logs down plan deploy token tell smoke status report forget destroy build events test chaos mutants bench \
+.PHONY: help run drill up invoke repair logs down plan deploy token tell smoke status report restore forget destroy build events test chaos mutants bench \
 	check format-check lint types template workflows fmt clean package sbom audit release lock setup venv
 
 help:
@@ -45,6 +50,9 @@ help:
 
 run: build ## one night: start the local cloud, run, watch, write a page, stop
 	@$(PY) -m local run
+
+drill: build ## restore one server there, look at it, remove it (drill.json)
+	@$(PY) -m local drill
 
 up: build ## start the local cloud and leave it running
 	@$(PY) -m local up
@@ -85,6 +93,9 @@ status: venv ## what is saved, how old, what is overdue; 1 if not all is well
 report: venv ## build/report.html: the page of `make run`, of its last run
 	@$(PY) -m deploy report
 
+restore: venv ## a new server from a snapshot, beside the old one; SERVER=
+	@$(PY) -m deploy restore
+
 forget: venv ## a project is no longer to be saved: removes its token; PROJECT=
 	@$(PY) -m deploy forget
 
@@ -96,7 +107,7 @@ destroy: setup ## remove the stack; snapshots at Hetzner and tokens in SSM stay
 
 build: setup .aws-sam/build/template.yaml ## sam build: the package that is deployed, locally and on AWS
 
-events: setup ## put events/*.json into the Test tab of StartRun (Lambda console)
+events: setup ## put events/*.json into the Test tabs of StartRun, StartRestore
 	@$(PY) -m deploy events
 
 # A file's tests stay together: those on the local stack share one cloud.
@@ -174,27 +185,34 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 
 ##
 ## Settings, as in `make run EVENT=events/dry-run.json`:
-##   EVENT=FILE           the event (run, invoke): a file or the JSON itself;
-##                        events/all.json
-##   SERVER=NAME          only this server's lines, by its name or id (logs)
+##   EVENT=FILE           the event (run, drill, invoke): a file or the JSON
+##                        itself; events/all.json, for a drill events/drill.json
+##   SERVER=NAME          only this server's lines, by its name or id (logs); what
+##                        is to be restored (restore)
+##   SNAPSHOT=ID          the snapshot, also of a server that is gone; the newest
+##                        good one of SERVER (restore)
+##   NAME= TYPE= LOCATION=  of the new server, as NAME=sg5-back TYPE=cx33
+##                        LOCATION=fsn1; else a name of its own and what fits
+##                        (restore)
 ##   FLEET=trouble        servers that make the night red; `make run` plays its
 ##                        resume, too. Others: default, 30 (any number),
-##                        random:30 (run, up)
+##                        random:30 (run, drill, up)
 ##   REAL=1               the real Hetzner API, with the token in HCLOUD_TOKEN (or
 ##                        in HERTZNER_API_KEY, which is spelled like that); shows
 ##                        what it would do, then asks;
-##                        EVENT=events/dry-run.json only reads (run, up)
-##   YES=1                do not ask (deploy, forget, destroy, and with REAL=1)
+##                        EVENT=events/dry-run.json only reads (run, drill, up)
+##   YES=1                do not ask (deploy, restore, forget, destroy, REAL=1)
 ##   STOP=1               stop the runs that go on before the removal (destroy)
 ##   HCLOUD_ENDPOINT=URL  another Hetzner API instead of the simulator, with that
 ##                        same token; asks first only if the address is Hetzner's
-##                        own, which is as REAL=1 (run, up)
+##                        own, which is as REAL=1 (run, drill, up)
 ##   WAIT_SCALE=X         how long waits really last: 1 on the real API, 1/60 on
-##                        the simulator, whose clock is 60 times as fast (run, up)
-##   AWS_PORT=N           port of the local AWS; a free one (run, up)
-##   SIMULATOR_PORT=N     port of the simulator; a free one (run, up)
-##   CLOUD_DIR=DIR        where run.json, run.html and the state of `make up` are;
-##                        build
+##                        the simulator, whose clock is 60 times as fast (run,
+##                        drill, up)
+##   AWS_PORT=N           port of the local AWS; a free one (run, drill, up)
+##   SIMULATOR_PORT=N     port of the simulator; a free one (run, drill, up)
+##   CLOUD_DIR=DIR        where run.json, run.html, drill.json and the state of
+##                        `make up` are; build
 ##   POLICY=daily3        the policy that `make plan` shows, for a year of nights
 ##   SNAPSHOTS=FILE       or for a JSON list of creation times; FORMAT=json for
 ##                        programs
@@ -211,10 +229,10 @@ lock: ## lock the requirements again: requirements/*.in to *.txt
 ##   KEEP_TOKEN=1         forget only what the watch remembers (forget)
 ##   RUN=ID               a run of the last 90 days (report); the last one
 ##   PARAMETERS='A=b C=d' parameters of the stack, kept for the next time (deploy);
-##                        of the local stack (run, up)
+##                        of the local stack (run, drill, up)
 ##   SAMCONFIG=FILE       where they are kept, and the account; samconfig.toml
-##   PROJECT=NAME         the Hetzner project, a name you choose (token, forget);
-##                        for token: default
+##   PROJECT=NAME         the Hetzner project, a name you choose (token, restore,
+##                        forget); for token: default
 ##   TAG=v0.1.0           the version that `make release` makes
 ##   AUDIT=required       `make audit` fails if it gets no answer (make check, too)
 ##   PYTHON=python3       the Python (3.11 or later) that makes the environments

@@ -1,9 +1,9 @@
-"""The commands that make calls: deploy, token, tell, smoke, status, report, forget, events,
-destroy.
+"""The commands that make calls: deploy, token, tell, smoke, status, report, restore, forget,
+events, destroy.
 
-Exit code: 0 if all went well, 1 if AWS failed, the dry run is not Completed, a try was not sent,
-the report lacks something or the status is not well, 2 if the command cannot be carried out; the
-message then says what to do. 130 if interrupted.
+Exit code: 0 if all went well, 1 if AWS failed, the dry run or restore is not Completed, a try was
+not sent, the report lacks something or the status is not well, 2 if the command cannot be carried
+out; the message then says what to do. 130 if interrupted.
 """
 
 import json
@@ -20,6 +20,7 @@ from deploy.events import put_events
 from deploy.forget import forget
 from deploy.give_token import give_token
 from deploy.report import report
+from deploy.restore import restore
 from deploy.settings import Settings
 from deploy.smoke import smoke
 from deploy.status import status
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, Callable[[Settings], int]] = {
     "smoke": smoke,
     "status": status,
     "report": report,
+    "restore": restore,
     "forget": forget,
     "events": put_events,
     "destroy": destroy,

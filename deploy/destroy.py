@@ -26,6 +26,7 @@ from deploy.settings import Settings
 from deploy.terminal import agreed, has_terminal
 from deploy.tokens import stored_tokens
 from deploy.trouble import DENIED
+from handler.decisions.isolating import firewall_name
 from local.common.variables import Unusable
 
 DELETE_SECONDS = 3600
@@ -48,6 +49,11 @@ def destroy(settings: Settings) -> int:
         print(
             f"{told(runs)} A removal has to stop that before: snapshots that Hetzner has begun are "
             "finished there, and nothing is pruned."
+        )
+    if any(run.kind == "restore" for run in runs):
+        print(
+            "A drill that is stopped leaves its copy at Hetzner, which goes on costing. Better let "
+            "it end."
         )
     if not _agreed(settings, stack, bool(runs)):
         print("Nothing was removed.")
@@ -141,6 +147,10 @@ def _what_stays(
     else:
         yield f"  and, if no other stack anywhere has the owner {owner}, to delete them for ever:"
         yield f"    hcloud image delete $({images} -o noheader -o columns=id)"
+    if stack.parameters.get("Restores") == "true":
+        yield "the servers that restores have made, and copies of drills that were broken off:"
+        yield f"    hcloud server list -l hetzner-snapshots/managed-by={owner}"
+        yield f"the firewall {firewall_name(owner)} in each project, which costs nothing"
     for name in secrets:
         if name == parameter_of(stack):
             yield f"the addresses of `make tell`, {name} in SSM. To remove them:"

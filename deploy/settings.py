@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.samconfig import LastDeploy, read_profile, read_samconfig
@@ -18,6 +18,9 @@ NO_SECTIONS = ("default", "version")
 PROJECT = re.compile(r"[A-Za-z0-9-]{1,29}", re.ASCII)
 # A run's id, or the name of one of its executions, which begins with it.
 RUN = re.compile(r"([A-Za-z0-9-]{1,32})(_[A-Za-z0-9_-]*)?", re.ASCII)
+
+# Of `make restore`; looked at by it alone, because a shell may have a NAME.
+OF_RESTORE = ("SERVER", "SNAPSHOT", "NAME", "TYPE", "LOCATION")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Settings:
     json: bool = False  # for programs
     names_project: bool = False  # whether PROJECT is given
     keep_token: bool = False
+    restore: Mapping[str, str] = field(default_factory=dict)  # what is said of it, as written
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -73,6 +77,7 @@ class Settings:
             json=flag(environ, "JSON"),
             names_project=bool(environ.get("PROJECT", "").strip()),
             keep_token=flag(environ, "KEEP_TOKEN"),
+            restore={name: environ.get(name, "").strip() for name in OF_RESTORE},
         )
 
     @property

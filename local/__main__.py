@@ -1,7 +1,7 @@
-"""The local cloud's commands, called by make: run, up, invoke, repair, logs, down.
+"""The local cloud's commands, called by make: run, drill, up, invoke, repair, logs, down.
 
-Exit code: 0 if all went well (for a run: Completed), 1 if it did not, 2 if what was asked for
-cannot be done, 128 + the signal's number if it was interrupted.
+Exit code: 0 if all went well (for a run or drill: Completed), 1 if it did not, 2 if what was asked
+for cannot be done, 128 + the signal's number if it was interrupted.
 """
 
 import json
@@ -64,6 +64,9 @@ def _run(arguments: list[str], environ: dict[str, str], console: Console) -> int
     yes = flag(environ, "YES")
     actions: dict[str, Callable[[], int]] = {
         "run": lambda: commands.run(event_source(environ), Options.from_env(environ), yes),
+        "drill": lambda: commands.drill(
+            event_source(environ, "events/drill.json"), Options.from_env(environ), yes
+        ),
         "up": lambda: commands.up(Options.from_env(environ)),
         "invoke": lambda: _invoke(commands, environ),
         "repair": commands.repair,

@@ -1,4 +1,4 @@
-"""What `make run`, `up`, `invoke`, `logs` and `down` do."""
+"""What `make run`, `drill`, `up`, `invoke`, `logs` and `down` do."""
 
 import json
 import sys
@@ -18,6 +18,7 @@ from local.common.board import Board
 from local.common.last_screen import print_summary
 from local.common.variables import Unusable
 from local.daemon import Daemon
+from local.drill import Drill, load_drill, refuse_undrilled
 from local.inbox import Inbox
 from local.logs import readable
 from local.options import Options
@@ -38,17 +39,34 @@ class Commands:
         asked = load_event(event)
         self._say_notices(options)
         refuse_unasked(options.api, asked, yes)
+        with self._cloud_of_its_own("run", options) as (cloud, check):
+            if cloud.fleet == story.FLEET:
+                return self._tell_story(cloud, asked, check)
+            return self.run_on(cloud, asked, yes, check)
+
+    def drill(self, event: str, options: Options, yes: bool) -> int:
+        asked = load_drill(event)
+        self._say_notices(options)
+        refuse_undrilled(options.api, asked, yes)
+        with self._cloud_of_its_own("drill", options, Restores="true") as (cloud, check):
+            drill = Drill(cloud, self._console, self._build / "drill.json", check)
+            ask = self.agreed if cloud.api == "real" and not yes else lambda question: True
+            return drill.whole(asked, lambda event: self._watch(cloud, event, check), ask)
+
+    @contextmanager
+    def _cloud_of_its_own(
+        self, what: str, options: Options, **parameters: str
+    ) -> Iterator[tuple[Cloud, Check]]:
+        """Deployed, its simulator's clock just started; nothing is left of it afterwards."""
         if self._daemon.find():
-            self._say("The cloud of `make up` is left alone: this run gets one of its own.")
+            self._say(f"The cloud of `make up` is left alone: this {what} gets one of its own.")
         try:
             with ExitStack() as stack:
                 with self._step("Starting the local AWS"):
                     cloud, servers = stack.enter_context(running(options))
-                self._deploy(cloud, options)
+                self._deploy(cloud, options, **parameters)
                 servers.start_simulator()
-                if cloud.fleet == story.FLEET:
-                    return self._tell_story(cloud, asked, servers.check)
-                return self.run_on(cloud, asked, yes, servers.check)
+                yield cloud, servers.check
         finally:
             self._say("The local cloud is down again, nothing of it is left.")
 
@@ -124,7 +142,7 @@ class Commands:
             f"{NOTHING_UP}\nThe last one ended by itself:\n{ended}" if ended else NOTHING_UP
         )
 
-    def _deploy(self, cloud: Cloud, options: Options) -> None:
+    def _deploy(self, cloud: Cloud, options: Options, **parameters: str) -> None:
         store_token(cloud.aws, options.token)
         with self._step("Deploying template.yaml with sam deploy"):
             # No schedule: only a person starts runs here.
@@ -133,6 +151,7 @@ class Commands:
                 Path(cloud.folder),
                 {
                     **options.parameters,
+                    **parameters,
                     "HetznerEndpoint": cloud.endpoint,
                     "ScheduleState": "DISABLED",
                 },

@@ -22,6 +22,8 @@ NOT_HERE = {
     "Schedule": "only you start runs here",
     "ScheduleTimezone": "only you start runs here",
     "ScheduleState": "only you start runs here",
+    "DrillSchedule": "only you start drills here",
+    "DrillScheduleState": "only you start drills here",
     "HetznerEndpoint": "HCLOUD_ENDPOINT= says which API the local cloud uses",
     "TokenPath": "the one token of the local cloud has its place",
     "NotificationEmail": "the local AWS sends no mail",
@@ -87,10 +89,10 @@ class Options:
         )
 
 
-def event_source(environ: Mapping[str, str]) -> str:
+def event_source(environ: Mapping[str, str], otherwise: str = "events/all.json") -> str:
     """A file, or the JSON itself."""
     # An empty one may be a shell variable that is not set: it must not mean all servers.
-    return environ.get("EVENT", "events/all.json")
+    return environ.get("EVENT", otherwise)
 
 
 def refuse_for_a_cloud_that_is_up(environ: Mapping[str, str]) -> None:

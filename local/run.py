@@ -30,7 +30,7 @@ NO_JSON = object()
 
 
 class Refused(Exception):
-    """StartRun refuses the event, or cannot start a run; the text is StartRun's."""
+    """StartRun or StartRestore refuses the event, or cannot start anything; the text is theirs."""
 
 
 class Interrupted(BaseException):
@@ -46,6 +46,16 @@ def load_event(source: str) -> dict[str, Any]:
 
     Raises Unusable if it is no JSON, Refused if StartRun would refuse it.
     """
+    event = read_event(source)
+    try:
+        parse_event(event)
+    except EventRefused as refusal:
+        raise Refused(str(refusal)) from None
+    return dict(event)
+
+
+def read_event(source: str) -> Any:
+    """The JSON in that file, or this text as JSON. Raises Unusable."""
     if not source.strip():
         raise Unusable("EVENT is empty. Say a file of events/, or {} for all servers.")
     try:
@@ -58,11 +68,7 @@ def load_event(source: str) -> dict[str, Any]:
         raise Unusable(f"{name} is not JSON: {error}.") from None
     except RecursionError:
         raise Unusable(f"{name} is not JSON that anybody could mean: nested too deeply.") from None
-    try:
-        parse_event(event)
-    except EventRefused as refusal:
-        raise Refused(str(refusal)) from None
-    return dict(event)
+    return event
 
 
 def _inline(source: str) -> Any:
@@ -99,7 +105,7 @@ def _read(source: str) -> str:
 
 
 def start(cloud: Cloud, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    """StartRun's answer. Raises Refused."""
+    """The answer of StartRun or StartRestore. Raises Refused."""
     answer = boto3.client("lambda", **connection(cloud.aws)).invoke(
         FunctionName=function, Payload=json.dumps(event)
     )

@@ -34,6 +34,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("SAMCONFIG", str(tmp_path / "samconfig.toml"))
     monkeypatch.setenv("REGION", REGION)
+    monkeypatch.setenv("SERVER", "sg5")  # without one `make restore` asks AWS nothing
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     return monkeypatch
 
@@ -110,7 +111,7 @@ def at_a_terminal(shell: pytest.MonkeyPatch, *answers: str) -> list[str]:
         asked.append(prompt)
         return left.pop(0)
 
-    for module in ("bring", "destroy", "elsewhere", "forget"):
+    for module in ("bring", "destroy", "elsewhere", "forget", "restore"):
         shell.setattr(f"deploy.{module}.has_terminal", lambda: True)
     shell.setattr("builtins.input", answer)
     return asked

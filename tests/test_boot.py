@@ -207,6 +207,7 @@ def night(on_lambda: Lambda, project: Project, world: World) -> dict[str, Any]:
     copy = invoke("CreateServer", drill["restores"][0])
     world.clock.advance(3600)
     copy = invoke("CheckServer", copy)
+    world.clock.advance(60)  # while it is powered on it is locked
     copy = invoke("RemoveServer", copy | {"status": "removing", "outcome": "unproven"})
     world.clock.advance(60)  # a delete takes a while
     result = {"server": "sg5", "id": server.id, "status": "proven"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -374,6 +375,23 @@ def test_an_outage_while_it_boots_delays_the_look(drill: Restoring) -> None:
     drill.until("booting")
     drill.world.faults.add(Fault(faults.html(502), method="GET", times=4))
     assert drill.end().status == "proven"
+
+
+@pytest.mark.parametrize(("minutes", "outcome"), [(25, "proven"), (60, "unproven")])
+def test_an_outage_over_the_deadline_is_no_failure_to_boot(
+    drill: Restoring, minutes: int, outcome: str
+) -> None:
+    drill.until("booting")
+    ends = drill.world.clock.now() + timedelta(minutes=minutes)
+    down = faults.html(502)
+    drill.world.faults.add(
+        Fault(
+            lambda call: down(call) if drill.world.clock.now() < ends else None,
+            method="GET",
+            times=None,
+        )
+    )
+    assert drill.until("removing").outcome == outcome
 
 
 def test_a_copy_that_switches_itself_off_is_not_powered_on_again(drill: Restoring) -> None:

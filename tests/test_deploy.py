@@ -53,7 +53,8 @@ def tried(stacks: Stacks, aws: Aws, simulator: Simulator) -> Aws:
 
 
 @pytest.mark.parametrize(
-    "command", ["deploy", "token", "tell", "smoke", "status", "report", "events", "destroy"]
+    "command",
+    ["deploy", "token", "tell", "smoke", "status", "report", "restore", "events", "destroy"],
 )
 def test_without_credentials_every_command_says_how_to_get_some(
     shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
@@ -121,7 +122,9 @@ def test_every_parameters_own_default_passes() -> None:
     check({name: parameter.default for name, parameter in known.items()})
 
 
-@pytest.mark.parametrize("command", ["token", "smoke", "status", "report", "events", "destroy"])
+@pytest.mark.parametrize(
+    "command", ["token", "smoke", "status", "report", "restore", "events", "destroy"]
+)
 def test_in_the_wrong_region_it_says_where_it_looked(
     stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -160,7 +163,7 @@ def test_answers_that_cannot_be_read_are_not_passed_over(
 
 
 @pytest.mark.parametrize(
-    "command", ["deploy", "token", "smoke", "status", "report", "events", "destroy"]
+    "command", ["deploy", "token", "smoke", "status", "report", "restore", "events", "destroy"]
 )
 def test_a_stack_of_something_else_is_not_touched(
     stacks: Stacks,
@@ -188,7 +191,7 @@ def test_a_stack_of_something_else_is_not_touched(
         ),
     ],
 )
-@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "events"])
+@pytest.mark.parametrize("command", ["deploy", "token", "smoke", "restore", "events"])
 def test_a_stack_that_cannot_be_used_is_said_with_the_remedy(
     stacks: Stacks,
     account: None,
@@ -297,16 +300,28 @@ def test_a_profile_of_aws_login_says_what_it_needs(
     assert text.count("\n") == 1
 
 
+@pytest.mark.parametrize("restores", [False, True])
 def test_events_go_to_the_stacks_region_each_under_its_files_name(
-    stack: None, shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stack: None,
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    restores: bool,
 ) -> None:
     passed: list[list[str]] = []
     shell.setattr("deploy.events.sam", lambda verb, words, seconds: passed.append([verb, *words]))
+    if restores:
+        stacks[REGION, "hetzner-snapshots"]["Outputs"].append(
+            {"OutputKey": "StartRestoreFunction", "OutputValue": "StartRestore"}
+        )
     assert main("events", os.environ) == 0
-    names = [words[words.index("--name") + 1] for words in passed]
-    assert names == sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+    functions = {words[words.index("--name") + 1]: words[3] for words in passed}
+    of_restore = {"drill": "StartRestore", "restore": "StartRestore"}
+    of_run = {path.stem: "StartRun" for path in (ROOT / "events").glob("*.json")}
+    of_run = {name: function for name, function in of_run.items() if name not in of_restore}
+    assert functions == (of_run | of_restore if restores else of_run)
     for words in passed:
-        assert words[:4] == ["remote", "test-event", "put", "StartRun"]
+        assert words[:3] == ["remote", "test-event", "put"]
         assert words[words.index("--region") + 1] == REGION
         assert words[words.index("--stack-name") + 1] == "hetzner-snapshots"
 
@@ -890,7 +905,7 @@ def test_no_parameter_can_replace_what_holds_state() -> None:
             for parameter in template["Parameters"]:
                 assert f"${{{parameter}}}" not in json.dumps(value), (name, path)
                 assert f'"Ref": "{parameter}"' not in json.dumps(value), (name, path)
-    assert len(holding) == 6 and looked_at >= 2
+    assert len(holding) == 8 and looked_at >= 2
 
 
 KEPT_TYPES = {

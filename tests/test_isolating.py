@@ -142,3 +142,11 @@ def test_a_firewall_is_ours_by_name_and_label(changes: dict[str, Any], reason: s
 
 def test_the_longest_name_is_one_that_hetzner_takes() -> None:
     assert len(isolating.firewall_name("o" * 200)) == 128
+
+
+def test_each_question_has_an_answer_for_a_copy_of_which_nothing_is_told() -> None:
+    untold = replace(
+        BARE, firewalls=None, networks=None, volumes=None, load_balancers=None, floating_ips=None
+    )
+    assert isolating.attached(untold, 5) == isolating.not_applied(untold, 5) == ""
+    assert isolating.not_behind(untold, 5) == "our firewall 5 is not on it"

@@ -160,3 +160,8 @@ def test_a_message_that_cannot_be_sent_is_told_by_the_rule(monkeypatch: Any) -> 
     answer = summarise_restore.summarise_restore(document(UNPROVEN), "", SETTINGS)
     assert answer["error"]["Error"] == "Failed.NotificationFailed"
     assert answer["verdict"] == "Failed"
+
+
+def test_what_must_be_told_beside_a_proof_is_in_its_line() -> None:
+    left = replace(PROVEN, reason="greets; Server 7 was left.", problem="Server 7 was left.")
+    assert sentence(left, RUN).endswith(": Server 7 was left.")

@@ -21,6 +21,7 @@ SSH = "SSH-"
 # room for hundreds of looks, not for thousands.
 LOOK_SECONDS = 15
 GROWTH = 0.12
+OUTAGE_SECONDS = 1800  # so long after the deadline Hetzner's API is waited for
 MOST_PROOF_ATTEMPTS = 6
 MAY_BE_OLD = (
     "An old image with fixed addresses, or without its volumes, may never answer; restore it with "
@@ -216,7 +217,13 @@ def _after_error(
     restore: Restore, error: HetznerError, jitter: float, seen: Seen = NOTHING_SEEN
 ) -> Step:
     if isinstance(error, TransientError):
-        return _wait(restore, str(error), pacing.after_error(error, restore, jitter), jitter)
+        wait = pacing.after_error(error, restore, jitter)
+        late_s = restore.stopwatch.elapsed_s - (restore.deadline_s or 0)
+        is_on = restore.powered_on_s is not None and not restore.outcome
+        if is_on and 0 <= late_s < OUTAGE_SECONDS:
+            # A look decides whether it has come back, not an outage.
+            return Step("wait", restore.moved_to("booting", str(error), wait.seconds))
+        return _wait(restore, str(error), wait, jitter)
     if restore.outcome:
         return _end(restore, restore.outcome, restore.outcome_reason)
     if isinstance(error, NotFound):

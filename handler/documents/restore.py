@@ -150,13 +150,14 @@ class Restore(OfRestoreRun):
         """The restore with its outcome: a drill's copy is removed next, what is kept is done."""
         if self.keep:
             return self.done(outcome, reason, advice)
+        reason = _before(advice, reason)
         behind = f" {advice}" if advice else ""
         decided = replace(self, outcome=outcome, outcome_reason=reason + behind, deadline_s=None)
         return replace(decided, attempts=0).moved_to("removing", reason)
 
     def done(self, status: str, reason: str = "", advice: str = "", cost: str = "") -> Self:
         """The restore at its end, with its result."""
-        ended = self.moved_to(status, reason, 0, advice)
+        ended = self.moved_to(status, _before(advice, reason), 0, advice)
         candidate, started = self.candidate, self.powered_on_s
         has_greeted = self.greeted_s is not None and started is not None
         seconds = (self.greeted_s or 0) - (started or 0) if has_greeted else None
@@ -182,6 +183,11 @@ class Restore(OfRestoreRun):
             problem=cut(self.problem, PROBLEM_BYTES),
         )
         return replace(ended, result=result)
+
+
+def _before(advice: str, reason: str) -> str:
+    """The reason, as a whole sentence if advice stands behind it."""
+    return f"{reason}." if advice and reason and not reason.endswith(".") else reason
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,7 +118,8 @@ def sentence(result: RestoreResult, run: RestoreRun) -> str:
     facts += _left(result, run)
     text = f"{WORDS.get(result.status, result.status)}: {', '.join(facts)}"
     needs_reason = result.status not in ("proven", "planned") and result.reason
-    return f"{text}: {result.reason}" if needs_reason else text
+    told = result.reason if needs_reason else result.problem
+    return f"{text}: {told}" if told else text
 
 
 def _looked(result: RestoreResult) -> Iterator[str]:

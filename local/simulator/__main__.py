@@ -15,6 +15,7 @@ from local.simulator.fleet import (
     add_default_fleet,
     add_plain_fleet,
     add_trouble_fleet,
+    greets_on_sockets,
     problem_of,
 )
 from local.simulator.random_fleet import add_random_fleet
@@ -42,6 +43,7 @@ def main() -> int:
         add_random_fleet(project, arguments.seed, int(count))
     else:
         project = add_plain_fleet(world, int(count))
+    greets_on_sockets(project)
     project.add_token(os.environ.get("SIMULATOR_TOKEN", "simulated-token"))
 
     try:

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+from local.simulator.boot import Boot
 from local.simulator.faults import Fault, status
 from local.simulator.model import Server
 from local.simulator.project import Project
@@ -12,6 +13,7 @@ LABEL = "hetzner-snapshots"
 OWNER = "hetzner-snapshots"
 NAMES = "default, trouble, a number of plain servers such as 30, or random:30"
 MOST_SERVERS = 1000
+PROBE_PORT = 2222  # to listen below 1024 needs root
 
 
 def problem_of(fleet: str) -> str | None:
@@ -87,6 +89,15 @@ def add_trouble_fleet(world: World) -> Project:
          lambda: mistyped.labels.update({f"{LABEL}/retention": "daily3"})),
     ]  # fmt: skip
     return project
+
+
+def greets_on_sockets(project: Project) -> None:
+    """What is restored from its servers greets where this process may listen; they say so."""
+    project.boot = Boot(port=PROBE_PORT)
+    # Without a key Hetzner mails the owner a root password for each copy.
+    project.ssh_keys.setdefault(project.world.next_id("ssh_key"), "admin")
+    for server in project.servers.values():
+        server.labels.setdefault(f"{LABEL}/probe", f"ssh.{PROBE_PORT}")
 
 
 def _free(project: Project) -> None:
