@@ -6,6 +6,8 @@ from typing import Any
 import boto3
 from moto.sns.models import sns_backends
 
+from handler.decisions.proof import label_time
+from handler.documents.labels import LABEL_SERVER_PROVEN_AT
 from local.simulator import Fault, Project, World
 from local.simulator.faults import drop
 from local.virtual.template import ACCOUNT, REGION
@@ -36,7 +38,8 @@ class Inbox:
 
 
 def eventful_night(aws: Aws, world: World, project: Project) -> Any:
-    """Servers that are locked, adopted, failing, not pruned, left out; a snapshot without one."""
+    """Servers that are locked, adopted, failing, not pruned, left out, proven; a snapshot without
+    one."""
     locked, lost, bad, unpruned, gone, full = (
         project.add_server(name) for name in ("locked", "lost", "bad", "unpruned", "gone", "full")
     )
@@ -50,5 +53,6 @@ def eventful_night(aws: Aws, world: World, project: Project) -> Any:
     ours(project, gone, 50)
     project.delete_server(gone)
     for days in range(1, 5):
-        ours(project, full, days)
+        old = ours(project, full, days)
+    old.labels[LABEL_SERVER_PROVEN_AT] = label_time(old.created)
     return aws.run({})

@@ -13,6 +13,7 @@ from tests.aws import Aws
 from tests.cloudwatch import Series, in_alarm, points, series_of, series_of_widget, widgets
 from tests.eventful import eventful_night
 from tests.test_hetzner import RUN
+from tests.test_restore_summary import RUN as RESTORE
 
 SERVICE = frozenset({"service"})
 PROJECT = frozenset({"service", "project"})
@@ -33,15 +34,17 @@ def reads_of(stack: Stack) -> set[Series]:
 
 
 def test_every_metric_that_is_read_is_emitted_and_every_one_emitted_is_read(
-    aws: Aws, world: World, project: Project
+    aws: Aws, world: World, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eventful_night(aws, world, project)
     aws.invoke("WatchServers", {})
-    emitted = {series for line in aws.metrics for series in series_of(line)}
-    read = reads_of(aws.stack)
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "stack")
+    lines = [*aws.metrics, *metrics.of_restore(RESTORE, "Completed")]
+    emitted = {series for line in lines for series in series_of(line)}
+    read = reads_of(Stack(Restores="true", ProofDays="60"))
     assert read == emitted
     assert {s.dimensions for s in emitted} == {SERVICE, PROJECT}
-    assert len({series.name for series in emitted}) == 18
+    assert len({series.name for series in emitted}) == 21
 
 
 def test_a_nights_figures_are_what_happened(aws: Aws, world: World, project: Project) -> None:
@@ -66,6 +69,9 @@ def test_a_nights_figures_are_what_happened(aws: Aws, world: World, project: Pro
         metrics.COST: figures[metrics.COST],
         metrics.OLDEST: figures[metrics.OLDEST],
         metrics.REQUESTS_LEFT: figures[metrics.REQUESTS_LEFT],
+        metrics.PROVEN: [1],
+        # The others were made 100 days before, and never proven.
+        metrics.OLDEST_PROOF: [pytest.approx(100, abs=0.1)],
     }
     # Four servers got their snapshot; one of them was locked.
     assert len(figures[metrics.LOCKED]) == len(figures[metrics.SNAPSHOT]) == 4

@@ -119,6 +119,7 @@ def test_the_answer_is_the_one_that_is_promised(aws: Aws, project: Project) -> N
                 "stored_gb": image.image_size,
                 "overdue": [],
                 "requests_left": 3598,
+                "proven": "",
             }
         ],
         "overdue_now": [],

@@ -105,7 +105,6 @@ def of_project(run: Run, figures: Mapping[str, float | None]) -> Iterator[dict[s
 
 def of_restore(run: RestoreRun, verdict: str) -> Iterator[dict[str, Any]]:
     """What a restore or drill has come to."""
-    yield _line(run, {RESTORES_COMPLETED: [verdict == "Completed"]})
     yield _line(run, {RESTORES_COMPLETED: [verdict == "Completed"]}, of_all_projects=True)
 
 
