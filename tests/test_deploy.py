@@ -738,6 +738,28 @@ def test_a_run_is_stopped_before_its_machine_is_removed_if_somebody_says_so(
     assert "The run tonight_default is stopped." in capsys.readouterr().out
 
 
+def test_a_drill_that_goes_on_is_told_with_what_it_would_leave_behind(
+    removal: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = stacks[REGION, "hetzner-snapshots"]
+    found["Outputs"][-1]["OutputKey"] = "RestoreRunArn"
+    found["Parameters"].append({"ParameterKey": "Restores", "ParameterValue": "true"})
+    shell.setenv("YES", "1")
+    assert main("destroy", os.environ) == 2
+    told = capsys.readouterr().out
+    assert "One restore is going on: tonight_default." in told
+    assert "A drill that is stopped leaves its copy at Hetzner, which goes on costing." in told
+    shell.setenv("STOP", "1")
+    assert main("destroy", os.environ) == 0
+    told = capsys.readouterr().out
+    assert "The restore tonight_default is stopped." in told
+    assert "hcloud server list -l hetzner-snapshots/managed-by=hetzner-snapshots" in told
+    assert "the firewall hetzner-snapshots-hetzner-snapshots-isolation in each project" in told
+
+
 def test_a_run_that_begins_while_the_removal_is_asked_about_keeps_the_stack(
     removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

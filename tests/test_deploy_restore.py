@@ -10,10 +10,13 @@ import pytest
 from botocore.client import BaseClient
 
 from deploy.__main__ import main
+from deploy.events import OF_RESTORE
 from deploy.restore_event import restore_event
 from deploy.restore_words import what_is_left, what_is_made
 from handler.documents.restore import RestoreResult
+from handler.documents.restore_request import parse_restore_event
 from local.common.variables import Unusable
+from local.virtual.template import ROOT
 from tests.deploy_shell import REGION, Stacks, a_stack, at_a_terminal, said
 from tests.restore_histories import document, history, result, summarised
 
@@ -157,6 +160,12 @@ def test_what_cannot_be_meant_is_refused_before_aws_is_asked(
     for name, value in given.items():
         shell.setenv(name, value)
     assert expected in said("restore", capsys)
+
+
+@pytest.mark.parametrize("name", OF_RESTORE)
+def test_the_events_for_start_restores_test_tab_are_taken(name: str) -> None:
+    event = json.loads((ROOT / f"events/{name}.json").read_text())
+    assert parse_restore_event(event).keep is (name == "restore")
 
 
 def test_a_number_is_a_servers_id() -> None:

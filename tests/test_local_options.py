@@ -103,7 +103,7 @@ def test_parameters_that_mean_nothing_here_are_refused_with_the_reason(name: str
 @pytest.mark.parametrize(
     "wrong", [{"FLEET": "troubles"}, {"PARAMETERS": "Retentoin=daily7"}, {"FLEET": "0"}]
 )
-@pytest.mark.parametrize("command", ["run", "up"])
+@pytest.mark.parametrize("command", ["run", "drill", "up"])
 def test_a_typo_is_refused_before_anything_starts(
     tmp_path: Path, command: str, wrong: dict[str, str]
 ) -> None:
