@@ -476,6 +476,21 @@ MUTANTS = [
         "pass",
         "tests/test_checking.py::test_a_delete_without_a_clear_answer_may_have_happened_if_no_later_look_succeeds",
     ),
+    # What drills have left.
+    Mutant(
+        "ask for a sweep at each look",
+        "handler/decisions/copies_left.py",
+        "hours in SWEEP_HOURS or (hours > 0 and hours % 24 == 0)",
+        "True",
+        "tests/test_watch.py::test_what_a_dead_drill_has_left_is_told_once_and_swept",
+    ),
+    Mutant(
+        "sweep though somebody only looks",
+        WATCH,
+        "        sweep(seen.looks, limits, now, settings)\n",
+        "    sweep(seen.looks, limits, now, settings)\n    if not request.only_look:\n",
+        "tests/test_watch.py::test_a_look_alone_sweeps_nothing",
+    ),
     # Servers that are gone.
     Mutant(
         "delete the newest good one of a server that is gone with the others",

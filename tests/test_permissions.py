@@ -329,7 +329,7 @@ def test_every_permission_in_the_template_has_its_reason_above_it() -> None:
     stack = whole()
     apart = [
         statement
-        for name in ("SnapshotRunChildrenPolicy", "TellAddressesPolicy")
+        for name in ("SnapshotRunChildrenPolicy", "TellAddressesPolicy", "WatchServersSweepPolicy")
         for statement in stack.resource(name)["Properties"]["PolicyDocument"]["Statement"]
     ]
     inside = [statement for role in allowed(stack) for statement in statements(stack, role)]

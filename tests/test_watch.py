@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from handler.aws import tokens
-from handler.documents.labels import LABEL_ENABLED, LABEL_MANAGED_BY, LABEL_SERVER_ID
+from handler.documents.labels import (
+    LABEL_ENABLED,
+    LABEL_MANAGED_BY,
+    LABEL_RESTORE_ID,
+    LABEL_SERVER_ID,
+    LABEL_THROW_AWAY,
+)
 from handler.documents.memory import Memory
 from handler.triggers import watch_servers
 from local.simulator import Fault, Project
@@ -353,3 +359,72 @@ def test_what_is_remembered_fits_and_is_read_by_the_next_look(days: Days) -> Non
     [of_web] = days.stage.truth.ours(days.web.id)
     assert remembered.snapshot == of_web.id
     assert isinstance(remembered.last_seen, datetime) and not memory.problem
+
+
+COPY = {
+    LABEL_MANAGED_BY: "hetzner-snapshots",
+    LABEL_SERVER_ID: "1001",
+    LABEL_RESTORE_ID: "drill-1",
+    LABEL_THROW_AWAY: "true",
+}
+
+
+@pytest.mark.parametrize("hours", [0, 26])
+def test_what_a_dead_drill_has_left_is_told_once_and_swept(days: Days, hours: int) -> None:
+    """A restore of 60 + 15 minutes needs its copy for 4.25 hours at most."""
+    days.cloud.environment |= {"RESTORE_FUNCTION": "StartRestore", "FRESHNESS_HOURS": str(hours)}
+    days.night(0, 1, 2)
+    left = days.project.add_server("sg5-left", COPY, created=START)
+    days.at(36, lambda: days.project.delete_server(left))
+    days.play(50)
+    expected = [(4.25, "overdue: default/sg5-left")] + ([(36, ALL_CLEAR)] if hours else [])
+    days.tells(*expected)
+    # At first, soon again, then daily.
+    assert [round(at / HOUR, 1) for at, _, _ in days.cloud.asked] == [4.5, 7.5, 28.5]
+    assert {(name, *event.items()) for _, name, event in days.cloud.asked} == {
+        ("StartRestore", ("sweep", True))
+    }
+    [message] = [m for i in days.cloud.invocations if i.function == "WatchServers"
+                 for m in i.messages if "left" in m["Subject"]]  # fmt: skip
+    assert f"sg5-left ({left.id}, 4.5 hours old" in message["Message"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{**COPY, LABEL_MANAGED_BY: "another-stack"}, {LABEL_THROW_AWAY: "true"}],
+    ids=["another stack's", "called so by mistake"],
+)
+def test_what_is_not_ours_is_not_swept(days: Days, labels: dict[str, str]) -> None:
+    days.cloud.environment["RESTORE_FUNCTION"] = "StartRestore"
+    days.night(0)
+    days.project.add_server("sg5-left", labels, created=START)
+    days.play(10)
+    days.tells()
+    assert days.cloud.asked == []
+
+
+def test_a_sweep_that_cannot_be_asked_for_hides_nothing(days: Days) -> None:
+    days.cloud.environment["RESTORE_FUNCTION"] = "StartRestore"
+    days.cloud.watch_errors["Invoke"] = ["TooManyRequestsException"]
+    days.night(0)
+    days.project.add_server("sg5-left", COPY, created=START)
+    days.play(9)
+    days.tells((4.25, "overdue: default/sg5-left"))
+    assert [round(at / HOUR, 1) for at, _, _ in days.cloud.asked] == [7.5]
+
+
+def test_a_look_alone_sweeps_nothing(days: Days) -> None:
+    days.cloud.environment["RESTORE_FUNCTION"] = "StartRestore"
+    days.project.add_server("sg5-left", COPY, created=START - timedelta(hours=4))
+    days.at(0.5, lambda: days.cloud.invoke("WatchServers", {"only_look": True}, 900, None))
+    days.stage.play()
+    assert days.cloud.asked == []
+
+
+def test_copies_that_the_selector_does_not_match_are_seen(days: Days) -> None:
+    days.cloud.environment |= {"RESTORE_FUNCTION": "StartRestore", "LABEL_SELECTOR": "env=prod"}
+    days.db.labels["env"] = days.web.labels["env"] = "prod"
+    days.night(0)
+    days.project.add_server("sg5-left", COPY, created=START)
+    days.play(6)
+    days.tells((4.25, "overdue: default/sg5-left"))

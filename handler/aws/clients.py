@@ -26,6 +26,11 @@ def sns() -> Any:
 
 
 @cache
+def functions() -> Any:
+    return boto3.client("lambda", config=AWS_CONFIG)
+
+
+@cache
 def ssm() -> "SSMClient":
     return boto3.client("ssm", config=AWS_CONFIG)
 

@@ -9,6 +9,8 @@ from handler.documents.labels import label_value
 from handler.documents.policy import parse_policy
 from handler.documents.restore_run import MOST_RESTORES
 
+# A copy may take as long to go, its restore waits for others of its execution, and a reserve.
+REMOVAL_MINUTES = 180
 MOST_FRESHNESS_HOURS = 8784  # a leap year
 
 
@@ -145,6 +147,8 @@ class WatchSettings:
     state_machine_arn: str
     topic_arn: str
     tell_parameter: str
+    copy_minutes: int  # the longest that a restore needs the copy that it throws away
+    restore_function: str = ""  # StartRestore; empty: restores are not deployed
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -163,6 +167,10 @@ class WatchSettings:
             state_machine_arn=_text(environ, "STATE_MACHINE_ARN"),
             topic_arn=_text(environ, "TOPIC_ARN"),
             tell_parameter=_text(environ, "TELL_PARAMETER"),
+            copy_minutes=_number(environ, "RESTORE_MINUTES", 1440)
+            + _number(environ, "BOOT_MINUTES", 1440)
+            + REMOVAL_MINUTES,
+            restore_function=environ.get("RESTORE_FUNCTION", ""),
         )
 
 

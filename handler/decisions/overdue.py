@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from handler.decisions.copies_left import left_behind, why_left
 from handler.decisions.due import AHEAD, newest_good
 from handler.decisions.selecting import why_not_itself, why_not_taken
 from handler.documents.document import WithBackups
@@ -18,7 +19,7 @@ from handler.documents.rhythm import hours_added
 from handler.documents.survey import Survey
 
 # A project's own troubles; memory has a letter for each.
-NO_TOKEN, EMPTY, ANOTHER, TWICE, UNSEEN = "t", "e", "a", "d", "u"
+NO_TOKEN, EMPTY, ANOTHER, TWICE, UNSEEN, COPIES = "t", "e", "a", "d", "u", "c"
 OF_MEMORY = "m"  # the trouble of no project
 
 
@@ -33,6 +34,7 @@ class Limits:
     run_minutes: int = 0  # so much longer while a run of the project goes on
     label_selector: str = ""
     with_backups: WithBackups = "include"
+    copy_minutes: int = 0  # the longest that a restore needs its copy; 0: they are not looked at
 
     def hours_of(self, server: Server) -> int:
         """The server's own limit, longer by its rhythm."""
@@ -139,9 +141,27 @@ def _project(
         if state.overdue and state.due_at
     ]  # fmt: skip
     hidden = [] if of_its_own or not limits.freshness_hours else _hidden(look, remembered, now)
+    overdue += _copies(look, limits, now)
     return ProjectState(
         look, remembered, tuple(servers), (*troubles, *hidden, *overdue), of_its_own
     )
+
+
+def _copies(look: Look, limits: Limits, now: datetime) -> list[Overdue]:
+    """What dead drills have left, as one thing: it costs money, whatever FreshnessHours is."""
+    left, longest = left_of(look, limits, now), timedelta(minutes=limits.copy_minutes)
+    if not left:
+        return []
+    since, why = left[0].created + longest, why_left(left, now)
+    return [Overdue(look.project, left[0].name, since, why, COPIES)]
+
+
+def left_of(look: Look, limits: Limits, now: datetime) -> list[Server]:
+    """The copies in the project that no restore can need any more."""
+    if look.survey is None or not limits.copy_minutes:
+        return []
+    longest = timedelta(minutes=limits.copy_minutes)
+    return left_behind(look.survey.copies, longest, (look.survey.now or now, now))
 
 
 def _troubles(

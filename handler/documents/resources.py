@@ -30,6 +30,7 @@ class Server:
     created: datetime
     backups: bool = False  # whether Hetzner's own Backups are on
     volumes: int = 0  # so many are attached; no snapshot has what is on them
+    hourly_net: str = ""  # what it costs, in the account's currency; empty: not told
 
     @property
     def is_copy(self) -> bool:

@@ -15,3 +15,4 @@ class Survey:
     requests_left: int | None
     price: Price | None = None
     price_error: str = ""  # why it is not known, if it was asked for
+    copies: tuple[Server, ...] = ()  # that this owner's restores made to throw away

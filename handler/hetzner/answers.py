@@ -4,6 +4,7 @@ Only what a decision needs is demanded; what else is missing gets the meaning th
 """
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from handler.documents.resources import UNAVAILABLE, Action, Server, Snapshot
 from handler.hetzner.redaction import redacted
 
 UNKNOWN = "unknown"
+NUMBER = re.compile(r"[0-9]{1,6}\.[0-9]{1,20}", re.ASCII)
 # What reading an answer of the wrong shape raises.
 NOT_HETZNERS = (
     KeyError, TypeError, ValueError, AttributeError, DecimalException, OverflowError
@@ -48,7 +50,18 @@ def server_in(item: dict[str, Any]) -> Server:
         # Without the field it is not left out for its backups.
         backups=bool(item.get("backup_window")),
         volumes=len(volumes) if isinstance(volumes, list) else 0,
+        hourly_net=_hourly_net(item, location.get("name")),
     )
+
+
+def _hourly_net(server: dict[str, Any], location: Any) -> str:
+    """What the server costs there; empty if that is not told."""
+    prices = inner(server, "server_type").get("prices")
+    for price in prices if isinstance(prices, list) else ():
+        if isinstance(price, dict) and price.get("location") == location:
+            net = str(inner(price, "price_hourly").get("net") or "")
+            return net.rstrip("0") if NUMBER.fullmatch(net) else ""
+    return ""
 
 
 def snapshot_in(item: dict[str, Any]) -> Snapshot:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from handler.documents.errors import HetznerError, NotFound
+from handler.documents.labels import LABEL_MANAGED_BY, LABEL_THROW_AWAY
 from handler.documents.memory import LastLook
 from handler.documents.resources import Server
 from handler.documents.survey import Survey
@@ -33,18 +34,30 @@ def take_survey(
     )
 
 
-def take_look(hetzner: Hetzner, owner: str, label_selector: str) -> Survey:
+def take_look(
+    hetzner: Hetzner, owner: str, label_selector: str, *, has_restores: bool = False
+) -> Survey:
     """The same in fewest requests: only servers that match, unless there are none.
 
-    Raises HetznerError.
+    `has_restores`: copies that do not match are asked for as well. Raises HetznerError.
     """
     snapshots = hetzner.snapshots(owner)
-    servers = no_copies(hetzner.servers(label_selector))
+    listed = hetzner.servers(label_selector)
+    servers = no_copies(listed)
     matching = frozenset(server.id for server in servers)
     if label_selector and not servers:
-        servers = no_copies(hetzner.servers())
+        listed = hetzner.servers()
+        servers = no_copies(listed)
+    elif label_selector and has_restores:
+        listed = hetzner.servers(f"{LABEL_THROW_AWAY}==true")
+    copies = (s for s in listed if s.is_copy and s.labels.get(LABEL_MANAGED_BY) == owner)
     return Survey(
-        tuple(servers), matching, tuple(snapshots), hetzner.answered_at, hetzner.requests_left
+        servers=tuple(servers),
+        matching=matching,
+        snapshots=tuple(snapshots),
+        now=hetzner.answered_at,
+        requests_left=hetzner.requests_left,
+        copies=tuple(copies),
     )
 
 

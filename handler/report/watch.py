@@ -7,6 +7,7 @@ from typing import Any
 
 from handler.decisions.overdue import (
     ANOTHER,
+    COPIES,
     EMPTY,
     NO_TOKEN,
     OF_MEMORY,
@@ -116,6 +117,12 @@ def advice_for(overdue: Overdue, token_path: str) -> str:
             return (
                 f"Mend what the reason says: replace the token in {parameter} if it is wrong. If "
                 f"the project is gone: {by_make}."
+            )
+        case str(letter) if letter == COPIES:
+            return (
+                "Where restores are deployed, StartRestore is asked to remove it, now and once a "
+                "day. If it stays, look at it in the Hetzner console and delete it there if nobody "
+                "needs it."
             )
         case str(letter) if letter == OF_MEMORY:
             return (

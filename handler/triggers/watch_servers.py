@@ -3,21 +3,23 @@
 Apart from runs, because the proof that all is saved must not come from what it is about.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.aws.clients import sns, ssm, step_functions
+from handler.aws.clients import functions, sns, ssm, step_functions
 from handler.aws.logs import logger
 from handler.aws.memory import MemoryUnknown, read_memory, write_memory
 from handler.aws.reach import why_unreached
 from handler.aws.runtime import hetzner_for, put_metrics, watch_settings
 from handler.aws.settings import WatchSettings
-from handler.decisions.overdue import Limits, Look, judged
+from handler.decisions.copies_left import is_time_to_sweep
+from handler.decisions.overdue import Limits, Look, judged, left_of
 from handler.decisions.watching import (
     View,
     concluded,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 # Left for telling and remembering, and for a request that was sent before.
 RESERVE_MS = 60_000
+SWEEP = json.dumps({"sweep": True})
 
 Connect = Callable[[str, int], Hetzner]  # a project, and the milliseconds to leave to others
 
@@ -115,12 +118,14 @@ def watch_servers(
         settings.run_minutes,
         settings.label_selector,
         settings.with_backups,
+        settings.copy_minutes,
     )
     states = judged(seen.looks, seen.memory.projects, now, limits)
     view = concluded(states, seen.memory, now, has_limit=bool(limits.freshness_hours))
     _log(view)
     if not request.only_look:
         put_metrics(metrics.of_watch(len(view.overdue)))
+        sweep(seen.looks, limits, now, settings)
         act(view, seen, settings, ssm)
     return watch.answer_of(view, settings.token_path, seen.running)
 
@@ -169,7 +174,12 @@ def gather(
 def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running: bool) -> Look:
     """Never raises: an error in one project costs no other its look."""
     try:
-        survey = take_look(hetzner, settings.owner, settings.label_selector)
+        survey = take_look(
+            hetzner,
+            settings.owner,
+            settings.label_selector,
+            has_restores=bool(settings.restore_function),
+        )
         return Look(project, survey, is_running=is_running)
     except HetznerError as error:
         why = str(error)
@@ -178,6 +188,23 @@ def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running:
         why = f"an error in this function: {type(error).__name__}"
         logger.exception(f"{project} could not be seen whole", extra={"project": project})
     return Look(project, None, why, is_running=is_running)
+
+
+def sweep(looks: Sequence[Look], limits: Limits, now: datetime, settings: WatchSettings) -> None:
+    """Asks StartRestore to remove the copies that dead drills have left. Never raises."""
+    longest = timedelta(minutes=limits.copy_minutes)
+    left = (left_of(look, limits, now) for look in looks)
+    if not settings.restore_function or not any(
+        is_time_to_sweep(copies, longest, now) for copies in left
+    ):
+        return
+    try:
+        functions().invoke(
+            FunctionName=settings.restore_function, InvocationType="Event", Payload=SWEEP
+        )
+        logger.info("StartRestore is asked to remove what drills have left")
+    except (BotoCoreError, ClientError) as error:
+        logger.warning(f"StartRestore could not be asked to sweep: {printable(str(error))}")
 
 
 def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> None:

@@ -122,6 +122,7 @@ class Cloud:
         # "after " before it the call has its effect.
         self.watch_errors: dict[str, list[str]] = {}
         self.refused: list[tuple[float, str]] = []  # when such a call failed, and which
+        self.asked: list[tuple[float, str, Any]] = []  # when which function was invoked with what
         # Called at each request with which a project's servers are listed.
         self.on_listing: Callable[[Invocation], None] = lambda invocation: None
         self.fates: list[Fate] = []
@@ -335,6 +336,14 @@ class Cloud:
     def describe_execution(self, executionArn: str) -> dict[str, Any]:
         execution = self.executions[executionArn.rsplit(":", 1)[-1]]
         return {"input": json.dumps(execution.input)}
+
+    def invoke_later(self, FunctionName: str, InvocationType: str, Payload: str) -> dict[str, Any]:
+        """An asynchronous invocation by another function."""
+        self.pause(0.01)
+        assert InvocationType == "Event"
+        with self._failing("Invoke"):
+            self.asked.append((self.loop.now, FunctionName, json.loads(Payload)))
+        return {}
 
     def publish(self, **message: Any) -> dict[str, Any]:
         with self._failing("Publish"):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
 
@@ -75,7 +76,12 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         patch.object(start_run, "step_functions", lambda: cloud),
         patch.object(watch_servers, "ssm", lambda: cloud),
         patch.object(watch_servers, "step_functions", lambda: cloud),
-        patch.multiple(watch_servers, sns=lambda: cloud, why_unreached=lambda *_: ""),
+        patch.multiple(
+            watch_servers,
+            sns=lambda: cloud,
+            functions=lambda: SimpleNamespace(invoke=cloud.invoke_later),
+            why_unreached=lambda *_: "",
+        ),
         patch.object(watch_servers, "put_metrics", cloud.put_metrics),
         patch.object(watch_servers, "datetime", Now),
         # In one: Python 3.11 takes no more than twenty.

@@ -1,0 +1,42 @@
+"""Copies that restores made to throw away and that are still there: which, and what to do. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from handler.documents.resources import Server
+
+MOST_NAMED = 5
+# Of the hours after a copy should have been gone, those in which a sweep is asked for; then daily.
+SWEEP_HOURS = (0, 3)
+
+
+def left_behind(
+    copies: Sequence[Server], longest: timedelta, clocks: Sequence[datetime]
+) -> list[Server]:
+    """Those that no restore can need any more, oldest first; old enough by all these clocks."""
+    now = min(clocks)
+    left = [copy for copy in copies if now - copy.created > longest]
+    return sorted(left, key=lambda copy: (copy.created, copy.id))
+
+
+def why_left(left: Sequence[Server], now: datetime) -> str:
+    """What is left, in words."""
+    names = [_called(copy, now) for copy in left[:MOST_NAMED]]
+    more = len(left) - MOST_NAMED
+    what = "a server that a drill made is" if len(left) == 1 else "servers that drills made are"
+    return f"{what} still there: {', '.join(names)}" + (f" and {more} more" if more > 0 else "")
+
+
+def is_time_to_sweep(left: Sequence[Server], longest: timedelta, now: datetime) -> bool:
+    """Whether to ask now for their removal: at first, soon again, then once a day.
+
+    Looks come hourly. A sweep that cannot help tells people so each time.
+    """
+    overdue_h = {int((now - copy.created - longest) / timedelta(hours=1)) for copy in left}
+    return any(hours in SWEEP_HOURS or (hours > 0 and hours % 24 == 0) for hours in overdue_h)
+
+
+def _called(copy: Server, now: datetime) -> str:
+    hours = (now - copy.created) / timedelta(hours=1)
+    price = f", {copy.hourly_net} per hour net" if copy.hourly_net else ""
+    return f"{copy.name} ({copy.id}, {hours:.1f} hours old{price})"
