@@ -195,6 +195,8 @@ def resource(action: str, asked: dict[str, Any]) -> str:
             return str(asked["executionArn"]).rpartition(":")[0] + ":*"
         case "ssm:ListTagsForResource":
             return f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{asked['ResourceId']}"
+        case "lambda:Invoke":
+            return str(asked["FunctionName"])
         case "sns:Publish" | "sns:GetTopicAttributes":
             return str(asked["TopicArn"])
     raise AssertionError(f"{action}: say here which resource IAM checks it against")
@@ -211,19 +213,21 @@ def recorded(aws: Aws) -> Iterator[dict[str, set[tuple[str, str]]]]:
     invoke = aws.invoke
 
     def watched(function: str, event: Any, request_id: str = "") -> Any:
-        running.function = function
+        before, running.function = getattr(running, "function", None), function
         tokens.parameters.cache_clear()
         try:
             return invoke(function, event, request_id)
         finally:
-            running.function = None
+            running.function = before
 
     def asked(params: dict[str, Any], model: Any, **_: Any) -> None:
         if function := getattr(running, "function", None):
             action = f"{model.service_model.signing_name}:{model.name}"
             made[function].add((action, resource(action, params)))
 
-    for getter in (clients.ssm, clients.sns, clients.step_functions, tokens.parameters):
+    for getter in (
+        clients.ssm, clients.sns, clients.step_functions, clients.functions, tokens.parameters
+    ):  # fmt: skip
         getter.cache_clear()
     boto3.setup_default_session()
     boto3._get_default_session().events.register("provide-client-params", asked)

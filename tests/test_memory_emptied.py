@@ -72,9 +72,9 @@ def test_what_is_written_over_it_during_a_look_costs_no_memory(
     aws.invoke("WatchServers", {})
     take_look = watch_servers.take_look
 
-    def deployed(*arguments: Any) -> Any:
+    def deployed(*arguments: Any, **more: Any) -> Any:
         remember(text)
-        return take_look(*arguments)
+        return take_look(*arguments, **more)
 
     monkeypatch.setattr(watch_servers, "take_look", deployed)
     aws.invoke("WatchServers", {})

@@ -22,6 +22,7 @@ from tests.aws import deployed
 from tests.calls import actions_in_code, recorded, unrecognised
 from tests.conftest import TOKEN
 from tests.test_structure import MACHINES, all_states
+from tests.test_watch import COPY
 
 Pairs = set[tuple[str, str]]  # IAM action and resource
 # To set up log delivery Step Functions needs these; the Service Authorization Reference has no
@@ -36,6 +37,7 @@ LOG_DELIVERY = {
     "logs:DescribeResourcePolicies",
     "logs:DescribeLogGroups",
 }
+INVOKE = "lambda:InvokeFunction"  # IAM's name of Lambda's operation Invoke
 OTHER_PATH = "/elsewhere/tokens"
 ALL = (*FUNCTIONS, *RESTORING)
 
@@ -64,8 +66,10 @@ def asked() -> Iterator[dict[str, Pairs]]:
             drill = aws.restore({"project": "default", "servers": ["good"]})
             assert drill.verdict() == "Failed"  # it never greets
             aws.invoke("WatchServers", {})
-            # The projects' servers are late by then, which is told.
+            # The projects' servers are late by then, which is told; one more is a dead drill's.
             world.clock.advance(timedelta(days=2).total_seconds())
+            made_at = world.clock.now() - timedelta(hours=5)
+            world.project("default").add_server("left", COPY, created=made_at)
             assert aws.invoke("WatchServers", {})["told"] == "overdue"
             yield made
 
@@ -108,7 +112,10 @@ def needed_by(function: str, stack: Stack, asked: dict[str, Pairs]) -> Pairs:
     properties = stack.resource(function)["Properties"]
     group = stack.arn(stack.template["Globals"]["Function"]["LoggingConfig"]["LogGroup"]["Ref"])
     # Lambda writes the log, and what failed for good, in the function's name.
-    needs = asked[function] | {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
+    needs = {
+        (INVOKE if action == "lambda:Invoke" else action, on) for action, on in asked[function]
+    }
+    needs |= {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
     # The watch keeps nothing that failed: it looks again an hour later.
     if "DestinationConfig" in properties.get("EventInvokeConfig", {}):
         failed = properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
@@ -173,7 +180,6 @@ def test_the_stories_ask_for_all_that_the_code_can_ask_for(asked: dict[str, Pair
     for function in ALL:
         made = {action for action, _ in asked[function]}
         assert made == actions_in_code(whole(), function), function
-    # IAM's name of Lambda's operation Invoke is InvokeFunction.
     asked_by_code = {a.removesuffix("Function") for a, _ in asked_by_tell(Stack())}
     assert actions_in_code(Stack(), APART) == asked_by_code
 

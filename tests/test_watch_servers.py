@@ -162,9 +162,9 @@ def test_a_project_that_is_forgotten_during_a_look_stays_forgotten(
     aws.invoke("WatchServers", {})
     take_look = watch_servers.take_look
 
-    def meanwhile(*arguments: Any) -> Any:
+    def meanwhile(*arguments: Any, **more: Any) -> Any:
         remember(Memory().to_text())
-        return take_look(*arguments)
+        return take_look(*arguments, **more)
 
     monkeypatch.setattr(watch_servers, "take_look", meanwhile)
     aws.invoke("WatchServers", {})
@@ -278,10 +278,10 @@ def test_a_bug_about_one_project_costs_no_other_its_look(
     aws.store_token("other", token)
     take_look = watch_servers.take_look
 
-    def broken(hetzner: Any, *arguments: Any) -> Any:
+    def broken(hetzner: Any, *arguments: Any, **more: Any) -> Any:
         if hetzner._token_name.endswith("default"):
             raise ZeroDivisionError
-        return take_look(hetzner, *arguments)
+        return take_look(hetzner, *arguments, **more)
 
     monkeypatch.setattr(watch_servers, "take_look", broken)
     answer = aws.invoke("WatchServers", {})
