@@ -16,12 +16,16 @@ BUILT = (
     *("build/hetzner-snapshots.zip", "build/tell.zip"),
     *("build/sbom.json", "build/sbom-tell.json"),
 )
-AS_THEY_ARE = ("README.md", "LICENSE", "CHANGELOG.md", "statemachine/snapshot_run.asl.json")
+AS_THEY_ARE = (
+    *("README.md", "LICENSE", "CHANGELOG.md"),
+    *("statemachine/snapshot_run.asl.json", "statemachine/restore_run.asl.json"),
+)
 # Files that the template finds in other places in the repository, and their place in that folder.
 MOVED = {
     "    CodeUri: handler/\n": "    CodeUri: hetzner-snapshots.zip\n",
     "    CodeUri: tell/\n": "    CodeUri: tell.zip\n",
     "DefinitionUri: statemachine/snapshot_run.asl.json\n": "DefinitionUri: snapshot_run.asl.json\n",
+    "DefinitionUri: statemachine/restore_run.asl.json\n": "DefinitionUri: restore_run.asl.json\n",
 }
 
 

@@ -396,7 +396,7 @@ MUTANTS = [
     Mutant(
         "take a project that lost its servers for an empty one",
         "handler/snapshot_run/list_servers.py",
-        "return Seen(left=len(hetzner.snapshots(owner)))",
+        "return Seen(left=len(hetzner.snapshots(owner)), copies=copies)",
         "return Seen()",
     ),
     Mutant(
@@ -515,8 +515,8 @@ MUTANTS = [
     Mutant(
         "look at the servers that match, not at all, for those that are gone",
         "handler/snapshot_run/list_servers.py",
-        "return _with_gone(selected, seen.listed,",
-        "return _with_gone(selected, seen.matching,",
+        "selected, (*seen.listed, *seen.copies), hetzner",
+        "selected, seen.matching, hetzner",
         "tests/test_gone_servers.py::test_a_server_that_is_not_selected_is_not_gone",
     ),
     Mutant(
@@ -733,8 +733,8 @@ MUTANTS = [
     Mutant(
         "watch: write at Hetzner",
         "handler/hetzner/survey.py",
-        "    snapshots = hetzner.snapshots(owner)\n    servers = hetzner.servers(label_selector)\n",
-        "    snapshots = hetzner.snapshots(owner)\n    servers = hetzner.servers(label_selector)\n"
+        "    snapshots = hetzner.snapshots(owner)\n    listed = hetzner.servers(label_selector)\n",
+        "    snapshots = hetzner.snapshots(owner)\n    listed = hetzner.servers(label_selector)\n"
         "    hetzner.delete_snapshot(0)\n",
     ),
     Mutant(
