@@ -22,6 +22,7 @@ from handler.documents.job import run_again
 from handler.documents.labels import LABEL_ENABLED
 from handler.documents.request import parse_event
 from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
+from handler.documents.restore_request import parse_restore_event
 from handler.documents.watch_request import parse_watch_event
 from handler.hetzner.api import PER_PAGE
 from handler.report import metrics, notification
@@ -454,6 +455,8 @@ def test_every_event_can_be_pasted() -> None:
         if event.keys() & {"only_look", "forget"}:
             parse_watch_event(event)
             of_watch += 1
+        elif event.keys() & {"keep", "sweep"}:
+            parse_restore_event(event)
         else:
             parse_event(event)
     assert of_watch >= 2
