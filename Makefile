@@ -116,6 +116,7 @@ test: build ## all tests, also on a stack that is deployed locally
 
 chaos: venv ## simulate RUNS=1000 random nights full of errors, from SEED=1
 	$(PY) -m tests.chaos --runs "$$RUNS" --seed "$$SEED" --jobs 2
+	$(PY) -m tests.chaos.drill_days --runs "$$(($$RUNS / 10 + 1))" --seed "$$SEED" --jobs 2
 
 mutants: venv ## break the code on purpose in many places: do the tests notice?
 	$(PY) -m tests.operators --most "$$CHANGES" --seed "$$SEED" --jobs 2

@@ -21,8 +21,8 @@ from handler.decisions.inventory import Inventory, Stock
 from handler.documents.job import run_again
 from handler.documents.labels import LABEL_ENABLED
 from handler.documents.request import parse_event
-from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
 from handler.documents.restore_request import parse_restore_event
+from handler.documents.run import MOST_ATTENTION, Concern, RunDocument, Selection, Totals
 from handler.documents.watch_request import parse_watch_event
 from handler.hetzner.api import PER_PAGE
 from handler.report import metrics, notification

@@ -25,6 +25,10 @@ from handler.documents.printable import printable
 from handler.report.notification import as_subject
 
 MOST_NAMED, MOST_IN_SUBJECT = 100, 3
+ABOUT_COPIES = (
+    "Where restores are deployed, StartRestore is asked to remove it, now and once a day. If it "
+    "stays, look at it in the Hetzner console and delete it there if nobody needs it."
+)
 
 
 def answer_of(view: View, token_path: str, running: Collection[str]) -> dict[str, Any]:
@@ -119,11 +123,7 @@ def advice_for(overdue: Overdue, token_path: str) -> str:
                 f"the project is gone: {by_make}."
             )
         case str(letter) if letter == COPIES:
-            return (
-                "Where restores are deployed, StartRestore is asked to remove it, now and once a "
-                "day. If it stays, look at it in the Hetzner console and delete it there if nobody "
-                "needs it."
-            )
+            return ABOUT_COPIES
         case str(letter) if letter == OF_MEMORY:
             return (
                 "Compare the projects in the answer of WatchServers with those that you have: what "

@@ -99,13 +99,13 @@ class Execution:
 
 
 @cache
-def stack() -> Stack:
-    return Stack(HetznerEndpoint=ENDPOINT)
+def stack(restores: bool = False) -> Stack:
+    return Stack(HetznerEndpoint=ENDPOINT, Restores=str(restores).lower())
 
 
 @cache
-def definition() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(stack().definition())
+def definition(machine: str = "SnapshotRun") -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(stack(restores=True).definition(machine))
     return document
 
 
@@ -123,6 +123,11 @@ class Cloud:
         self.watch_errors: dict[str, list[str]] = {}
         self.refused: list[tuple[float, str]] = []  # when such a call failed, and which
         self.asked: list[tuple[float, str, Any]] = []  # when which function was invoked with what
+        self.has_restores = False
+        self.restores: dict[str, Execution] = {}  # executions of RestoreRun
+        # What the probe hears at an address and port, and what it has heard.
+        self.greeting: Callable[[str, int], str] = lambda address, port: "no connection"
+        self.heard: list[tuple[str, str]] = []
         # Called at each request with which a project's servers are listed.
         self.on_listing: Callable[[Invocation], None] = lambda invocation: None
         self.fates: list[Fate] = []
@@ -141,13 +146,20 @@ class Cloud:
         self.containers = 0
         self.lost_children: dict[int, str] = {}  # Server id: how its child's result is lost, once.
 
-    def deliver(self, event: Any, request_id: str, tries: int = 3, after: float = 0.0) -> Task:
-        """An asynchronous invocation of StartRun: Lambda tries it again, with the same id."""
+    def deliver(
+        self,
+        event: Any,
+        request_id: str,
+        tries: int = 3,
+        after: float = 0.0,
+        function: str = "StartRun",
+    ) -> Task:
+        """An asynchronous invocation: Lambda tries it again, with the same id."""
 
         def work() -> None:
             for attempt in range(tries):
                 try:
-                    self.answers.append(self.invoke("StartRun", event, 60, None, request_id))
+                    self.answers.append(self.invoke(function, event, 60, None, request_id))
                     return
                 except Failed as failed:
                     self.refusals.append(f"{failed.error}: {failed.cause}")
@@ -321,10 +333,10 @@ class Cloud:
             {
                 "name": e.name,
                 "status": e.status,
-                "executionArn": _arn(e.name),
+                "executionArn": _arn(e.name, stateMachineArn),
                 "startDate": START + timedelta(seconds=e.started),
             }
-            for e in reversed(self.executions.values())
+            for e in reversed(self._of(stateMachineArn).values())
             if statusFilter in (None, e.status)
         ]
         first = int(nextToken or 0)
@@ -343,7 +355,20 @@ class Cloud:
         assert InvocationType == "Event"
         with self._failing("Invoke"):
             self.asked.append((self.loop.now, FunctionName, json.loads(Payload)))
+            if self.has_restores:
+                request_id = f"{len(self.asked):08x}-5555-4000-8000-000000000000"
+                function = FunctionName.rpartition(":")[2]
+                self.deliver(json.loads(Payload), request_id, function=function)
         return {}
+
+    def probe(self, address: str, port: int, timeout_s: float) -> str:
+        self.pause(0.05)
+        heard = self.greeting(address, port)
+        self.heard.append((address, heard))
+        return heard
+
+    def _of(self, state_machine_arn: str) -> dict[str, Execution]:
+        return self.restores if state_machine_arn.endswith("RestoreRun") else self.executions
 
     def publish(self, **message: Any) -> dict[str, Any]:
         with self._failing("Publish"):
@@ -378,29 +403,31 @@ class Cloud:
         if self.start_errors.get(project, 0) > 0:
             self.start_errors[project] -= 1
             _aws_error("StartExecution", "ThrottlingException")
-        if earlier := self.executions.get(name):
+        executions, arn = self._of(stateMachineArn), _arn(name, stateMachineArn)
+        if earlier := executions.get(name):
             if earlier.status == "RUNNING" and earlier.input == document:
-                return {"executionArn": _arn(name)}
+                return {"executionArn": arn}
             raise ExecutionAlreadyExists
-        execution = self.executions[name] = Execution(
+        execution = executions[name] = Execution(
             name, document, self.loop.now, self.loop.current.context.event
         )
-        self.loop.spawn(lambda: self._run(execution), after=0.05)
-        return {"executionArn": _arn(name)}
+        machine = stateMachineArn.rpartition(":")[2]
+        self.loop.spawn(lambda: self._run(execution, machine), after=0.05)
+        return {"executionArn": arn}
 
-    def _run(self, execution: Execution) -> None:
+    def _run(self, execution: Execution, machine: str) -> None:
         self.loop.current.context = None
         walk = Walk(
             self.loop,
             self.rng,
             invoke=lambda f, event, patience: self.invoke(f, event, patience, execution),
             is_stopped=lambda: execution.status == "ABORTED",
-            loses=lambda item: self.lost_children.pop(item["id"], ""),
-            on_item=lambda item, result: self.on_child(execution, item, result),
+            loses=lambda item: self.lost_children.pop(item.get("id"), ""),
+            on_item=lambda item, result: self._ended(execution, machine, item, result),
         )
         status = "ABORTED"
         try:
-            execution.output = walk.run(definition(), execution.input)
+            execution.output = walk.run(definition(machine), execution.input)
             status = "SUCCEEDED"
         except Failed as failed:
             status, execution.error, execution.cause = "FAILED", failed.error, failed.cause
@@ -409,10 +436,14 @@ class Cloud:
         if execution.status == "RUNNING":
             execution.status, execution.ended = status, self.loop.now
 
+    def _ended(self, execution: Execution, machine: str, item: Any, result: Any) -> None:
+        if machine == "SnapshotRun":
+            self.on_child(execution, item, result)
+
 
 def _aws_error(operation: str, code: str) -> NoReturn:
     raise ClientError({"Error": {"Code": code, "Message": code}}, operation)
 
 
-def _arn(name: str) -> str:
-    return f"arn:aws:states:eu-central-1:123456789012:execution:SnapshotRun:{name}"
+def _arn(name: str, state_machine_arn: str) -> str:
+    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"

@@ -26,7 +26,7 @@ FIELDS = {
     "Pass": COMMON | {"OutputPath", "Parameters"},
     "Map": COMMON
     | {"Label", "ItemsPath", "MaxConcurrencyPath", "ToleratedFailurePercentage", "ItemSelector"}
-    | {"ItemProcessor", "ResultPath", "Catch"},
+    | {"ItemProcessor", "ResultPath", "Catch", "MaxConcurrency"},
     "Succeed": {"Type", "Comment"},
     "Fail": {"Type", "Comment", "ErrorPath", "CausePath"},
 }
@@ -145,18 +145,22 @@ class Walk:
         raise NotImplementedError(retrier["JitterStrategy"])
 
     def _map(self, state: dict[str, Any], document: Any) -> list[Any]:
-        if state["ToleratedFailurePercentage"] != 100:
+        # In an inline Map nothing may fail: each of its Tasks has a Catch.
+        is_inline = state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "INLINE"
+        if not is_inline and state["ToleratedFailurePercentage"] != 100:
             raise NotImplementedError("a Map that tolerates less than everything")
         items = list(at(document, state["ItemsPath"]))
         results: list[Any] = [None] * len(items)
-        most = at(document, state["MaxConcurrencyPath"]) or 10_000
+        path = state.get("MaxConcurrencyPath")
+        most = (at(document, path) if path else state["MaxConcurrency"]) or 10_000
         left = list(enumerate(items))
 
         def work() -> None:
             while left and not self.is_stopped():
                 position, item = left.pop(0)
                 context = {"Map": {"Item": {"Index": position, "Value": item}}}
-                child = _filled(state["ItemSelector"], document, context)
+                selector = state.get("ItemSelector")
+                child = _filled(selector, document, context) if selector else item
                 result = self.run(state["ItemProcessor"], child)
                 form = self.loses(item)
                 results[position] = lost_child(child, form) if form else result
@@ -240,8 +244,11 @@ def _filled(template: Any, document: Any, context: Any) -> Any:
 
 def _chosen(state: dict[str, Any], document: Any) -> str:
     for choice in state["Choices"]:
-        _only(choice, {"Variable", "StringEquals", "Next"})
-        if at(document, choice["Variable"]) == choice["StringEquals"]:
+        _only(choice, {"Variable", "StringEquals", "BooleanEquals", "Next"})
+        value = at(document, choice["Variable"])
+        # Of another type than is compared with it is not equal.
+        wanted = choice["StringEquals"] if "StringEquals" in choice else choice["BooleanEquals"]
+        if type(value) is type(wanted) and value == wanted:
             return str(choice["Next"])
     return str(state["Default"])
 

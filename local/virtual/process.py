@@ -12,10 +12,11 @@ from unittest.mock import patch
 from handler.aws import runtime, telling, tokens
 from handler.aws.logs import logger
 from handler.hetzner.api import client_for
+from handler.restore_run import check_server, plan_restore, summarise_restore
 from handler.snapshot_run import list_servers, prune_snapshots, summarise_run
-from handler.triggers import executions, start_run, watch_servers
+from handler.triggers import executions, start_restore, start_run, watch_servers
 from local.virtual.cloud import Cloud, stack
-from local.virtual.functions import FUNCTIONS
+from local.virtual.functions import FUNCTIONS, RESTORING
 from local.virtual.wire import ENDPOINT
 
 
@@ -58,14 +59,17 @@ def in_place(cloud: Cloud) -> Iterator[None]:
 
     cloud.loop.keep = keep
     environment = {"AWS_DEFAULT_REGION": "eu-central-1", "POWERTOOLS_SERVICE_NAME": "virtual"}
-    for function in FUNCTIONS:
-        environment |= stack().environment(function)
+    deployed = stack(cloud.has_restores)
+    for function in (*FUNCTIONS, *(RESTORING if cloud.has_restores else ())):
+        environment |= deployed.environment(function)
     environment |= cloud.environment
     for cached in (
         runtime.run_settings,
         runtime.api_settings,
         runtime.summary_settings,
         runtime.watch_settings,
+        runtime.restore_settings,
+        runtime.tell_settings,
         tokens.parameters,
     ):
         cached.cache_clear()
@@ -87,6 +91,12 @@ def in_place(cloud: Cloud) -> Iterator[None]:
         # In one: Python 3.11 takes no more than twenty.
         patch.multiple(telling, sns=lambda: cloud, why_unreached=lambda *_: ""),
         patch.object(summarise_run, "put_metrics", cloud.put_metrics),
+        patch.multiple(
+            start_restore, ssm=lambda: cloud, step_functions=lambda: cloud, datetime=Now
+        ),
+        patch.multiple(check_server, greeting=cloud.probe, datetime=Now),
+        patch.object(plan_restore, "datetime", Now),
+        patch.multiple(summarise_restore, put_metrics=cloud.put_metrics, datetime=Now),
         patch.object(start_run, "datetime", Now),
         patch.object(executions, "datetime", Now),
         patch.object(list_servers, "datetime", Now),
