@@ -487,9 +487,16 @@ MUTANTS = [
     Mutant(
         "sweep though somebody only looks",
         WATCH,
-        "        sweep(seen.looks, limits, now, settings)\n",
-        "    sweep(seen.looks, limits, now, settings)\n    if not request.only_look:\n",
+        "        not_swept = sweep(seen.looks, limits, now, settings)\n",
+        "    not_swept = sweep(seen.looks, limits, now, settings)\n    if not request.only_look:\n",
         "tests/test_watch.py::test_a_look_alone_sweeps_nothing",
+    ),
+    Mutant(
+        "tell what drills have left again after each look that failed",
+        "handler/decisions/overdue.py",
+        "if look.survey is None and COPIES in remembered.told_of_project:",
+        "if False:",
+        "tests/test_overdue.py::test_what_drills_have_left_stands_while_nothing_is_seen",
     ),
     # Servers that are gone.
     Mutant(
@@ -740,9 +747,8 @@ MUTANTS = [
     Mutant(
         "watch: tell the token in a message",
         WATCH,
-        "Message=watch.text(view, settings.token_path),",
-        "Message=watch.text(view, settings.token_path) + str(ssm.get_parameter("
-        "Name=settings.token_path + '/default')),",
+        "Message=message,",
+        "Message=message + str(ssm.get_parameter(Name=settings.token_path + '/default')),",
     ),
     Mutant(
         "run whatever project the token opens",

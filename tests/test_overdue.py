@@ -9,12 +9,14 @@ import pytest
 
 from handler.decisions.overdue import (
     ANOTHER,
+    COPIES,
     EMPTY,
     NO_TOKEN,
     TWICE,
     UNSEEN,
     Limits,
     Look,
+    Overdue,
     judged,
 )  # fmt: skip
 from handler.decisions.selecting import why_not_itself
@@ -353,7 +355,29 @@ def test_a_message_about_thousands_fits_sns() -> None:
 
 @pytest.mark.parametrize("letter", [NO_TOKEN, EMPTY, ANOTHER, TWICE, UNSEEN])
 def test_the_advice_about_a_project_names_its_parameter_and_how_to_forget_it(letter: str) -> None:
-    from handler.decisions.overdue import Overdue
-
     advice = watch.advice_for(Overdue("shop", "", NOW, "gone", letter), "/tokens")
     assert "/tokens/shop" in advice and 'invoke WatchServers with {"forget": "shop"}' in advice
+
+
+@pytest.mark.parametrize("hours", [0, 26])
+@pytest.mark.parametrize("has_token", [True, False])
+def test_what_drills_have_left_stands_while_nothing_is_seen(hours: int, has_token: bool) -> None:
+    """A look that failed is no proof that it is gone: it would be told again after each."""
+    known = replace(KNOWN, told_of_project=frozenset({COPIES}))
+    limits = replace(LIMITS, freshness_hours=hours, copy_minutes=255)
+    [state] = judged([Look("shop", None, "HTTP 502", has_token)], {"shop": known}, NOW, limits)
+    view = concluded([state], Memory({"shop": known}), NOW, has_limit=bool(hours))
+    assert [each.told_as for each in view.overdue].count(COPIES) == 1
+    assert COPIES in view.memory.projects["shop"].told_of_project
+    assert COPIES not in {each.told_as for each in view.news}
+
+
+@pytest.mark.parametrize(
+    ("has_restores", "begins"),
+    [(True, "StartRestore is asked to remove it"), (False, "Look at it in the Hetzner console")],
+)
+def test_what_drills_have_left_is_swept_only_where_restores_are(
+    has_restores: bool, begins: str
+) -> None:
+    left = Overdue("shop", "sg5-left", NOW, "a server that a drill made is still there", COPIES)
+    assert watch.advice_for(left, "/tokens", has_restores).startswith(begins)

@@ -411,6 +411,9 @@ def test_a_sweep_that_cannot_be_asked_for_hides_nothing(days: Days) -> None:
     days.play(9)
     days.tells((4.25, "overdue: default/sg5-left"))
     assert [round(at / HOUR, 1) for at, _, _ in days.cloud.asked] == [7.5]
+    [message] = [m for i in days.cloud.invocations if i.function == "WatchServers"
+                 for m in i.messages]  # fmt: skip
+    assert "StartRestore could not be asked to sweep: An error occurred" in message["Message"]
 
 
 def test_a_look_alone_sweeps_nothing(days: Days) -> None:

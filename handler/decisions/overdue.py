@@ -141,14 +141,19 @@ def _project(
         if state.overdue and state.due_at
     ]  # fmt: skip
     hidden = [] if of_its_own or not limits.freshness_hours else _hidden(look, remembered, now)
-    overdue += _copies(look, limits, now)
+    overdue += _copies(look, remembered, limits, now)
     return ProjectState(
         look, remembered, tuple(servers), (*troubles, *hidden, *overdue), of_its_own
     )
 
 
-def _copies(look: Look, limits: Limits, now: datetime) -> list[Overdue]:
+def _copies(look: Look, remembered: Remembered, limits: Limits, now: datetime) -> list[Overdue]:
     """What dead drills have left, as one thing: it costs money, whatever FreshnessHours is."""
+    if look.survey is None and COPIES in remembered.told_of_project:
+        # A look that failed ends nothing: it would be told again after each.
+        since = remembered.last_seen or remembered.first_seen
+        why = f"what drills have left may still be there: it cannot be seen now: {look.why}"
+        return [Overdue(look.project, "", since, why, COPIES)]
     left, longest = left_of(look, limits, now), timedelta(minutes=limits.copy_minutes)
     if not left:
         return []
@@ -200,7 +205,8 @@ def _troubles(
 def _standing(look: Look, remembered: Remembered, all_seen: bool) -> list[Overdue]:
     """What was told of the project and is not seen to be over: a look that failed ends nothing."""
     if look.survey is None:
-        letters, why = remembered.told_of_project, f"it cannot be seen now: {look.why}"
+        letters = remembered.told_of_project - {COPIES}
+        why = f"it cannot be seen now: {look.why}"
     else:
         letters = remembered.told_of_project & ({TWICE} if not all_seen else set())
         why = "another project cannot be seen now"

@@ -25,13 +25,13 @@ from handler.documents.printable import printable
 from handler.report.notification import as_subject
 
 MOST_NAMED, MOST_IN_SUBJECT = 100, 3
-ABOUT_COPIES = (
-    "Where restores are deployed, StartRestore is asked to remove it, now and once a day. If it "
-    "stays, look at it in the Hetzner console and delete it there if nobody needs it."
-)
+SWEPT = "StartRestore is asked to remove it, now and once a day; if it stays: "
+BY_HAND = "Look at it in the Hetzner console and delete it there if nobody needs it."
 
 
-def answer_of(view: View, token_path: str, running: Collection[str]) -> dict[str, Any]:
+def answer_of(
+    view: View, token_path: str, running: Collection[str], *, has_restores: bool
+) -> dict[str, Any]:
     """What WatchServers answers, and `make status` shows. Sizes in GB, times RFC 3339."""
     return {
         "looked_at": format_time(view.looked_at),
@@ -44,7 +44,7 @@ def answer_of(view: View, token_path: str, running: Collection[str]) -> dict[str
                 "server": each.server,
                 "since": format_time(each.since),
                 "reason": each.reason,
-                "advice": advice_for(each, token_path),
+                "advice": advice_for(each, token_path, has_restores),
             }
             for each in view.overdue
         ],
@@ -63,19 +63,25 @@ def subject(view: View, stack: str) -> str:
     return as_subject(f"{stack}: overdue: {', '.join(names[:MOST_IN_SUBJECT])}{behind}")
 
 
-def text(view: View, token_path: str) -> str:
-    """What is newly overdue, since when and why, and what to do."""
+def text(view: View, token_path: str, *, has_restores: bool = False, not_swept: str = "") -> str:
+    """What is newly overdue, since when and why, and what to do.
+
+    `not_swept`: why StartRestore could not be asked to remove what drills have left.
+    """
     at = f"{view.looked_at:%Y-%m-%d %H:%MZ}"
     where = 'All that the watch sees: make status, or WatchServers with {"only_look": true}.'
     if view.told == "all clear":
         return f"{_all_clear(view, at)}\n\n{where}\n"
-    rows = [f"  {_called(each)}: {_since(each)}" for each in view.news[:MOST_NAMED]]
+    news = view.news[:MOST_NAMED]
+    rows = [f"  {_called(each)}: {_since(each)}" for each in news]
     more = len(view.news) - len(rows)
     rows += [f"  and {more} more: the answer of WatchServers has all"] if more > 0 else []
     parts = ["\n".join([f"Overdue at {at}:", *rows])]
     # The same advice is said once.
-    advice = dict.fromkeys(advice_for(each, token_path) for each in view.news[:MOST_NAMED])
+    advice = dict.fromkeys(advice_for(each, token_path, has_restores) for each in news)
     parts.append("\n".join(["What to do:", *(f"- {each}" for each in advice)]))
+    if not_swept:
+        parts.append(not_swept)
     if before := len(view.overdue) - len(view.news):
         parts.append(f"{before} more were told before and still are overdue.")
     parts.append("This is told once. When nothing is overdue any more you are told that, too.")
@@ -94,7 +100,7 @@ def _all_clear(view: View, at: str) -> str:
     return f"{line}, as far as it could be seen. Not seen this time: {seen}{behind}."
 
 
-def advice_for(overdue: Overdue, token_path: str) -> str:
+def advice_for(overdue: Overdue, token_path: str, has_restores: bool = False) -> str:
     """What a person can do about it."""
     name = overdue.project
     parameter = f"{token_path}/{name}"
@@ -123,7 +129,7 @@ def advice_for(overdue: Overdue, token_path: str) -> str:
                 f"the project is gone: {by_make}."
             )
         case str(letter) if letter == COPIES:
-            return ABOUT_COPIES
+            return f"{SWEPT if has_restores else ''}{BY_HAND}"
         case str(letter) if letter == OF_MEMORY:
             return (
                 "Compare the projects in the answer of WatchServers with those that you have: what "

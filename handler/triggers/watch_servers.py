@@ -125,9 +125,10 @@ def watch_servers(
     _log(view)
     if not request.only_look:
         put_metrics(metrics.of_watch(len(view.overdue)))
-        sweep(seen.looks, limits, now, settings)
-        act(view, seen, settings, ssm)
-    return watch.answer_of(view, settings.token_path, seen.running)
+        not_swept = sweep(seen.looks, limits, now, settings)
+        act(view, seen, not_swept, settings, ssm)
+    has_restores = bool(settings.restore_function)
+    return watch.answer_of(view, settings.token_path, seen.running, has_restores=has_restores)
 
 
 def gather(
@@ -190,36 +191,43 @@ def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running:
     return Look(project, None, why, is_running=is_running)
 
 
-def sweep(looks: Sequence[Look], limits: Limits, now: datetime, settings: WatchSettings) -> None:
-    """Asks StartRestore to remove the copies that dead drills have left. Never raises."""
+def sweep(looks: Sequence[Look], limits: Limits, now: datetime, settings: WatchSettings) -> str:
+    """Asks StartRestore to remove the copies that dead drills have left; gives why it could not.
+
+    Never raises for AWS's errors.
+    """
     longest = timedelta(minutes=limits.copy_minutes)
     left = (left_of(look, limits, now) for look in looks)
     if not settings.restore_function or not any(
         is_time_to_sweep(copies, longest, now) for copies in left
     ):
-        return
+        return ""
     try:
         functions().invoke(
             FunctionName=settings.restore_function, InvocationType="Event", Payload=SWEEP
         )
         logger.info("StartRestore is asked to remove what drills have left")
+        return ""
     except (BotoCoreError, ClientError) as error:
-        logger.warning(f"StartRestore could not be asked to sweep: {printable(str(error))}")
+        why = f"StartRestore could not be asked to sweep: {printable(str(error))}"
+        logger.warning(why)
+        return why
 
 
-def act(view: View, seen: Seen, settings: WatchSettings, ssm: "SSMClient") -> None:
+def act(view: View, seen: Seen, not_swept: str, settings: WatchSettings, ssm: "SSMClient") -> None:
     """Tells what is news, then remembers that. Raises NotTold."""
     if seen.unknown:
         # Who was told is not known: people would be told the same each hour. This error has an
         # alarm of its own.
         raise NotTold(f"{seen.unknown}. Nobody was told by name, nothing is remembered.")
-    memory = view.memory
+    memory, has_restores = view.memory, bool(settings.restore_function)
+    message = watch.text(view, settings.token_path, has_restores=has_restores, not_swept=not_swept)
     try:
         if view.told:
             sns().publish(
                 TopicArn=settings.topic_arn,
                 Subject=watch.subject(view, settings.stack),
-                Message=watch.text(view, settings.token_path),
+                Message=message,
             )
             if not _is_heard(settings):
                 memory = unheard(memory, seen.memory)

@@ -437,7 +437,7 @@ class Cloud:
             execution.status, execution.ended = status, self.loop.now
 
     def _ended(self, execution: Execution, machine: str, item: Any, result: Any) -> None:
-        if machine == "SnapshotRun":
+        if machine != "RestoreRun":
             self.on_child(execution, item, result)
 
 

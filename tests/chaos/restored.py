@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handler.documents.labels import (
     LABEL_PROVEN_AT,
@@ -15,9 +15,8 @@ from handler.documents.restore import GOOD_ENDS
 from local.simulator import Server
 from local.virtual.cloud import Execution
 
-if TYPE_CHECKING:
-    from tests.chaos.drills import Day
-
+# A day of drills.py, which imports this.
+Day = Any
 PIECE = 8  # of a secret
 
 
@@ -26,7 +25,7 @@ class Person:
 
     ACTS = ("deletes", "renames", "takes the labels off", "changes a label", "switches it on")
 
-    def __init__(self, day: "Day") -> None:
+    def __init__(self, day: Day) -> None:
         self.day = day
         self.own: set[int] = set()  # copies that are a person's now
         self.removed: set[int] = set()
@@ -58,13 +57,13 @@ class Person:
 class Before:
     """The project before the day: servers and the labels of the snapshots."""
 
-    def __init__(self, day: "Day") -> None:
+    def __init__(self, day: Day) -> None:
         project = day.project
         self.servers = {s.id: (s.name, dict(s.labels), s.status) for s in project._servers.values()}
         self.images = {i.id: dict(i.labels) for i in project._images.values()}
 
 
-def broken(day: "Day", before: Before) -> list[str]:
+def broken(day: Day, before: Before) -> list[str]:
     """What must not be, in words."""
     return [
         *_deleted(day), *_let_act(day), *_left(day), *_changed(day, before), *_snapshots_of(day),
@@ -72,11 +71,11 @@ def broken(day: "Day", before: Before) -> list[str]:
     ]  # fmt: skip
 
 
-def _made(day: "Day") -> dict[int, Any]:
+def _made(day: Day) -> dict[int, Any]:
     return {deed.server_id: deed for deed in day.world.deeds if deed.what == "created"}
 
 
-def _deleted(day: "Day") -> Iterator[str]:
+def _deleted(day: Day) -> Iterator[str]:
     """Only a drill's own copy is ever asked to be deleted, and none that is a person's."""
     made = _made(day)
     for deed in day.world.deeds:
@@ -91,7 +90,7 @@ def _deleted(day: "Day") -> Iterator[str]:
             yield f"deleted {deed.server_id}, which is a person's: {deed.name} {deed.labels}"
 
 
-def _let_act(day: "Day") -> Iterator[str]:
+def _let_act(day: Day) -> Iterator[str]:
     """No copy is switched on that could act, as far as an answer could show."""
     for deed in day.world.deeds:
         # What attaches itself between the look and the power on no answer can show.
@@ -100,7 +99,7 @@ def _let_act(day: "Day") -> Iterator[str]:
             yield f"switched {deed.name} on, which can act: {deed.can_act_by}"
 
 
-def _left(day: "Day") -> Iterator[str]:
+def _left(day: Day) -> Iterator[str]:
     """Nothing of a drill is left, but what a person has taken; that, and what is, was told."""
     said = _all_said(day)
     for server in day.project._servers.values():
@@ -115,7 +114,7 @@ def _left(day: "Day") -> Iterator[str]:
             yield f"{server.name} ({server.id}) is left, though it was told"
 
 
-def _changed(day: "Day", before: Before) -> Iterator[str]:
+def _changed(day: Day, before: Before) -> Iterator[str]:
     """The servers that were there are as they were; no label of anybody is lost."""
     project = day.project
     for id_, (name, labels, status) in before.servers.items():
@@ -128,7 +127,7 @@ def _changed(day: "Day", before: Before) -> Iterator[str]:
             yield f"snapshot {id_} has lost labels: {labels} are {image.labels}"
 
 
-def _snapshots_of(day: "Day") -> Iterator[str]:
+def _snapshots_of(day: Day) -> Iterator[str]:
     made = _made(day)
     for image in day.truth.created.values():
         source = image.created_from["id"] if image.created_from else None
@@ -137,7 +136,7 @@ def _snapshots_of(day: "Day") -> Iterator[str]:
             yield f"a snapshot {image.id} was made of the copy {made[source].name}"
 
 
-def _proofs(day: "Day") -> Iterator[str]:
+def _proofs(day: Day) -> Iterator[str]:
     """A proof is written only where the probe was answered."""
     for image in day.project._images.values():
         is_proof = image.labels.get(LABEL_PROVEN_BY) == "ssh" and LABEL_PROVEN_AT in image.labels
@@ -145,7 +144,7 @@ def _proofs(day: "Day") -> Iterator[str]:
             yield f"snapshot {image.id} is called proven, and nothing has greeted"
 
 
-def results_of(day: "Day", execution: Execution) -> list[dict[str, Any]]:
+def results_of(day: Day, execution: Execution) -> list[dict[str, Any]]:
     """What SummariseRestore has told, in the answer that was heard."""
     told = [
         i.output.get("results") or []
@@ -155,7 +154,7 @@ def results_of(day: "Day", execution: Execution) -> list[dict[str, Any]]:
     return told[-1] if told else []
 
 
-def _told(day: "Day") -> Iterator[str]:
+def _told(day: Day) -> Iterator[str]:
     """Verdicts and results are true."""
     for execution in day.cloud.restores.values():
         if execution.status == "RUNNING":
@@ -171,7 +170,7 @@ def _told(day: "Day") -> Iterator[str]:
                 yield f"an end without a reason: {result}"
 
 
-def _secrets(day: "Day") -> Iterator[str]:
+def _secrets(day: Day) -> Iterator[str]:
     said = _all_said(day)
     secrets = [*day.tokens, *(s.root_password for s in day.project._servers.values()
                               if s.root_password)]  # fmt: skip
@@ -180,11 +179,11 @@ def _secrets(day: "Day") -> Iterator[str]:
             yield f"a secret is told: {secret[:4]}…"
 
 
-def _ends(day: "Day") -> Iterator[str]:
+def _ends(day: Day) -> Iterator[str]:
     yield from (f"a surprise: {surprise}" for surprise in day.cloud.surprises)
 
 
-def _all_said(day: "Day") -> str:
+def _all_said(day: Day) -> str:
     lines = [line for i in day.cloud.invocations for line in i.logs]
     lines += [json.dumps(m) for i in day.cloud.invocations for m in i.messages]
     lines += [json.dumps(i.output, default=str) for i in day.cloud.invocations]

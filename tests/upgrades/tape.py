@@ -121,7 +121,7 @@ def record(version: str, night: str, functions: Functions, machine: Any) -> Tape
     with (
         functions(stage.cloud) as function,
         patch("local.virtual.cloud.handler_of", function),
-        patch("local.virtual.cloud.definition", lambda: machine),
+        patch("local.virtual.cloud.definition", lambda *_: machine),
     ):
         stage.play(event)
     [execution] = stage.cloud.executions.values()
@@ -228,7 +228,7 @@ def _in_place(stage: Stage, function: Callable[[str], Handler], machine: Any) ->
     with (
         in_place(stage.cloud),
         patch("local.virtual.cloud.handler_of", function),
-        patch("local.virtual.cloud.definition", lambda: machine),
+        patch("local.virtual.cloud.definition", lambda *_: machine),
     ):
         yield
 
