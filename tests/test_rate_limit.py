@@ -37,8 +37,8 @@ class Fleet(Stage):
         self.wire._serve = noting  # type: ignore[method-assign]
 
     def night(self, monkeypatch: pytest.MonkeyPatch) -> Execution:
-        monkeypatch.setattr("local.virtual.cloud.stack", lambda: _stack(self.floor))
-        monkeypatch.setattr("local.virtual.process.stack", lambda: _stack(self.floor))
+        monkeypatch.setattr("local.virtual.cloud.stack", lambda *_, **__: _stack(self.floor))
+        monkeypatch.setattr("local.virtual.process.stack", lambda *_: _stack(self.floor))
         self.play({})
         [execution] = self.cloud.executions.values()
         made = [i for i in self.project.images.values() if i.id in self.truth.created]
