@@ -111,7 +111,8 @@ class Day(Stage):
 def faults(day: Day, rng: random.Random) -> str:
     effects = {
         "drop": drop(), "500": html(500), "503": status(503, "unavailable"), "429": rate_limited(),
-        "slow": slow(16.0), "clock": dated(lambda call: None, rng.choice([-4, 4]) * _hours(1)),
+        "slow": slow(16.0),
+        "clock": dated(lambda call: None, timedelta(hours=rng.choice([-4, 4]))),
         "locked": status(423, "locked"), "404": status(404, "not_found"),
         "stock": status(412, "resource_unavailable"),
         "limit": status(403, "resource_limit_exceeded"),
@@ -170,17 +171,16 @@ def an_attachment(day: Day, rng: random.Random) -> str:
         rng.choice(["network", "volume", "load balancer", "firewall"]),
         rng.choice([0.0, 90.0]),
     )
-    selector = f"{LABEL_THROW_AWAY}"
     if kind == "firewall":
         rules = [{"direction": "in", "protocol": "tcp", "port": "80", "source_ips": ["0.0.0.0/0"]}]
 
         def attach() -> None:
-            day.project._firewalls.add("web", rules).selectors.append(selector)
+            day.project._firewalls.add("web", rules).selectors.append(LABEL_THROW_AWAY)
             day.project._firewalls.follow_labels()
 
         day.later(wait, attach)
     elif kind == "load balancer":
-        day.later(wait, lambda: day.project.load_balancers.add(7, selector=selector))
+        day.later(wait, lambda: day.project.load_balancers.add(7, selector=LABEL_THROW_AWAY))
     else:
         of = "networks" if kind == "network" else "volumes"
         day.when_there(wait, lambda copy: getattr(copy, of).append(77))
@@ -199,7 +199,6 @@ def the_firewall(day: Day, rng: random.Random) -> str:
                 day.project._firewalls.set_rules(firewall, [])
             else:
                 firewall.labels.clear()
-                day.person.own_firewalls.add(firewall.id)
 
     if kind == "slow":
         day.project.firewall_seconds = rng.choice([60.0, 5000.0])
@@ -251,10 +250,6 @@ def a_lock_that_ends(day: Day, rng: random.Random) -> str:
 
     day.when_there(rng.choice([30.0, 100.0]), hold)
     return f"the copy's {what} for {seconds:.0f} s"
-
-
-def _hours(number: int) -> Any:
-    return timedelta(hours=number)
 
 
 TROUBLES: list[Callable[[Day, random.Random], str]] = [
