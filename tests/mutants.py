@@ -522,7 +522,7 @@ MUTANTS = [
     Mutant(
         "look at the servers that match, not at all, for those that are gone",
         "handler/snapshot_run/list_servers.py",
-        "selected, (*seen.listed, *seen.copies), hetzner",
+        "selected, seen.everything, hetzner",
         "selected, seen.matching, hetzner",
         "tests/test_gone_servers.py::test_a_server_that_is_not_selected_is_not_gone",
     ),
@@ -747,8 +747,9 @@ MUTANTS = [
     Mutant(
         "watch: tell the token in a message",
         WATCH,
-        "Message=message,",
-        "Message=message + str(ssm.get_parameter(Name=settings.token_path + '/default')),",
+        "                    not_swept=not_swept,\n                ),\n",
+        "                    not_swept=not_swept,\n                )\n"
+        "                + str(ssm.get_parameter(Name=settings.token_path + '/default')),\n",
     ),
     Mutant(
         "run whatever project the token opens",

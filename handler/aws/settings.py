@@ -150,6 +150,10 @@ class WatchSettings:
     copy_minutes: int  # the longest that a restore needs the copy that it throws away
     restore_function: str = ""  # StartRestore; empty: restores are not deployed
 
+    @property
+    def has_restores(self) -> bool:
+        return bool(self.restore_function)
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Raises BadSetting."""

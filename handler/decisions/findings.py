@@ -3,10 +3,9 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from handler.decisions.freshness import LastGood, last_good
+from handler.decisions.freshness import LastGood, last_good, taken
 from handler.decisions.inventory import Inventory, take_inventory
 from handler.decisions.proof import Proven, proven_of
-from handler.decisions.selecting import why_not_taken
 from handler.documents.run import Concern, RunDocument
 from handler.documents.survey import Survey
 
@@ -43,8 +42,7 @@ def findings_of(
     of_all = is_of_all(document, label_selector)
     with_backups = document.run.with_backups
     found = last_good(survey, with_backups)
-    taken = [s for s in survey.servers if not why_not_taken(s, survey.matching, "", with_backups)]
-    proven = proven_of(taken, survey.snapshots, survey.now)
+    proven = proven_of(taken(survey, with_backups), survey.snapshots, survey.now)
     return Findings(found, inventory, survey.now, survey.requests_left, of_all, proven)
 
 

@@ -7,6 +7,7 @@ from handler.decisions.due import AHEAD, newest_good
 from handler.decisions.selecting import why_not_taken
 from handler.documents.document import WithBackups
 from handler.documents.job import short_name
+from handler.documents.resources import Server
 from handler.documents.rhythm import hours_added
 from handler.documents.survey import Survey
 
@@ -43,6 +44,15 @@ class LastGood:
         return f"it has no good snapshot and is {days} itself, created {moment}"
 
 
+def taken(survey: Survey, with_backups: WithBackups) -> list[Server]:
+    """The servers that runs take, each or in its own rhythm."""
+    return [
+        server
+        for server in survey.servers
+        if not why_not_taken(server, survey.matching, "", with_backups)
+    ]
+
+
 def last_good(survey: Survey, with_backups: WithBackups) -> list[LastGood]:
     """The servers that runs take, oldest snapshot first.
 
@@ -58,7 +68,6 @@ def last_good(survey: Survey, with_backups: WithBackups) -> list[LastGood]:
             server.id in newest,
             hours_added(server.labels),
         )
-        for server in survey.servers
-        if not why_not_taken(server, survey.matching, "", with_backups)
+        for server in taken(survey, with_backups)
     ]
     return sorted(found, key=lambda last: (last.since, last.server))

@@ -32,6 +32,10 @@ class Seen:
     is_known: bool = True  # by what the watch saw last in it
     copies: tuple[Server, ...] = ()  # that restores throw away; people may name them
 
+    @property
+    def everything(self) -> tuple[Server, ...]:
+        return (*self.listed, *self.copies)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -53,7 +57,7 @@ def asks_who_is_due(document: RunDocument, seen: Seen) -> bool:
 def refused(document: RunDocument, seen: Seen) -> Refusal | None:
     """The refusal if the selection is wrong, or the project is not what it was."""
     listed, selection = seen.listed, document.selection
-    chosen, unknown = selecting.named(selection, (*listed, *seen.copies))
+    chosen, unknown = selecting.named(selection, seen.everything)
     first = document.after_id == 0
     if first and unknown and not (selection.as_before and chosen):
         return Refusal(
@@ -82,7 +86,7 @@ def begun(
     """The document that tells, once in a run, of the whole project; and the names that are not in
     it any more, though the run that is resumed had them."""
     listed = seen.listed
-    _, gone = selecting.named(document.selection, (*listed, *seen.copies))
+    _, gone = selecting.named(document.selection, seen.everything)
     witnesses = tuple(server.id for server in listed[: selecting.MOST_WITNESSES])
     totals = replace(
         document.totals,

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from handler.decisions.proof import SSH, label_time
 from handler.documents.labels import LABEL_PROVEN_AT, LABEL_PROVEN_BY, LABEL_UNPROVEN_AT
 from handler.documents.restore import Restore
-
-TIME = "%Y%m%dT%H%M%SZ"  # a label's value has no colons
 
 
 def marks(restore: Restore, now: datetime) -> dict[str, str]:
     """Our labels for this outcome."""
-    time = now.strftime(TIME)
+    time = label_time(now)
     if restore.outcome == "proven":
-        return {LABEL_PROVEN_AT: time, LABEL_PROVEN_BY: "ssh"}
+        return {LABEL_PROVEN_AT: time, LABEL_PROVEN_BY: SSH}
     if restore.outcome == "restored" and not restore.server.port:
         return {LABEL_PROVEN_AT: time, LABEL_PROVEN_BY: "running"}
     return {LABEL_UNPROVEN_AT: time}

@@ -36,6 +36,10 @@ class Limits:
     with_backups: WithBackups = "include"
     copy_minutes: int = 0  # the longest that a restore needs its copy; 0: they are not looked at
 
+    @property
+    def longest_copy(self) -> timedelta:
+        return timedelta(minutes=self.copy_minutes)
+
     def hours_of(self, server: Server) -> int:
         """The server's own limit, longer by its rhythm."""
         return self.freshness_hours + hours_added(server.labels)
@@ -154,10 +158,10 @@ def _copies(look: Look, remembered: Remembered, limits: Limits, now: datetime) -
         since = remembered.last_seen or remembered.first_seen
         why = f"what drills have left may still be there: it cannot be seen now: {look.why}"
         return [Overdue(look.project, "", since, why, COPIES)]
-    left, longest = left_of(look, limits, now), timedelta(minutes=limits.copy_minutes)
+    left = left_of(look, limits, now)
     if not left:
         return []
-    since, why = left[0].created + longest, why_left(left, now)
+    since, why = left[0].created + limits.longest_copy, why_left(left, now)
     return [Overdue(look.project, left[0].name, since, why, COPIES)]
 
 
@@ -165,8 +169,8 @@ def left_of(look: Look, limits: Limits, now: datetime) -> list[Server]:
     """The copies in the project that no restore can need any more."""
     if look.survey is None or not limits.copy_minutes:
         return []
-    longest = timedelta(minutes=limits.copy_minutes)
-    return left_behind(look.survey.copies, longest, (look.survey.now or now, now))
+    clocks = (look.survey.now or now, now)
+    return left_behind(look.survey.copies, limits.longest_copy, clocks)
 
 
 def _troubles(

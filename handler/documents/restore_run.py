@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from handler.documents.document import Document
-from handler.documents.reading import demand, is_whole, known, renamed
+from handler.documents.reading import demand, is_whole, known
 
 MOST_RESTORES = 20  # of one execution: its history has room for so many, one after the other
 
@@ -129,4 +129,4 @@ class OfRestoreRun(Document):
     def parts(cls, document: dict[str, Any]) -> dict[str, Any]:
         """The fields found in a state's input, run and stopwatch already built."""
         found = super().parts(document)
-        return found | {"run": RestoreRun.from_dict(renamed(found["run"]))}
+        return found | {"run": RestoreRun.from_dict(found["run"])}

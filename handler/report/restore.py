@@ -59,7 +59,7 @@ def _result(each: Any, error: str) -> RestoreResult:
         lost = {"server": server.get("name"), "id": server.get("id"), "error": error}
         source = item.get("source") or {}
         item = {**lost, "image_id": source.get("image_id"), "name": item.get("copy_name"),
-                "keep": item.get("keep"), "was": item.get("status")}  # fmt: skip
+                "keep": item.get("keep")}  # fmt: skip
     result = RestoreResult.from_dict(item)
     if broke_off := item.get("error"):
         return replace(result, status="failed", reason=_lost(item, str(broke_off)))
@@ -162,7 +162,7 @@ def text(conclusion: Conclusion, run: RestoreRun, links: Mapping[str, str]) -> s
         parts.append("\n".join(sentence(result, run) for result in conclusion.results))
     if concerns := conclusion.below:
         parts.append("\n".join(["Needs attention, worst first:", *rows(concerns)]))
-    parts += [f"{each}" for each in left_to_do(conclusion.results, run)]
+    parts += left_to_do(conclusion.results, run)
     parts.append("\n".join(f"{name}:\n  {link}" for name, link in links.items()))
     return "\n\n".join(parts) + "\n"
 

@@ -51,9 +51,7 @@ def list_servers(
     selected = _select(document, seen, jitter)
     is_first = document.after_id == 0 and selected.status in ("ready", "done")
     if is_first and selected.run.orphan_days:
-        return _with_gone(
-            selected, (*seen.listed, *seen.copies), hetzner, selected.stopwatch.now or now
-        )
+        return _with_gone(selected, seen.everything, hetzner, selected.stopwatch.now or now)
     return selected
 
 

@@ -6,7 +6,7 @@ Apart from runs, because the proof that all is saved must not come from what it 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -127,8 +127,9 @@ def watch_servers(
         put_metrics(metrics.of_watch(len(view.overdue)))
         not_swept = sweep(seen.looks, limits, now, settings)
         act(view, seen, not_swept, settings, ssm)
-    has_restores = bool(settings.restore_function)
-    return watch.answer_of(view, settings.token_path, seen.running, has_restores=has_restores)
+    return watch.answer_of(
+        view, settings.token_path, seen.running, has_restores=settings.has_restores
+    )
 
 
 def gather(
@@ -179,7 +180,7 @@ def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running:
             hetzner,
             settings.owner,
             settings.label_selector,
-            has_restores=bool(settings.restore_function),
+            has_restores=settings.has_restores,
         )
         return Look(project, survey, is_running=is_running)
     except HetznerError as error:
@@ -196,11 +197,9 @@ def sweep(looks: Sequence[Look], limits: Limits, now: datetime, settings: WatchS
 
     Never raises for AWS's errors.
     """
-    longest = timedelta(minutes=limits.copy_minutes)
     left = (left_of(look, limits, now) for look in looks)
-    if not settings.restore_function or not any(
-        is_time_to_sweep(copies, longest, now) for copies in left
-    ):
+    is_time = any(is_time_to_sweep(copies, limits.longest_copy, now) for copies in left)
+    if not (settings.has_restores and is_time):
         return ""
     try:
         functions().invoke(
@@ -220,14 +219,18 @@ def act(view: View, seen: Seen, not_swept: str, settings: WatchSettings, ssm: "S
         # Who was told is not known: people would be told the same each hour. This error has an
         # alarm of its own.
         raise NotTold(f"{seen.unknown}. Nobody was told by name, nothing is remembered.")
-    memory, has_restores = view.memory, bool(settings.restore_function)
-    message = watch.text(view, settings.token_path, has_restores=has_restores, not_swept=not_swept)
+    memory = view.memory
     try:
         if view.told:
             sns().publish(
                 TopicArn=settings.topic_arn,
                 Subject=watch.subject(view, settings.stack),
-                Message=message,
+                Message=watch.text(
+                    view,
+                    settings.token_path,
+                    has_restores=settings.has_restores,
+                    not_swept=not_swept,
+                ),
             )
             if not _is_heard(settings):
                 memory = unheard(memory, seen.memory)
