@@ -174,8 +174,8 @@ def left_to_do(results: Iterable[RestoreResult], run: RestoreRun) -> Iterator[st
             firewall = firewall_name(run.owner)
             yield (
                 f"{result.name} is behind a firewall that lets nothing out, and in only to port 22 "
-                "and to those that are probed: cron jobs and mail of the original would run twice. To let it act, "
-                "once the original is off:\n"
+                "and to those that are probed: cron jobs and mail of the original would run twice. "
+                "To let it act, once the original is off:\n"
                 f"  hcloud firewall remove-from-resource --type server --server {result.name} "
                 f"{firewall}\n"
                 "Then attach addresses, networks and volumes as the original had them."
