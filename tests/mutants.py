@@ -385,6 +385,7 @@ MUTANTS = [
         "handler/aws/telling.py",
         "if answer := told.get(asked):",
         "if answer := told.get(None):",
+        "tests/test_truth.py::test_a_summary_whose_answer_is_lost_is_told_once",
     ),
     Mutant(
         "delete by labels that were read at the start",
@@ -538,7 +539,7 @@ MUTANTS = [
         PLANNING,
         "earlier = min(now, began) if began else now",
         "earlier = now",
-        "tests/test_gone_servers.py::test_one_clock_that_is_ahead_lets_nothing_go_too_early",
+        "tests/test_orphans.py::test_a_clock_that_is_ahead_when_it_is_pruned_makes_nothing_older",
     ),
     Mutant(
         "judge by one clock alone what an overlapping run has made",

@@ -185,6 +185,16 @@ def test_a_server_is_gone_only_for_a_token_that_still_sees_the_project() -> None
     assert isinstance(doubt(unknown, {2, 3}), Unauthorized)
 
 
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=30)])
+def test_a_clock_that_is_ahead_when_it_is_pruned_makes_nothing_older(ahead: timedelta) -> None:
+    run = replace(AFTER_TEN.run, began="2026-11-21T02:00:00Z")
+    job = Job(run=run, status="pruning", server=ServerItem(7, "old-db (gone)", gone=True))
+    assert all(each.keep for each in decisions_of(job, [snap(1, 40), snap(2, 9)], NOW + ahead))
+    assert [each.keep for each in decisions_of(job, [snap(1, 40), snap(2, 11)], NOW + ahead)] == [
+        True, False
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("event", "days"),
     [
