@@ -39,17 +39,19 @@ def what_is_left(result: RestoreResult, owner: str) -> Iterator[str]:
     port = result.probe.partition(".")[2]
     yield f"     ssh {f'-p {port} ' if port else ''}root@{result.address or 'ADDRESS'}"
     yield (
-        f"2. See that {original} and {name} do not both do what only one may: cron jobs, mail, "
-        "whatever calls others. So far nothing leaves the new one. When it may, lift its firewall, "
-        "in the Hetzner console (the server, Firewalls) or with:"
+        f"2. Only one of {original} and {name} may do cron jobs, mail and whatever calls others. "
+        f"So far nothing leaves the new one. Go on when {original} is off."
     )
+    yield (
+        f"3. Give it what {original} has and no snapshot holds: first its firewalls, because "
+        "without ours and without these all ports are open; networks, which no firewall filters; "
+        "volumes with what is on them; floating and primary IPs, IPv6 (it has none), DNS names; "
+        "load balancer targets, labels, Backups."
+    )
+    yield ("4. Lift our firewall, in the Hetzner console (the server, Firewalls) or with:")
     yield (
         f"     hcloud firewall remove-from-resource --type server --server {name} "
         f"{firewall_name(owner)}"
-    )
-    yield (
-        f"3. Give it what {original} has and no snapshot holds: floating IPs and DNS names, "
-        "networks, volumes with what is on them, load balancer targets, firewalls, labels, Backups."
     )
     yield (
         "From the next night on it gets snapshots like any server that your settings select. It "

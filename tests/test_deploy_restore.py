@@ -270,6 +270,12 @@ def test_the_port_of_the_probe_is_the_one_to_look_at() -> None:
     assert "     ssh -p 2222 root@203.0.113.9" in list(what_is_left(there, "owner"))
 
 
+def test_its_own_firewalls_come_before_ours_is_lifted() -> None:
+    words = "\n".join(what_is_left(RestoreResult.from_dict(result("restored", **THERE)), "owner"))
+    assert words.index("first its firewalls") < words.index("hcloud firewall remove-from-resource")
+    assert "IPv6 (it has none)" in words
+
+
 def test_nothing_that_is_said_tells_anybody_to_change_or_delete_the_original() -> None:
     there = RestoreResult.from_dict(result("restored", **THERE))
     words = "\n".join([*what_is_made(there, "", "owner"), *what_is_left(there, "owner")])

@@ -62,6 +62,8 @@ CX33 = kind("cx33", "0.010", "fsn1", "nbg1", "ash", disk=80, memory=8)
 CAX11 = kind("cax11", "0.004", "fsn1", "nbg1", architecture="arm")
 MARKET = Market((CX33, CX23, CAX11), ZONES, IPV4)
 SG5, DB1, WEB = server(1, "sg5"), server(2, "db-1"), server(3, "web")
+OF_A_COPY = {"throw_away": "true", "managed_by": "me", "server_id": "1", "restore_id": "x"}
+A_COPY = server(4, "drill-x-1", **OF_A_COPY)
 
 
 def plan(
@@ -123,7 +125,7 @@ def test_so_many_are_drilled_as_was_asked() -> None:
 
 
 def test_what_is_left_out_of_drills_is_said() -> None:
-    servers = [server(1, "sg5", drill="false"), DB1, server(4, "drill-x-1", throw_away="true"), WEB]
+    servers = [server(1, "sg5", drill="false"), DB1, A_COPY, WEB]
     document = plan(servers, [snapshot(10, 1), snapshot(40, 4), snapshot(30, 3)])
     assert list(told(document)) == ["web"]
     assert document.notes == (
@@ -139,12 +141,18 @@ def test_what_is_left_out_of_drills_is_said() -> None:
         ({"probe": "ssh.0"}, f"its label {LABEL_PROBE} is 'ssh.0'"),
         ({"probe": "ssh.65536"}, f"its label {LABEL_PROBE} is 'ssh.65536'"),
         ({"probe": "none.22"}, f"its label {LABEL_PROBE} is 'none.22'"),
+        # A person's server, though it has the label of the copies.
+        ({"throw_away": "true"}, f"its label {LABEL_THROW_AWAY} is only for copies that restores "
+                                 "make, and it is none; remove that label"),
+        ({"throw_away": "yes"}, f"its label {LABEL_THROW_AWAY} is only for copies"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_label_costs_that_server_its_drill_and_no_other(labels: Any, said: str) -> None:
     document = plan([server(1, "sg5", **labels), DB1], [snapshot(10, 1), snapshot(20, 2)])
     assert told(document)["db-1"] == "new: "
     assert told(document)["sg5"].startswith(f"skipped: {said}")
+    named = plan([server(1, "sg5", **labels)], [snapshot(10, 1)], servers=("sg5",))
+    assert told(named)["sg5"].startswith(f"skipped: {said}")
     # What a person asks to keep does not depend on it.
     kept = plan([server(1, "sg5", **labels)], [snapshot(10, 1)], servers=("sg5",), keep=True)
     assert told(kept) == {"sg5": "new: "}
@@ -181,9 +189,7 @@ def test_the_label_says_where_the_probe_listens(probe: str | None, port: int) ->
     ],
 )  # fmt: skip
 def test_what_a_person_names_is_restored_or_told_why_not(asked: Any, decided: Any) -> None:
-    servers = [
-        SG5, DB1, WEB, server(4, "drill-x-1", throw_away="true"), server(5, "off", drill="false")
-    ]  # fmt: skip
+    servers = [SG5, DB1, WEB, A_COPY, server(5, "off", drill="false")]
     snapshots = [
         snapshot(10, 1), snapshot(11, 1, 0.1, status="unavailable"), snapshot(20, 2),
         snapshot(90, 9), snapshot(50, 5),

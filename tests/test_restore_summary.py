@@ -109,6 +109,8 @@ def test_the_message_has_all_that_is_to_be_known_and_done() -> None:
         "hetzner-snapshots-me-isolation"
     )
     assert command in message
+    # Without a firewall of its own it would be open to all from then on.
+    assert message.index("firewalls first") < message.index(command)
     assert subject(conclusion, of.run, "stack") == (
         "stack: PartiallyFailed, restore, default, run drill-1"
     )
@@ -136,9 +138,12 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (document(status="done", sweep=True), 0),
         # A copy that a person has taken costs money, however its restore ended.
         (document(replace(PROVEN, problem="Server 70 was left.")), 1),
+        # Where it is and what is left to do, also to who has asked in the console.
+        (document(replace(PROVEN, copy_id=70), keep=True), 1),
+        (document(replace(PROVEN, status="planned"), keep=True, dry_run=True), 0),
     ],
 )
-def test_people_are_told_of_what_is_not_completed_and_of_what_a_sweep_removed(
+def test_people_are_told_of_what_is_not_completed_swept_or_kept(
     sent: list[str], of: RestoreDocument, count: int
 ) -> None:
     summarise_restore.summarise_restore(of, "", SETTINGS)

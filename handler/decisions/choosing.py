@@ -76,6 +76,11 @@ def choose(
 
 def problem_of(server: Server) -> str:
     """What is wrong with the labels for drills; empty if nothing is."""
+    if server.is_called_copy:
+        return (
+            f"its label {LABEL_THROW_AWAY} is only for copies that restores make, and it is none; "
+            "remove that label"
+        )
     drill, probe = server.labels.get(LABEL_DRILL), server.labels.get(LABEL_PROBE)
     if drill not in (None, "true", "false"):
         return f"its label {LABEL_DRILL} is {drill!r}; write true or false"
@@ -133,7 +138,7 @@ def _named_choice(
     of_it = (s.labels.get(LABEL_SERVER_NAME, "") for s in snapshots if s.server_id == id_)
     name = server.name if server else next(of_it, "") or f"server {id_}"
     choice = Choice(id_, name, server, snapshot, _probe(server), proven_at)
-    if server and server.labels.get(LABEL_THROW_AWAY) == "true":
+    if server and server.is_copy:
         return replace(choice, failed="it is a copy that a drill has made; name its original")
     if snapshot is None:
         return replace(choice, failed="it has no good snapshot")
@@ -161,7 +166,7 @@ def _oldest_proof(
     looks, choices, notes = looked_at(snapshots), [], []
     wrong = []
     for server in servers:
-        if server.labels.get(LABEL_THROW_AWAY) == "true":
+        if server.is_copy:
             continue
         snapshot = newest.get(server.id)
         choice = Choice(

@@ -175,8 +175,9 @@ def left_to_do(results: Iterable[RestoreResult], run: RestoreRun) -> Iterator[st
             yield (
                 f"{result.name} is behind a firewall that lets nothing out, and in only to port 22 "
                 "and to those that are probed: cron jobs and mail of the original would run twice. "
-                "To let it act, once the original is off:\n"
+                "Once the original is off, attach what it had: firewalls first (without ours and "
+                "without these all ports are open), networks, volumes, addresses (it has no IPv6). "
+                "Then let it act:\n"
                 f"  hcloud firewall remove-from-resource --type server --server {result.name} "
-                f"{firewall}\n"
-                "Then attach addresses, networks and volumes as the original had them."
+                f"{firewall}"
             )

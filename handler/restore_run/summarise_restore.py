@@ -85,10 +85,12 @@ def _log(document: RestoreDocument, conclusion: Conclusion) -> None:
 def _notified(document: RestoreDocument, conclusion: Conclusion, settings: TellSettings) -> bool:
     """Whether SNS has accepted the notification, or none was due.
 
-    What a sweep has removed was told as left: that it is gone is told, too.
+    What a sweep has removed was told as left: that it is gone is told, too. Of a server that is
+    kept the message has its address and what is left to do: who asked in the console has no other.
     """
     run = document.run
-    is_news = run.sweep or any(result.problem for result in conclusion.results)
+    is_kept = run.keep and not run.dry_run
+    is_news = run.sweep or is_kept or any(result.problem for result in conclusion.results)
     is_quiet = conclusion.verdict == "Completed" and not (is_news and conclusion.results)
     if is_quiet and not settings.notify_always:
         return True
