@@ -1143,6 +1143,20 @@ MUTANTS = [
         "began = looked",
         "tests/test_restore_deaths.py",
     ),
+    Mutant(
+        "copies: try every server type for a snapshot that is gone",
+        "handler/restore_run/create_server.py",
+        "        if restore.tried and _is_gone(restore, copies):",
+        "        if False and _is_gone(restore, copies):",
+        "tests/test_drill_stories.py::test_a_snapshot_that_is_deleted_before_the_create_is_told_as_that",
+    ),
+    Mutant(
+        "copies: leave unsaid that no night saves what a person has taken",
+        "handler/decisions/clearing.py",
+        "    if LABEL_THROW_AWAY in copy.labels:",
+        "    if False:",
+        "tests/test_drill_meddling.py::test_a_copy_that_a_person_takes_stays_theirs_and_no_sweep_takes_it",
+    ),
 ]
 
 

@@ -266,6 +266,8 @@ def test_a_snapshot_that_is_gone_is_told(drill: Restoring) -> None:
     del drill.project.images[drill.image.id]
     ended = drill.end()
     assert (ended.status, drill.copies) == ("failed", [])
+    assert f"snapshot {drill.image.id} was deleted meanwhile" in ended.reason
+    assert drill.sent("POST", "/servers") == 1
 
 
 def test_the_candidates_price_is_logged_before_it_is_made(

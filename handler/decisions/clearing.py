@@ -19,6 +19,7 @@ from handler.documents.errors import (
     TransientError,
     Unauthorized,
 )
+from handler.documents.labels import LABEL_THROW_AWAY
 from handler.documents.restore import Restore
 
 REMOVE_MINUTES = 60
@@ -28,6 +29,10 @@ LOOK_SECONDS = 8  # after a delete, until it is seen to be gone
 HELD_SECONDS = 30
 HOUR = 3600
 CENT = Decimal("0.01")
+UNSAVED = (
+    f"No night saves it as long as it has the label {LABEL_THROW_AWAY}: to keep it, take that off; "
+    "else delete it."
+)
 
 Kind = Literal["wait", "end", "delete"]
 
@@ -133,9 +138,11 @@ def _none(restore: Restore, seen: Seen, jitter: float) -> Step:
 
 def _somebodys(restore: Restore, copy: Copy, why: str) -> Step:
     """It stays, and is no trouble of the restore: a person has taken it."""
-    what = f"server {copy.id} ({copy.name}) was left: {why}"
+    what = f"Server {copy.id} ({copy.name}) was left: {why}."
+    if LABEL_THROW_AWAY in copy.labels:
+        what = f"{what} {UNSAVED}"
     outcome = restore.outcome or "skipped"
-    problem = f"{restore.problem} {what[0].upper()}{what[1:]}.".strip()
+    problem = f"{restore.problem} {what}".strip()
     return _end(replace(restore, removal="left", outcome=outcome, problem=problem), "")
 
 

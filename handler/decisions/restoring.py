@@ -46,6 +46,7 @@ class Seen:
     ssh_keys: tuple[int, ...] = ()
     firewall: Firewall | None = None  # as it was last read; None: not asked
     error: HetznerError | None = None  # why the rest is not known
+    snapshot_gone: bool = False  # it is looked for after a candidate that could not be had
     # The answer to the create, once sent: the copy and the create's action.
     created: tuple[Copy, int | None] | HetznerError | None = None
 
@@ -107,6 +108,10 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
         return _after_error(restore, seen.error, jitter)
     if seen.copy:
         return _found(restore, seen.copy)
+    if seen.snapshot_gone:
+        reason = f"snapshot {restore.source.image_id} was deleted meanwhile."
+        advice = "Start it again, of no certain snapshot: that takes the newest good one."
+        return _end(restore, "failed", reason, advice)
     assert seen.firewall, "no create without a firewall"
     if why := isolating.of_another(seen.firewall, restore.run.owner):
         advice = "Rename or delete that firewall, then start it again."

@@ -2,7 +2,8 @@
 
 Each attempt sends one create at most. Where nothing is in the way that is five requests: the
 server of the copy's name (an earlier create may have made it), the SSH keys, the firewall, its
-rules read back, the create.
+rules read back, the create. After a candidate that could not be had it also looks
+for the snapshot.
 """
 
 import random
@@ -16,7 +17,7 @@ from handler.aws.runtime import hetzner_for
 from handler.decisions import isolating, restoring
 from handler.decisions.restoring import Seen
 from handler.documents.copies import Copy
-from handler.documents.errors import HetznerError
+from handler.documents.errors import HetznerError, NotFound
 from handler.documents.restore import Restore
 from handler.hetzner.api import Hetzner
 from handler.hetzner.copies import Copies
@@ -51,6 +52,8 @@ def gather(restore: Restore, copies: Copies) -> Seen:
     try:
         if copy := copies.find_copy(restore.copy_name):
             return replace(seen, copy=copy)
+        if restore.tried and _is_gone(restore, copies):
+            return replace(seen, snapshot_gone=True)
         seen = replace(seen, ssh_keys=copies.ssh_keys())
         firewall = ensured(
             copies,
@@ -62,6 +65,16 @@ def gather(restore: Restore, copies: Copies) -> Seen:
         return replace(seen, firewall=firewall)
     except HetznerError as error:
         return replace(seen, error=error)
+
+
+def _is_gone(restore: Restore, copies: Copies) -> bool:
+    """Whether the snapshot was deleted meanwhile. Hetzner refuses a create without it in the same
+    way as one whose type does not take it. Raises HetznerError."""
+    try:
+        copies.hetzner.snapshot(restore.source.image_id)
+        return False
+    except NotFound:
+        return True
 
 
 def create(restore: Restore, seen: Seen, copies: Copies) -> tuple[Copy, int | None] | HetznerError:
