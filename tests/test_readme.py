@@ -11,13 +11,23 @@ from typing import Any
 
 import pytest
 
+from handler.documents.labels import (
+    LABEL_DRILL,
+    LABEL_ENABLED,
+    LABEL_EVERY,
+    LABEL_PROBE,
+    LABEL_RETENTION,
+)
 from handler.documents.request import FIELDS
+from handler.documents.restore_request import FIELDS as RESTORE_FIELDS
+from handler.report.restore import conclude
 from local.cloud import Cloud
 from local.commands import Commands
 from local.common.board import Board
 from local.common.console import plain_console
 from local.options import REAL_ENDPOINT, Options
 from local.virtual.template import ROOT, read_template
+from tests.test_restore_summary import PROVEN, document
 
 README = (ROOT / "README.md").read_text()
 
@@ -28,8 +38,9 @@ def section(title: str) -> str:
 
 def test_every_promise_not_to_delete_names_a_test_that_exists() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
-    promises = re.split(r"\n- ", section("What it will never delete"))[1:]
-    assert len(promises) >= 10
+    snapshots, servers = section("What it will never delete").split("\n**Servers**")
+    promises = [*re.split(r"\n- ", snapshots)[1:], *re.split(r"\n- ", servers)]
+    assert len(promises) >= 15
     for promise in promises:
         named = re.findall(r"`(test_\w+)`", promise)
         assert named, promise
@@ -60,8 +71,21 @@ def test_every_parameter_and_its_default_are_listed() -> None:
 
 
 def test_every_field_of_the_event_is_listed() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", section("The event"), re.MULTILINE)
-    assert sorted(rows) == sorted(FIELDS)
+    nights, restores = section("The event").split("\n### The event of StartRestore\n")
+    rows = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+    assert sorted(rows.findall(nights)) == sorted(FIELDS)
+    assert rows.findall(restores) == list(RESTORE_FIELDS)
+
+
+def test_every_label_of_a_server_is_listed() -> None:
+    written = {LABEL_ENABLED, LABEL_RETENTION, LABEL_EVERY, LABEL_DRILL, LABEL_PROBE}
+    rows = re.findall(r"^\| `(hetzner-snapshots/\w+)` \|", section("Settings"), re.MULTILINE)
+    assert set(rows) == written
+
+
+def test_the_line_of_a_drill_is_the_one_that_is_written() -> None:
+    line = conclude(document(PROVEN), "").line
+    assert f"```\n{line}\n```" in section("What a drill proves, and what it does not")
 
 
 def test_the_calendar_is_what_make_plan_prints() -> None:

@@ -1,5 +1,6 @@
 """What may be deleted and what is somebody's: a table, one row per clause of the rule."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from handler.documents.labels import (
     LABEL_SERVER_ID,
     LABEL_THROW_AWAY,
 )
+from local.virtual.template import ROOT
 
 BEGAN = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 OURS = Expected("me", "drill-1", 4711, "sg5-drill-1", 7, BEGAN)
@@ -83,3 +85,18 @@ def test_nothing_is_removed_when_it_is_not_known_when_the_restore_began() -> Non
     assert why_not_removed(COPY, replace(OURS, began=None)) == (
         "it is not known when the restore began"
     )
+
+
+def test_only_remove_server_deletes_servers_and_only_check_server_switches_them() -> None:
+    code = {path: path.read_text() for path in (ROOT / "handler").rglob("*.py")}
+
+    def where(pattern: str) -> set[str]:
+        return {path.name for path, text in code.items() if re.search(pattern, text)}
+
+    assert where(r"\.delete_copy\b") == {"remove_server.py"}
+    assert where(r"\.power_off\(|\.power_on\(") == {"check_server.py"}
+    # These are behind those names, and nothing else of the kind is asked for anywhere.
+    assert where(r'"DELETE", f?"/servers') == where(r"/actions/power") == {"copies.py"}
+    assert where(r"/actions/(rebuild|reset|reboot|shutdown)|client\.servers") == set()
+    # Of an image and of a server.
+    assert where(r'"DELETE"') == {"api.py", "copies.py"}
