@@ -67,11 +67,17 @@ A_COPY = server(4, "drill-x-1", **OF_A_COPY)
 
 
 def plan(
-    there: Any, snapshots: Any, /, market: Market = MARKET, copies: Any = (), **asked: Any
+    there: Any,
+    snapshots: Any,
+    /,
+    market: Market = MARKET,
+    copies: Any = (),
+    now: datetime = NOW,
+    **asked: Any,
 ) -> RestoreDocument:
     run = replace(RestoreRun("drill-7", "default", "me"), **asked)
     seen = Seen(tuple(there), tuple(snapshots), tuple(copies), market)
-    return planned(RestoreDocument(run=run, status="new"), seen, NOW)
+    return planned(RestoreDocument(run=run, status="new"), seen, now)
 
 
 def restores(document: RestoreDocument) -> list[Restore]:

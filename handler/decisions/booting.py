@@ -116,7 +116,7 @@ def after_mark(restore: Restore, error: HetznerError | None, jitter: float) -> S
     restore = replace(restore, proof_attempts=restore.proof_attempts + 1)
     image_id = restore.source.image_id
     if error is None:
-        return _end(restore, restore.outcome, restore.outcome_reason)
+        return _end(replace(restore, marked=True), restore.outcome, restore.outcome_reason)
     if isinstance(error, TransientError) and restore.proof_attempts < MOST_PROOF_ATTEMPTS:
         wait = pacing.after_error(error, restore, jitter)
         reason = f"{restore.outcome}; not yet written on snapshot {image_id}: {error}"

@@ -1,7 +1,7 @@
 """Which servers are restored, from which snapshots, and why not the others: pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zlib import crc32
@@ -17,7 +17,7 @@ from handler.documents.labels import (
     label_value,
 )
 from handler.documents.resources import Server, Snapshot
-from handler.documents.restore_run import RestoreRun
+from handler.documents.restore_run import MOST_RESTORES, RestoreRun
 from handler.documents.run import Selection
 
 PROBE = re.compile(r"none|ssh(\.[1-9][0-9]{0,4})?", re.ASCII)
@@ -41,6 +41,9 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Chosen:
     choices: tuple[Choice, ...] = ()
+    # Of a drill, in their order: who comes in the place of one that fits no server type. It would
+    # be the first one in each drill.
+    then: tuple[Choice, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str = ""  # why nothing is chosen
 
@@ -71,7 +74,8 @@ def choose(
                 for id_ in dict.fromkeys(ids)
             )
         )
-    return _oldest_proof(run, servers, snapshots, newest, proofs)
+    choices, notes = _drillable(servers, newest, proofs)
+    return _in_turn(run, choices, notes, looked_at(snapshots, now))
 
 
 def problem_of(server: Server) -> str:
@@ -156,15 +160,13 @@ def _heeding(run: RestoreRun, choice: Choice) -> Choice:
     return choice
 
 
-def _oldest_proof(
-    run: RestoreRun,
-    servers: Sequence[Server],
-    snapshots: Sequence[Snapshot],
-    newest: dict[int, Snapshot],
-    proofs: dict[int, datetime],
-) -> Chosen:
-    looks, choices, notes = looked_at(snapshots), [], []
-    wrong = []
+def _drillable(
+    servers: Iterable[Server],
+    newest: Mapping[int, Snapshot],
+    proofs: Mapping[int, datetime],
+) -> tuple[list[Choice], list[str]]:
+    """The servers that drills are for, those with a bad label too; and why not the others."""
+    choices, notes = [], []
     for server in servers:
         if server.is_copy:
             continue
@@ -173,24 +175,37 @@ def _oldest_proof(
             server.id, server.name, server, snapshot, _probe(server), proofs.get(server.id)
         )
         if problem := problem_of(server):
-            wrong.append(replace(choice, skipped=problem))
+            choices.append(replace(choice, skipped=problem))
         elif server.labels.get(LABEL_DRILL) == "false":
             notes.append(f"{server.name}: left out, its label {LABEL_DRILL} is false")
         elif snapshot is None:
             notes.append(f"{server.name}: it has no good snapshot")
         else:
             choices.append(choice)
+    return choices, notes
 
-    def turn(choice: Choice) -> tuple[bool, bool, float, int]:
-        """The earliest first; who was never looked at comes first, in an order of each drill's
-        own: one that never comes back must not keep the others from their turn."""
-        looked = max(filter(None, (choice.proven_at, looks.get(choice.id))), default=None)
-        never_proven = choice.probe == "none" and looked is None
+
+def _in_turn(
+    run: RestoreRun,
+    choices: Sequence[Choice],
+    notes: Sequence[str],
+    looks: Mapping[int, datetime],
+) -> Chosen:
+    """Those whose last drill, or proof, is oldest."""
+
+    def turn(choice: Choice) -> tuple[bool, float, int]:
+        """Who was never looked at comes first, in an order of each drill's own: one that never
+        comes back must not keep the others from their turn."""
+        looked = looks.get(choice.id)
         chance = crc32(f"{run.id} {choice.id}".encode())
-        return never_proven, looked is not None, looked.timestamp() if looked else 0, chance
+        return looked is not None, looked.timestamp() if looked else 0, chance
 
-    first = sorted(choices, key=turn)[: run.drill_servers]
-    return Chosen((*first, *wrong), tuple(notes))
+    wrong = [choice for choice in choices if choice.skipped]
+    in_turn = sorted((choice for choice in choices if not choice.skipped), key=turn)
+    first, later = in_turn[: run.drill_servers], in_turn[run.drill_servers :]
+    room = MOST_RESTORES - len(first)
+    more = [f"{each.name}: {each.skipped}" for each in wrong[room:]]
+    return Chosen((*first, *wrong[:room]), tuple(later), (*more, *notes))
 
 
 def _gone(name: str, snapshots: Iterable[Snapshot], there: dict[int, Server]) -> int | None:

@@ -4,18 +4,35 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from handler.decisions.proof import SSH, label_time
-from handler.documents.labels import LABEL_PROVEN_AT, LABEL_PROVEN_BY, LABEL_UNPROVEN_AT
+from handler.documents.labels import (
+    LABEL_PROVEN_AT,
+    LABEL_PROVEN_BY,
+    LABEL_SERVER_DRILLED_AT,
+    LABEL_UNPROVEN_AT,
+)
 from handler.documents.restore import Restore
 
 
 def marks(restore: Restore, now: datetime) -> dict[str, str]:
-    """Our labels for this outcome."""
+    """Our labels for the outcome of a copy that was looked at."""
     time = label_time(now)
     if restore.outcome == "proven":
         return {LABEL_PROVEN_AT: time, LABEL_PROVEN_BY: SSH}
     if restore.outcome == "restored" and not restore.server.port:
         return {LABEL_PROVEN_AT: time, LABEL_PROVEN_BY: "running"}
     return {LABEL_UNPROVEN_AT: time}
+
+
+def marks_at_end(restore: Restore, now: datetime) -> dict[str, str]:
+    """Our labels at the end of a drill that has none for its outcome: none if it is not needed.
+
+    Whatever it was that went wrong, the server has had its turn.
+    """
+    if restore.marked or restore.run.sweep or restore.run.dry_run:
+        return {}
+    if restore.outcome in ("proven", "restored"):
+        return marks(restore, now)
+    return {LABEL_SERVER_DRILLED_AT: label_time(now)}
 
 
 def marked(labels: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:

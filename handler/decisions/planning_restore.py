@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from handler.decisions.candidates import Market, Wanted, candidates
-from handler.decisions.choosing import Choice, choose
+from handler.decisions.choosing import Choice, Chosen, choose
 from handler.documents.copies import Copy
 from handler.documents.copy_names import drill_name, restore_name
 from handler.documents.document import Stopwatch, format_time, parse_time
@@ -41,13 +41,25 @@ def planned(document: RestoreDocument, seen: Seen, now: datetime) -> RestoreDocu
     chosen = choose(run, seen.servers, seen.snapshots, now)
     if chosen.refused:
         return begun.moved_to("failed", chosen.refused)
-    restores = tuple(_restore(begun, choice, seen) for choice in chosen.choices[:MOST_RESTORES])
+    restores = _restores(begun, chosen, seen)
     begun = replace(begun.with_restores(restores), notes=_few(chosen.notes))
     if restores:
         return begun.moved_to("ready")
     if any("no good snapshot" in note for note in chosen.notes):
         return begun.moved_to("failed", "no server has a good snapshot that a drill may restore")
     return begun.moved_to("done", "there is no server that a drill may restore")
+
+
+def _restores(document: RestoreDocument, chosen: Chosen, seen: Seen) -> list[Restore]:
+    """A restore for each that is chosen, and another one for each that fits no server type now."""
+    restores = [_restore(document, choice, seen) for choice in chosen.choices[:MOST_RESTORES]]
+    missing = sum(restore.status == "unproven" for restore in restores)
+    for choice in chosen.then:
+        if not missing or len(restores) == MOST_RESTORES:
+            break
+        restores.append(_restore(document, choice, seen))
+        missing -= restores[-1].status != "unproven"
+    return restores
 
 
 def _restore(document: RestoreDocument, choice: Choice, seen: Seen) -> Restore:

@@ -11,6 +11,7 @@ from handler.documents.labels import (
     LABEL_PROBE,
     LABEL_PROVEN_AT,
     LABEL_PROVEN_BY,
+    LABEL_SERVER_DRILLED_AT,
     LABEL_SERVER_PROVEN_AT,
     LABEL_UNPROVEN_AT,
 )
@@ -97,13 +98,32 @@ def _proofs(labels: Mapping[str, str]) -> list[datetime]:
     return [moment for moment in map(time_in_label, said) if moment]
 
 
-def looked_at(snapshots: Iterable[Snapshot]) -> dict[int, datetime]:
+def looked_at(snapshots: Iterable[Snapshot], now: datetime | None = None) -> dict[int, datetime]:
     """Per server's id when a restore of it ended last, whatever came of it, as far as its
-    snapshots tell."""
+    snapshots tell. A time after `now` says nothing: that server would never have its turn."""
     found: dict[int, datetime] = {}
     for snapshot in snapshots:
-        for label in (LABEL_PROVEN_AT, LABEL_UNPROVEN_AT):
+        if snapshot.server_id is None or snapshot.is_of_another:
+            continue
+        for label in (
+            LABEL_PROVEN_AT, LABEL_UNPROVEN_AT, LABEL_SERVER_PROVEN_AT, LABEL_SERVER_DRILLED_AT
+        ):  # fmt: skip
             moment = time_in_label(snapshot.labels.get(label, ""))
-            if moment and snapshot.server_id is not None:
+            if moment and not (now and now < moment):
                 found[snapshot.server_id] = max(moment, found.get(snapshot.server_id, moment))
     return found
+
+
+def handed_on(
+    snapshots: Sequence[Snapshot], server_id: int, now: datetime | None
+) -> dict[str, str]:
+    """The labels of the server's next snapshot: its last proof and its last drill.
+
+    Those that they stand on are pruned one day. Without its last drill a server that never comes
+    back would be the first one in each drill.
+    """
+    moments = {
+        LABEL_SERVER_PROVEN_AT: last_proofs(snapshots, now).get(server_id),
+        LABEL_SERVER_DRILLED_AT: looked_at(snapshots, now).get(server_id),
+    }
+    return {label: label_time(moment) for label, moment in moments.items() if moment}

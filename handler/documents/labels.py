@@ -20,6 +20,7 @@ LABEL_PROVEN_AT = "hetzner-snapshots/proven-at"
 LABEL_PROVEN_BY = "hetzner-snapshots/proven-by"
 LABEL_UNPROVEN_AT = "hetzner-snapshots/unproven-at"
 LABEL_SERVER_PROVEN_AT = "hetzner-snapshots/server-proven-at"
+LABEL_SERVER_DRILLED_AT = "hetzner-snapshots/server-drilled-at"
 
 
 def label_value(text: str) -> str:

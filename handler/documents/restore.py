@@ -109,6 +109,7 @@ class Restore(OfRestoreRun):
     greeting: str = ""  # what the probe heard last
     greeted_s: int | None = None  # when it was as it must be, on the stopwatch
     proof_attempts: int = 0  # to write the outcome on the snapshot
+    marked: bool = False  # it was written
     removal: str = ""  # sent, or why it was left; see RemoveServer
     remove_action: int | None = None
     outcome: str = ""

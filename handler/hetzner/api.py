@@ -33,7 +33,6 @@ from handler.documents.labels import (
     LABEL_RUN_ID,
     LABEL_SERVER_ID,
     LABEL_SERVER_NAME,
-    LABEL_SERVER_PROVEN_AT,
     label_value,
 )
 from handler.documents.resources import Action, Price, Server, Snapshot
@@ -195,7 +194,7 @@ class Hetzner(Headers):
             return action_in(self.request("GET", f"/actions/{action_id}")["action"])
 
     def create_snapshot(
-        self, server: ServerItem, run: Run, proven_at: str = ""
+        self, server: ServerItem, run: Run, handed_on: Mapping[str, str] | None = None
     ) -> tuple[int, int | None]:
         """Starts a snapshot with our labels; gives its image id and, if it is told, action id.
 
@@ -209,7 +208,7 @@ class Hetzner(Headers):
                 LABEL_RUN_ID: run.id,
                 LABEL_SERVER_ID: str(server.id),
                 LABEL_SERVER_NAME: label_value(server.name),
-                **({LABEL_SERVER_PROVEN_AT: proven_at} if proven_at else {}),
+                **(handed_on or {}),
             },
         }
         path = f"/servers/{server.id}/actions/create_image"

@@ -4,7 +4,7 @@ Like api.py: every method sends each of its requests once, and nothing waits or 
 `root_password` in the answer to a create is dropped in redaction.py, as all answers pass there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from handler.documents.copies import (
@@ -15,7 +15,7 @@ from handler.documents.copies import (
     ServerType,
     WantedCopy,
 )
-from handler.documents.errors import IncompleteListing
+from handler.documents.errors import IncompleteListing, OutcomeUnknown
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_THROW_AWAY
 from handler.documents.resources import Action
 from handler.hetzner.answers import action_in, well_formed
@@ -94,6 +94,18 @@ class Copies:
     def power_off(self, server_id: int) -> Action:
         """Switches it off at once: only for a server that we have made."""
         return self._act(f"/servers/{server_id}/actions/poweroff")
+
+    def change_labels(
+        self, image_id: int, change: Callable[[Mapping[str, str]], Mapping[str, str]]
+    ) -> None:
+        """Read, changed, written, read back: no label is lost.
+
+        Raises OutcomeUnknown if somebody else has written them at the same time.
+        """
+        wanted = change(self.hetzner.snapshot(image_id).labels)
+        self.update_labels(image_id, wanted)
+        if not wanted.items() <= self.hetzner.snapshot(image_id).labels.items():
+            raise OutcomeUnknown("somebody else has written its labels at the same time")
 
     def update_labels(self, image_id: int, labels: Mapping[str, str]) -> None:
         """Replaces all labels of the image."""

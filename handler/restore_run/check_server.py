@@ -19,7 +19,7 @@ from handler.aws.runtime import hetzner_for
 from handler.decisions import booting, isolating, marking
 from handler.decisions.booting import Seen, Step
 from handler.documents.copies import Firewall
-from handler.documents.errors import HetznerError, NotFound, OutcomeUnknown
+from handler.documents.errors import HetznerError, NotFound
 from handler.documents.resources import Action
 from handler.documents.restore import Restore
 from handler.hetzner.api import Hetzner
@@ -127,11 +127,7 @@ def mark(restore: Restore, copies: Copies) -> HetznerError | None:
     image_id = restore.source.image_id
     ours = marking.marks(restore, restore.stopwatch.now or datetime.now(UTC))
     try:
-        labels = copies.hetzner.snapshot(image_id).labels
-        wanted = marking.marked(labels, ours)
-        copies.update_labels(image_id, wanted)
-        if not wanted.items() <= copies.hetzner.snapshot(image_id).labels.items():
-            return OutcomeUnknown("somebody else has written its labels at the same time")
+        copies.change_labels(image_id, lambda labels: marking.marked(labels, ours))
     except HetznerError as error:
         return error
     logger.info(f"{restore.server.name}: {restore.outcome}, written on snapshot {image_id}")

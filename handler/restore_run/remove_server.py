@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import log_restore, logger, restore_output
 from handler.aws.runtime import hetzner_for
-from handler.decisions import clearing
+from handler.decisions import clearing, marking
 from handler.decisions.clearing import Seen
 from handler.documents.copies import Copy
 from handler.documents.errors import HetznerError, NotFound
@@ -37,7 +37,22 @@ def remove_server(restore: Restore, hetzner: Hetzner, jitter: float) -> Restore:
     step = clearing.decide(clearing.begun(restore.observed(hetzner)), seen, jitter)
     if step.kind == "delete":
         step = clearing.after_delete(step.restore, delete(step.restore, copies), jitter)
+    if step.kind == "end":
+        mark(step.restore, copies)
     return step.restore
+
+
+def mark(restore: Restore, copies: Copies) -> None:
+    """Writes on the snapshot that its server was drilled, if that is not there yet. Never raises
+    Hetzner's errors: the drill has ended all the same."""
+    now = restore.stopwatch.now
+    image_id = restore.source.image_id
+    if now is None or not (ours := marking.marks_at_end(restore, now)):
+        return
+    try:
+        copies.change_labels(image_id, lambda labels: marking.marked(labels, ours))
+    except HetznerError as error:
+        logger.warning(f"That it was drilled could not be written on snapshot {image_id}: {error}")
 
 
 def gather(restore: Restore, copies: Copies) -> Seen:

@@ -15,7 +15,7 @@ from handler.aws.logs import log_input, logger, output_of
 from handler.aws.runtime import hetzner_for
 from handler.decisions import creating, gone_servers
 from handler.decisions.creating import Seen
-from handler.decisions.proof import label_time, last_proofs
+from handler.decisions.proof import handed_on
 from handler.documents.errors import HetznerError, NotFound, RateLimited
 from handler.documents.job import Job, StartedSnapshot
 from handler.hetzner.api import Hetzner
@@ -105,11 +105,10 @@ def _with_unlisted(job: Job, seen: Seen, hetzner: Hetzner) -> Seen:
 def create(job: Job, seen: Seen, hetzner: Hetzner) -> StartedSnapshot | HetznerError:
     """The answer to the one create that this attempt sends.
 
-    The server's last proof is handed on: the snapshot that was proven is pruned one day.
+    The server's last proof and drill are handed on: their snapshots are pruned one day.
     """
-    proof = last_proofs(seen.listed, hetzner.answered_at).get(job.server.id)
-    proven_at = label_time(proof) if proof else ""
+    labels = handed_on(seen.listed, job.server.id, hetzner.answered_at)
     try:
-        return StartedSnapshot(*hetzner.create_snapshot(job.server, job.run, proven_at))
+        return StartedSnapshot(*hetzner.create_snapshot(job.server, job.run, labels))
     except HetznerError as error:
         return error
