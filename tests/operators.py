@@ -35,7 +35,12 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
     ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult,
 }  # fmt: skip
+# Quick to start in each child: only what the tests of pure modules need.
+OPTIONS = ["-x", "-q", "--noconftest", "--assert=plain", "-p", "no:cacheprovider"]
+OPTIONS += ["-p", "pytest_timeout"]
 CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "ceil": "floor"}
+COMPILED: dict[str, CodeType | None] = {}  # by path
+READ_CODE = SourceFileLoader.get_code
 UNCHANGED = ("annotation", "returns", "decorator_list")
 
 
@@ -132,27 +137,40 @@ def _outcome(change: Change) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    unchanged = SourceFileLoader.get_code
-
-    def get_code(self: SourceFileLoader, name: str) -> CodeType | None:
-        return change.code if Path(self.path) == ROOT / change.file else unchanged(self, name)
-
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    COMPILED[str(ROOT / change.file)] = change.code
     # No search for the smallest example: that one fails is enough.
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
     quick = hypothesis.settings(phases=phases, database=None, derandomize=True, deadline=None)
     hypothesis.settings.register_profile("bite", quick)
     hypothesis.settings.load_profile("bite")
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
     try:
-        return int(pytest.main([*options, *HELD[change.file].tests]))
+        for test in HELD[change.file].tests:
+            if failed := int(pytest.main([*OPTIONS, test], [QuickFirst()])):
+                return failed
+        return 0
     except BaseException:
         return 1
 
 
+class QuickFirst:
+    """Tests of many random examples come last: most changes need none of them."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: hasattr(getattr(item, "obj", None), "hypothesis"))
+
+
+def _get_code(self: SourceFileLoader, name: str) -> CodeType | None:
+    if self.path not in COMPILED:
+        COMPILED[self.path] = READ_CODE(self, name)
+    return COMPILED[self.path]
+
+
 def _import_once(files: list[str]) -> None:
-    """What the tests import from others is imported here, what is ours in each child anew."""
+    """What the tests import from others is imported here, what is ours in each child anew: its
+    code is compiled here."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     sys.path.insert(0, str(ROOT))
+    SourceFileLoader.get_code = _get_code  # type: ignore[method-assign]
     for test in {test for file in files for test in HELD[file].tests}:
         import_module(test.removesuffix(".py").replace("/", "."))
     packages = str(Path(pytest.__file__).parents[1])
@@ -185,20 +203,23 @@ def _holds(file: str, options: argparse.Namespace) -> bool:
     if not options.all:
         random.Random(options.seed).shuffle(changes)
         del changes[options.most :]
-    alive = [change for change, survives in tried(changes, options.jobs) if survives]
-    survivors = [change for change in alive if not change.text.startswith(tuple(allowed))]
-    wrong = [f"{file}:{change.line} SURVIVES {change.text}" for change in survivors]
+    alive, survivors, holds = [], 0, True
+    for change in (change for change, survives in tried(changes, options.jobs) if survives):
+        alive.append(change.text)
+        if not change.text.startswith(tuple(allowed)):
+            survivors += 1
+            print(f"{file}:{change.line} SURVIVES {change.text}", flush=True)
     for known in allowed if options.all else ():
-        if not any(change.text.startswith(known) for change in alive):
-            wrong.append(f"{file} is caught, though allowed to survive: {known}")
-    print(*wrong, sep="\n", end="\n" if wrong else "")
+        if not any(text.startswith(known) for text in alive):
+            holds = False
+            print(f"{file} is caught, though allowed to survive: {known}")
     print(
         f"{file}: {len(changes)} changes, {len(changes) - len(alive)} caught, "
-        f"{len(alive) - len(survivors)} allowed, {len(survivors)} survive; "
+        f"{len(alive) - survivors} allowed, {survivors} survive; "
         f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
-    return not wrong
+    return holds and not survivors
 
 
 if __name__ == "__main__":

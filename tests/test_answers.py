@@ -16,8 +16,8 @@ from local.simulator import Fault, Project, Simulator, World
 from local.simulator.faults import drop, edited, hook, without_totals
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.documents import RUN
 from tests.snapshots import available, ours, writes
-from tests.test_hetzner import RUN
 
 CREATE = r"/servers/\d+/actions/create_image"
 TIME = "2026-11-21T02:00:00Z"

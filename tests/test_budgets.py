@@ -1,48 +1,14 @@
 """Answers under /actions have a rate limit of their own: what is left comes from what is asked."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-
-import pytest
 
 from handler.decisions import checking, creating, pacing
 from handler.decisions.pacing import Budget
 from handler.documents.errors import RateLimited
 from handler.documents.job import Job, StartedSnapshot
-from handler.hetzner.api import Hetzner, client_for
-from local.simulator import Project, Simulator
-from tests.conftest import TOKEN
 from tests.test_creating import NONE, NOW, action
 from tests.test_creating import job as a_job
-
-
-@pytest.fixture
-def hetzner(project: Project, simulator: Simulator) -> Iterator[Hetzner]:
-    client = client_for(TOKEN, simulator.url)
-    yield Hetzner(lambda: client, "/tokens/default")
-    client._client._session.close()
-
-
-def test_what_is_left_is_kept_apart(hetzner: Hetzner, project: Project) -> None:
-    server = project.add_server("sg5")
-    project.actions_limit = 7200
-    project.spend_budget(600)
-    hetzner.servers()
-    hetzner.recent_actions(server.id)
-    assert (hetzner.requests_left, hetzner.requests_per_hour) == (2999, 3600)
-    assert (hetzner.actions_left, hetzner.actions_per_hour) == (7199, 7200)
-
-
-@pytest.mark.parametrize("of_actions", [True, False])
-def test_a_429_is_of_what_was_asked(hetzner: Hetzner, project: Project, of_actions: bool) -> None:
-    server = project.add_server("sg5")
-    project.actions_limit = 0 if of_actions else 7200
-    project.rate_limit = 3600 if of_actions else 0
-    with pytest.raises(RateLimited) as caught:
-        hetzner.recent_actions(server.id) if of_actions else hetzner.servers()
-    assert caught.value.of_actions is of_actions
-
 
 SPENT = {"requests_left": 3000, "actions_left": 0, "actions_per_hour": 7200}
 FULL = {"requests_left": 0, "actions_left": 7000, "actions_per_hour": 7200}

@@ -166,6 +166,11 @@ def test_a_look_is_remembered_and_a_failed_try_is_forgotten() -> None:
     assert done.snapshot == StartedSnapshot(7, 77, available=True) and done.snapshot_s == 540
 
 
+def test_a_snapshot_without_a_deadline_has_its_minutes_from_now_on() -> None:
+    assert checking.begun(replace(WATCHED, deadline_s=None)).deadline_s == 600 + 180 * 60
+    assert checking.begun(WATCHED) is WATCHED
+
+
 # Pruning.
 
 PRUNING = job(

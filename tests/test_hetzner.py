@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from flask import Response
 
-from handler.documents.document import Run
 from handler.documents.errors import (
     IncompleteListing,
     Locked,
@@ -19,6 +18,7 @@ from handler.documents.errors import (
     OutcomeUnknown,
     Protected,
     QuotaReached,
+    RateLimited,
     Refused,
     TransientError,
     Unauthorized,
@@ -29,21 +29,8 @@ from handler.hetzner import api as edge
 from handler.hetzner.api import Hetzner, client_for, label_value
 from local.simulator import Fault, Project, Simulator, World, faults
 from tests.conftest import TOKEN
+from tests.documents import RUN
 from tests.leaks import piece_of
-
-RUN = Run(
-    id="night",
-    project="default",
-    owner="me",
-    retention="last3",
-    on_locked="wait",
-    dry_run=False,
-    prune_only=False,
-    max_deletions=5,
-    servers_at_a_time=100,
-    lock_wait_minutes=60,
-    snapshot_minutes=180,
-)
 
 
 @pytest.fixture
@@ -402,3 +389,23 @@ def test_a_redirect_is_not_followed_with_the_token(
     with pytest.raises(OutcomeUnknown):
         hetzner.servers()
     assert [request.path for request in world.requests] == ["/servers"]
+
+
+def test_what_is_left_is_kept_apart(hetzner: Hetzner, project: Project) -> None:
+    server = project.add_server("sg5")
+    project.actions_limit = 7200
+    project.spend_budget(600)
+    hetzner.servers()
+    hetzner.recent_actions(server.id)
+    assert (hetzner.requests_left, hetzner.requests_per_hour) == (2999, 3600)
+    assert (hetzner.actions_left, hetzner.actions_per_hour) == (7199, 7200)
+
+
+@pytest.mark.parametrize("of_actions", [True, False])
+def test_a_429_is_of_what_was_asked(hetzner: Hetzner, project: Project, of_actions: bool) -> None:
+    server = project.add_server("sg5")
+    project.actions_limit = 0 if of_actions else 7200
+    project.rate_limit = 3600 if of_actions else 0
+    with pytest.raises(RateLimited) as caught:
+        hetzner.recent_actions(server.id) if of_actions else hetzner.servers()
+    assert caught.value.of_actions is of_actions

@@ -36,6 +36,7 @@ ATTACHED = [
     ({"firewalls": ((5, "applied"), (8, "pending"))}, "firewall 8 is on it"),
     ({"load_balancers": (3,)}, "load balancer 3 is on it"),
     ({"networks": (9, 4)}, "network 4, 9 is on it"),
+    ({"volumes": (1, 2, 3)}, "volume 1, 2, 3 is on it"),
     ({"volumes": (1, 2, 3, 4)}, "volume 1, 2, 3 and 1 more is on it"),
     ({"floating_ips": (6,)}, "floating IP 6 is on it"),
     ({"ipv6": True}, "an IPv6 address is on it"),
@@ -69,6 +70,11 @@ def test_a_firewall_that_is_not_applied_yet_keeps_it_off_and_does_not_switch_it_
     copy = replace(BARE, firewalls=((5, "pending"),))
     assert isolating.why_not_on(copy, WALL, 2222) == "our firewall 5 is pending on it"
     assert isolating.why_off(copy, WALL, 5) == ""
+
+
+def test_another_firewall_that_is_not_applied_says_nothing_about_ours() -> None:
+    copy = replace(BARE, firewalls=((5, "applied"), (8, "pending")))
+    assert isolating.not_applied(copy, 5) == ""
 
 
 @pytest.mark.parametrize(

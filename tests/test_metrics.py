@@ -11,8 +11,8 @@ from local.simulator.faults import html
 from local.virtual.template import Stack
 from tests.aws import Aws
 from tests.cloudwatch import Series, in_alarm, points, series_of, series_of_widget, widgets
+from tests.documents import RUN
 from tests.eventful import eventful_night
-from tests.test_hetzner import RUN
 from tests.test_restore_summary import RUN as RESTORE
 
 SERVICE = frozenset({"service"})

@@ -35,8 +35,8 @@ from local.simulator import Project, World
 from local.virtual.template import ROOT, Stack, read_template
 from tests.aws import Aws
 from tests.cloudwatch import series_of_widget, widgets
+from tests.documents import RUN
 from tests.snapshots import ours
-from tests.test_hetzner import RUN
 
 TEXT = (ROOT / "docs" / "operating.md").read_text()
 # What AWS gives each account each month.

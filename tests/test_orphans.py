@@ -23,8 +23,8 @@ from handler.report.results import results_of, some_unknown
 from handler.report.summary import summary_line, verdict_of
 from handler.triggers.start_run import first_document
 from local.virtual.template import Stack
+from tests.documents import RUN
 from tests.test_freshness import server as a_server
-from tests.test_hetzner import RUN
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 ANSWERED: Any = SimpleNamespace(

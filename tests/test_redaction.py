@@ -17,8 +17,8 @@ from local.common.variables import Unusable
 from local.simulator import Fault, Project, Simulator, World, faults
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.documents import RUN
 from tests.leaks import piece_of
-from tests.test_hetzner import RUN
 
 BEGINNING = TOKEN[:32]
 OTHER = "Zz9" * 12  # nobody's token; it looks like one

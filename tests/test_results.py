@@ -10,7 +10,7 @@ from handler.documents.document import Run
 from handler.documents.job import RESULT_BYTES, Result, run_again
 from handler.documents.run import RunDocument, Selection
 from handler.report.results import results_of, why_unlisted
-from tests.test_hetzner import RUN
+from tests.documents import RUN
 
 AGAIN = 'run again with {"run_id": "night", "project": "default"}'
 MAYBE = "; a snapshot may have been started"

@@ -14,7 +14,7 @@ from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_RUN_ID, L
 from handler.documents.resources import Server, Snapshot
 from handler.documents.rhythm import BadRhythm, hours_added, parse_rhythm, rhythm_in
 from handler.documents.run import RunDocument, Selection
-from tests.test_hetzner import RUN
+from tests.documents import RUN
 
 NIGHT = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

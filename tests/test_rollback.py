@@ -19,7 +19,7 @@ from handler.documents.run import (
 )
 from handler.report.results import results_of
 from local.virtual.machine import lost_child
-from tests.test_hetzner import RUN
+from tests.documents import RUN
 from tests.test_structure import STATE_BYTES, size_of_a_run
 
 JOB = Job(

@@ -19,7 +19,7 @@ from local.simulator import Project, World
 from local.virtual.template import REGION, ROOT
 from tests.aws import Aws
 from tests.conftest import TOKEN
-from tests.test_hetzner import RUN
+from tests.documents import RUN
 
 EVENTS = sorted(p for p in (ROOT / "events").glob("*.json") if p.stem not in OF_RESTORE)
 ENVELOPE = {

@@ -13,7 +13,7 @@ from handler.documents.run import RunDocument, Selection, Totals
 from handler.hetzner.api import Hetzner
 from handler.report import metrics
 from handler.snapshot_run import summarise_run
-from tests.test_hetzner import RUN
+from tests.documents import RUN
 
 SETTINGS = SummarySettings(
     "stack", "/log/group", "arn:aws:sns:eu-central-1:123456789012:topic", False, "", 26, 0, "/tell"

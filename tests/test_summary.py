@@ -12,7 +12,7 @@ from handler.report import notification
 from handler.report.advice import Advice
 from handler.report.conclusion import conclude
 from handler.report.summary import cause, rows, summary_line, verdict_of
-from tests.test_hetzner import RUN
+from tests.documents import RUN
 
 NIGHT = replace(RUN, id="20261121T020000Z")
 CONCERNS = (
@@ -64,6 +64,16 @@ CONCERNS = (
         ),
         (Totals(failed=1, not_due=3), "", 60, "Failed",
          "Failed: 0 of 4 servers, 3 not due, 1 failed; 0 deleted"),
+        (Totals(left_out=2), "", 60, "Completed",
+         "Completed: 0 of 2 servers, 2 left out by label; 0 deleted"),
+        (Totals(available=1, deleted=2, at_least=True), "", 60, "Completed",
+         "Completed: 1 of 1 server; 1 made in 60 s; at least 2 deleted"),
+        (Totals(available=1, gone_not_pruned=1), "", 60, "PartiallyFailed",
+         "PartiallyFailed: 1 of 1 server; 1 made in 60 s; 0 deleted; "
+         "snapshots of 1 gone server not pruned"),
+        (Totals(available=1, gone_not_pruned=2), "", 60, "PartiallyFailed",
+         "PartiallyFailed: 1 of 1 server; 1 made in 60 s; 0 deleted; "
+         "snapshots of 2 gone servers not pruned"),
         (Totals(), "", None, "Completed", "Completed: the project default has no servers"),
         (Totals(), "no server nobody", None, "Failed", "Failed: no server nobody"),
         (Totals(available=400, failed=9), "API down", None, "PartiallyFailed",
@@ -122,6 +132,18 @@ def test_the_cause_of_a_red_execution_is_as_long_as_one_may_be() -> None:
         "Failed: 0 of 1 server\nand more: the log has all"
     )
     assert cause("Failed: 0 of 1 server", CONCERNS[:1], 8) == "Failed: "
+    assert cause("Failed: 0 of 1 server", (), 8) == "Failed: "
+
+
+def test_the_cause_has_all_rows_that_fit_with_the_hint_that_there_are_more() -> None:
+    line, hint = "Failed: 0 of 1 server", "and more: the log has all"
+    texts = [line, *map(str, CONCERNS)]
+    for count in range(1, len(texts)):
+        cut = "\n".join([*texts[:count], hint])
+        room = len("\n".join([*texts[: count + 1], hint]))
+        for characters in (len(cut), room - 1):
+            assert cause(line, CONCERNS, characters) == cut
+    assert cause(line, CONCERNS, room) == "\n".join(texts)
 
 
 def test_a_failure_is_named_however_many_notes_there_are() -> None:

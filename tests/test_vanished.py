@@ -11,9 +11,9 @@ from local.simulator import Fault, Project, World
 from local.simulator.faults import hook, status
 from tests.aws import Aws
 from tests.conftest import TOKEN
+from tests.documents import RUN
 from tests.snapshots import available, ours
 from tests.test_freshness import server
-from tests.test_hetzner import RUN
 
 DOCUMENT = RunDocument(run=RUN, selection=Selection(), status="new")
 
