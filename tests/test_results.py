@@ -2,14 +2,17 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from handler.documents.document import Run
 from handler.documents.job import RESULT_BYTES, Result, run_again
+from handler.documents.labels import LABEL_RUN_ID, LABEL_SERVER_ID
+from handler.documents.resources import Snapshot
 from handler.documents.run import RunDocument, Selection
-from handler.report.results import results_of, why_unlisted
+from handler.report.results import made_by_run, results_of, some_unknown, why_unlisted
 from tests.documents import RUN
 
 AGAIN = 'run again with {"run_id": "night", "project": "default"}'
@@ -18,6 +21,10 @@ GOOD = {"server": "web-1", "id": 1, "status": "available", "image_id": 90, "dele
         "pruned": True}  # fmt: skip
 BROKEN = {"server": "web-1", "id": 1, "error": "KeyError", "was": "creating", "snapshot": None}
 DRY_RUN, PRUNE_ONLY = replace(RUN, dry_run=True), replace(RUN, prune_only=True)
+
+
+BEGAN = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
+LOST = {"ExecutionArn": "arn", "Error": "States.Runtime", "Cause": "too much"}
 
 
 def batch(*items: Any, handed_out: tuple[int, ...] = (1,), run: Run = RUN) -> RunDocument:
@@ -125,3 +132,143 @@ def test_why_there_are_no_servers_to_speak_of() -> None:
     assert why_unlisted(replace(unlisted, status="done"), "") == ""
     assert "which this version does not know" in why_unlisted(unlisted, "")
     assert why_unlisted(batch(GOOD), "States.Timeout") == ""
+    assert "ended as ?, which" in why_unlisted(replace(unlisted, status=""), "")
+    assert "why is not told" in why_unlisted(replace(unlisted, status="failed"), "")
+
+
+def found(*labelled: Any, **more: Any) -> Snapshot:
+    """A snapshot as Hetzner lists it, of server 1 and this run unless told otherwise."""
+    labels = {LABEL_RUN_ID: "night", LABEL_SERVER_ID: "1", **dict(labelled)}
+    return Snapshot(**{"id": 90, "created": BEGAN, "labels": labels, **more})
+
+
+def test_only_what_is_available_and_this_runs_counts_as_made_by_it() -> None:
+    second = found((LABEL_SERVER_ID, "2"), id=91)
+    nobodys = found((LABEL_SERVER_ID, ""), id=92)
+    yesterdays = found((LABEL_RUN_ID, "yesterday"), (LABEL_SERVER_ID, "3"), id=93)
+    creating = found((LABEL_SERVER_ID, "4"), id=94, status="creating")
+    listing = [found(), second, nobodys, yesterdays, creating]
+    assert made_by_run(RUN, listing) == {1: found(), 2: second}
+
+
+@pytest.mark.parametrize(
+    ("items", "handed_out", "asks"),
+    [
+        ((GOOD,), (1,), False),
+        ((), (), False),
+        ((GOOD,), (1, 2), True),  # no result of the second one
+        ((GOOD | {"status": "restored"},), (1,), True),
+        ((BROKEN,), (1,), True),
+        ((BROKEN | {"status": "failed"},), (1,), True),  # that is ServerFailed's
+        (({"id": 1, "name": "web-1"},), (1,), True),
+        (("web-1", LOST), (1,), True),
+    ],
+)
+def test_hetzner_is_asked_what_was_made_only_if_a_result_is_missing(
+    items: tuple[Any, ...], handed_out: tuple[int, ...], asks: bool
+) -> None:
+    document = batch(*items, handed_out=handed_out)
+    assert some_unknown(document) is asks
+    assert not some_unknown(replace(document, gone=handed_out))
+    for run in (DRY_RUN, PRUNE_ONLY):
+        assert not some_unknown(replace(document, run=run))
+
+
+@pytest.mark.parametrize(
+    ("item", "name", "reason"),
+    [
+        (BROKEN, "web-1", "a function broke off (KeyError), see its log lines"),
+        ({"id": 1, "name": "web-1"}, "web-1", "the run broke off (States.Timeout)"),
+        (GOOD | {"status": "restored"}, "web-1",
+         "it ended as restored, which this version does not know."),
+        (LOST, "server 1", "its branch ended without a result (States.Runtime: too much)"),
+        (None, "server 1", "its branch ended without a result"),
+    ],
+)  # fmt: skip
+def test_what_hetzner_has_of_a_server_without_a_result_was_made_and_not_pruned(
+    item: Any, name: str, reason: str
+) -> None:
+    [result] = results_of(batch(item), "States.Timeout", {1: found()})
+    assert (result.server, result.status, result.image_id) == (name, "available", 90)
+    assert (result.reason, result.pruned) == (f"made, not pruned: {reason}", False)
+    # What Hetzner has of others is theirs.
+    [failed] = results_of(batch(item), "States.Timeout", {2: found()})
+    assert failed.status == "failed"
+
+
+def test_one_that_is_older_than_the_execution_was_made_by_an_earlier_one() -> None:
+    run = replace(RUN, began="2026-11-21T02:00:00Z")
+    before = found(created=BEGAN - timedelta(seconds=1))
+    for item in (BROKEN, {"id": 1, "name": "web-1"}, LOST):
+        for there, adopted in ((before, True), (found(), False)):
+            [result] = results_of(batch(item, run=run), "", {1: there})
+            assert result.adopted is adopted
+        # Without a begin nothing is older.
+        assert not next(results_of(batch(item), "", {1: before})).adopted
+    child = BROKEN | {"snapshot": {"image_id": 90, "available": True}, "adopted": True}
+    assert results(child)[0].adopted
+    assert not results(child | {"adopted": False}, run=run)[0].adopted
+
+
+def test_the_snapshot_that_hetzner_has_is_told_rather_than_the_childs() -> None:
+    child = BROKEN | {"snapshot": {"image_id": 80, "available": True}}
+    assert next(results_of(batch(child), "", {1: found()})).image_id == 90
+
+
+def test_what_a_broken_off_child_had_counted_is_told() -> None:
+    counted = {"deleted": 3, "lock_s": 60, "lock": "change_type"}
+    [result] = results(BROKEN | counted)
+    assert (result.deleted, result.lock_s, result.lock) == (3, 60, "change_type")
+
+
+@pytest.mark.parametrize(
+    ("was", "at_least"),
+    [("new", False), ("creating", False), ("available", True), ("due", True), ("pruning", True)],
+)
+def test_a_child_that_broke_off_in_its_pruning_may_have_deleted_more(
+    was: str, at_least: bool
+) -> None:
+    for made in ({}, {1: found()}):
+        [result] = results_of(batch(BROKEN | {"was": was}), "", made)
+        assert result.at_least is at_least
+        [dry] = results_of(batch(BROKEN | {"was": was}, run=DRY_RUN), "", made)
+        assert not dry.at_least
+
+
+@pytest.mark.parametrize("item", [{"id": 1, "name": "web-1"}, LOST, None])
+def test_where_nobody_knows_how_far_it_came_more_may_have_been_deleted(item: Any) -> None:
+    for made in ({}, {1: found()}):
+        assert next(results_of(batch(item), "", made)).at_least
+        assert not next(results_of(batch(item, run=DRY_RUN), "", made)).at_least
+
+
+def test_a_result_that_does_not_tell_its_deletions_may_have_more() -> None:
+    untold = {name: value for name, value in GOOD.items() if name != "deleted"}
+    assert results(untold) == [Result("web-1", 1, "available", image_id=90, at_least=True)]
+    assert results(GOOD | {"at_least": True})[0].at_least
+    unpruned = GOOD | {"pruned": None, "reason": "no time"}
+    assert (results(unpruned)[0].reason, results(unpruned)[0].pruned) == ("no time", False)
+    odd = GOOD | {"status": "restored", "deleted": 2}
+    assert results(odd)[0].at_least
+
+
+def test_a_broken_off_child_is_called_by_what_it_tells_of_itself() -> None:
+    assert results({"id": 1, "was": "creating"})[0].server == "server 1"
+    assert results({"id": 1, "was": "creating", "name": "web-1"})[0].server == "web-1"
+
+
+def test_a_failed_child_of_a_server_that_was_not_handed_out_is_nobodys() -> None:
+    others = LOST | {"Input": {"server": {"id": 9, "name": "web-9"}}}
+    assert [result.id for result in results(others)] == [1]
+    assert "States.Runtime" not in results(others)[0].reason
+    # With an error it is known by its place, with nothing but an input by that.
+    for entry in ({"Error": "States.Runtime"}, {"ExecutionArn": "arn", "Error": "States.Runtime"}):
+        assert "(States.Runtime)" in results(entry)[0].reason
+    named = {"ExecutionArn": "arn", "Input": {"server": {"id": 1, "name": "web-1"}}}
+    assert results(named)[0].server == "web-1"
+
+
+def test_of_step_functions_long_causes_only_the_beginning_is_told() -> None:
+    [result] = results(LOST | {"Cause": "x" * 99})
+    said = ("States.Runtime: " + 99 * "x")[:60]
+    assert f"({said})." in result.reason
