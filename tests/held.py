@@ -78,4 +78,17 @@ HELD = {
     "handler/report/summary.py": Held(
         ("tests/test_summary.py",), {"rows: default=0 -> ": "without rows no column has a width"}
     ),
+    "handler/decisions/booting.py": Held(("tests/test_booting.py",)),
+    "handler/decisions/marking.py": Held(("tests/test_booting.py",)),
+    "handler/decisions/restoring.py": Held(("tests/test_restoring.py",)),
+    "handler/decisions/clearing.py": Held(("tests/test_clearing.py",)),
+    "handler/decisions/candidates.py": Held(("tests/test_planning_restore.py",)),
+    "handler/decisions/choosing.py": Held(("tests/test_planning_restore.py",)),
+    "handler/decisions/planning_restore.py": Held(("tests/test_planning_restore.py",)),
+    "handler/decisions/proof.py": Held(("tests/test_planning_restore.py",)),
+    "handler/decisions/copies_left.py": Held(("tests/test_overdue.py",)),
+    "handler/decisions/overdue.py": Held(("tests/test_overdue.py", "tests/test_watch_order.py")),
+    "handler/decisions/watching.py": Held(("tests/test_overdue.py", "tests/test_watch_order.py")),
+    "handler/decisions/due.py": Held(("tests/test_rhythm.py", "tests/test_overdue.py")),
+    "handler/documents/memory.py": Held(("tests/test_memory.py", "tests/test_watch_order.py")),
 }

@@ -320,7 +320,9 @@ def test_every_server_that_is_gone_has_a_result_that_is_none_of_the_runs_servers
         result = result_of(unknown, "States.Timeout")
         assert (result.status, result.at_least, result.image_id) == ("failed", True, None)
         assert result.reason.startswith("not pruned: its branch broke off (States.")
-    assert result_of(lost).server == "old-db (gone)"
+    for named in (lost, item, child | {"was": "pruning"}, good.to_dict() | {"status": "restored"}):
+        assert result_of(named).server == "old-db (gone)"
+    assert result_of(None).server == "server 7"
 
 
 def test_a_server_that_is_gone_counts_by_what_was_deleted_and_left_alone() -> None:

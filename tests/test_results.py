@@ -161,7 +161,7 @@ def test_only_what_is_available_and_this_runs_counts_as_made_by_it() -> None:
         ((BROKEN,), (1,), True),
         ((BROKEN | {"status": "failed"},), (1,), True),  # that is ServerFailed's
         (({"id": 1, "name": "web-1"},), (1,), True),
-        (("web-1", LOST), (1,), True),
+        (("web-1", None, LOST), (1,), True),
     ],
 )
 def test_hetzner_is_asked_what_was_made_only_if_a_result_is_missing(
@@ -248,6 +248,8 @@ def test_a_result_that_does_not_tell_its_deletions_may_have_more() -> None:
     assert results(GOOD | {"at_least": True})[0].at_least
     unpruned = GOOD | {"pruned": None, "reason": "no time"}
     assert (results(unpruned)[0].reason, results(unpruned)[0].pruned) == ("no time", False)
+    unended = {name: value for name, value in GOOD.items() if name != "status"}
+    assert results(unended)[0].reason.startswith("it ended as ?, which this version does not know")
     odd = GOOD | {"status": "restored", "deleted": 2}
     assert results(odd)[0].at_least
 
@@ -261,9 +263,9 @@ def test_a_failed_child_of_a_server_that_was_not_handed_out_is_nobodys() -> None
     others = LOST | {"Input": {"server": {"id": 9, "name": "web-9"}}}
     assert [result.id for result in results(others)] == [1]
     assert "States.Runtime" not in results(others)[0].reason
-    # With an error it is known by its place, with nothing but an input by that.
-    for entry in ({"Error": "States.Runtime"}, {"ExecutionArn": "arn", "Error": "States.Runtime"}):
-        assert "(States.Runtime)" in results(entry)[0].reason
+    # Without an input that names one it is known by its place.
+    for unnamed in (None, 7, "", {}, {"server": "web-1"}, {"server": {"id": "1"}}):
+        assert "(States.Runtime: " in results(LOST | {"Input": unnamed})[0].reason
     named = {"ExecutionArn": "arn", "Input": {"server": {"id": 1, "name": "web-1"}}}
     assert results(named)[0].server == "web-1"
 

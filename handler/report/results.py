@@ -30,12 +30,12 @@ def results_of(
     for position, item in enumerate(batch):
         if not isinstance(item, dict):
             continue
-        if _is_failed_child(item):
+        if "id" not in item:  # what Step Functions gives for a child that has failed
             server_id = _whose(item, position, document)
             if server_id in missing:
                 missing[server_id] = item
             continue
-        if item.get("id") not in missing:
+        if item["id"] not in missing:
             continue
         del missing[item["id"]]
         if item["id"] in document.gone:
@@ -77,23 +77,18 @@ def _is_result(item: dict[str, Any]) -> bool:
     return ("status" in item or "server" in item) and "was" not in item
 
 
-def _is_failed_child(item: dict[str, Any]) -> bool:
-    """What Step Functions gives for a child that has failed: it has not our names."""
-    return "id" not in item and ("Error" in item or "ExecutionArn" in item)
-
-
-def _whose(item: dict[str, Any], position: int, document: RunDocument) -> int:
+def _whose(item: dict[str, Any], position: int, document: RunDocument) -> int | None:
     """The server of a failed child: by its input, or by its place, which is its item's."""
     server_id = _input_of(item).get("id")
     if isinstance(server_id, int):
         return server_id
     in_place = len(document.batch) == len(document.handed_out)
-    return document.handed_out[position] if in_place else 0
+    return document.handed_out[position] if in_place else None
 
 
 def _input_of(item: dict[str, Any]) -> dict[str, Any]:
     try:
-        child = item.get("Input") or {}
+        child: Any = item.get("Input")
         server = (json.loads(child) if isinstance(child, str) else child)["server"]
         return server if isinstance(server, dict) else {}
     except (ValueError, KeyError, TypeError):
