@@ -86,7 +86,7 @@ HELD = {
     "handler/decisions/choosing.py": Held(("tests/test_planning_restore.py",)),
     "handler/decisions/planning_restore.py": Held(("tests/test_planning_restore.py",)),
     "handler/decisions/proof.py": Held(("tests/test_planning_restore.py",)),
-    "handler/decisions/copies_left.py": Held(("tests/test_overdue.py",)),
+    "handler/decisions/copies_left.py": Held(("tests/test_copies_left.py",)),
     "handler/decisions/overdue.py": Held(("tests/test_overdue.py", "tests/test_watch_order.py")),
     "handler/decisions/watching.py": Held(("tests/test_overdue.py", "tests/test_watch_order.py")),
     "handler/decisions/due.py": Held(("tests/test_rhythm.py", "tests/test_overdue.py")),

@@ -509,7 +509,7 @@ MUTANTS = [
     Mutant(
         "ask for a sweep at each look",
         "handler/decisions/copies_left.py",
-        "hours in SWEEP_HOURS or (hours > 0 and hours % 24 == 0)",
+        "hours == AGAIN_HOURS or hours % 24 == 0",
         "True",
         "tests/test_watch.py::test_what_a_dead_drill_has_left_is_told_once_and_swept",
     ),

@@ -323,6 +323,8 @@ def test_every_server_that_is_gone_has_a_result_that_is_none_of_the_runs_servers
     for named in (lost, item, child | {"was": "pruning"}, good.to_dict() | {"status": "restored"}):
         assert result_of(named).server == "old-db (gone)"
     assert result_of(None).server == "server 7"
+    assert "broke off (States.Runtime)" in result_of(lost, "States.Timeout").reason
+    assert "broke off (without a result)" in result_of(None).reason
 
 
 def test_a_server_that_is_gone_counts_by_what_was_deleted_and_left_alone() -> None:

@@ -132,6 +132,7 @@ def test_why_there_are_no_servers_to_speak_of() -> None:
     assert why_unlisted(replace(unlisted, status="done"), "") == ""
     assert "which this version does not know" in why_unlisted(unlisted, "")
     assert why_unlisted(batch(GOOD), "States.Timeout") == ""
+    assert "ended as odd, which" in why_unlisted(replace(unlisted, status="odd"), "")
     assert "ended as ?, which" in why_unlisted(replace(unlisted, status=""), "")
     assert "why is not told" in why_unlisted(replace(unlisted, status="failed"), "")
 
@@ -274,3 +275,11 @@ def test_of_step_functions_long_causes_only_the_beginning_is_told() -> None:
     [result] = results(LOST | {"Cause": "x" * 99})
     said = ("States.Runtime: " + 99 * "x")[:60]
     assert f"({said})." in result.reason
+    gone = replace(batch(LOST | {"Error": "x" * 99}), gone=(1,))
+    assert f"({60 * 'x'}), see the log" in next(results_of(gone, "")).reason
+
+
+def test_of_a_server_that_is_gone_only_a_dry_run_has_deleted_nothing_for_certain() -> None:
+    for run, at_least in ((RUN, True), (DRY_RUN, False)):
+        [result] = results_of(replace(batch(None, run=run), gone=(1,)), "")
+        assert (result.gone, result.deleted, result.at_least) == (True, 0, at_least)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from handler.documents.resources import Server
 
 MOST_NAMED = 5
-# Of the hours after a copy should have been gone, those in which a sweep is asked for; then daily.
-SWEEP_HOURS = (0, 3)
+# A sweep is asked for when a copy should have been gone, so many hours later, and each day.
+AGAIN_HOURS = 3
 
 
 def left_behind(
@@ -33,7 +33,7 @@ def is_time_to_sweep(left: Sequence[Server], longest: timedelta, now: datetime) 
     Looks come hourly. A sweep that cannot help tells people so each time.
     """
     overdue_h = {int((now - copy.created - longest) / timedelta(hours=1)) for copy in left}
-    return any(hours in SWEEP_HOURS or (hours > 0 and hours % 24 == 0) for hours in overdue_h)
+    return any(hours == AGAIN_HOURS or hours % 24 == 0 for hours in overdue_h)
 
 
 def _called(copy: Server, now: datetime) -> str:
