@@ -269,6 +269,41 @@ ROWS = [
         f"{LOCK}; a run would skip it",
     ),
     Row(
+        "a lock that nobody is known to hold, too",
+        job(),
+        Seen(locked=True, snapshots=()),
+        "wait",
+        "locked, no action tells by whom",
+    ),
+    Row(
+        "beside another's snapshot none is begun and none skipped",
+        SKIPPING,
+        Seen(locked=False, actions=(replace(OURS, image_ids=frozenset({9})),), snapshots=()),
+        "wait",
+        "locked by create_image (action 17, 40 %, since 01:50Z)",
+    ),
+    Row(
+        "a snapshot that names another image is skipped like any lock",
+        SKIPPING,
+        Seen(locked=True, actions=(replace(OURS, image_ids=frozenset({9})),), snapshots=()),
+        "skip",
+        "locked by create_image (action 17, 40 %, since 01:50Z)",
+    ),
+    Row(
+        "one that names none may be ours, and is waited for",
+        SKIPPING,
+        Seen(locked=True, actions=(replace(OURS, image_ids=frozenset()),), snapshots=()),
+        "wait",
+        "locked by create_image (action 17, 40 %, since 01:50Z)",
+    ),
+    Row(
+        "an action that locks nothing is in nobody's way",
+        job(),
+        Seen(locked=False, actions=(action(),), snapshots=()),
+        "create",
+        "",
+    ),
+    Row(
         "an action that has ended holds nothing",
         job(),
         Seen(actions=(action("success"),), snapshots=()),
@@ -365,9 +400,23 @@ ROWS = [
     Row(
         "one that comes again is a lock",
         replace(SKIPPING, attempts=2),
-        replace(NONE, created=Locked("locked")),
+        replace(NONE, created=Locked("no")),
         "skip",
-        "locked",
+        "no",
+    ),
+    Row(
+        "and so is one whose holder is known",
+        SKIPPING,
+        replace(NONE, actions=(action(),), created=Locked("no")),
+        "skip",
+        LOCK,
+    ),
+    Row(
+        "whose holder is named if it is known",
+        job(attempts=2),
+        replace(NONE, actions=(action(),), created=Locked("no")),
+        "wait",
+        LOCK,
     ),
     Row(
         "a create that was refused for its rate is sent later",
@@ -434,6 +483,50 @@ def test_a_lock_is_timed_from_look_to_look_and_named() -> None:
     )
     unnamed = creating.decide(job(attempts=2), replace(NONE, created=Locked("locked")), 0.0).job
     assert (unnamed.lock, unnamed.lock_from_s) == ("", 0)
+
+
+class Later:
+    """Hetzner's answer 150 s after the first look."""
+
+    answered_at: datetime | None = NOW + timedelta(seconds=150)
+    requests_left: int | None = None
+    requests_per_hour: int | None = None
+    actions_left: int | None = None
+    actions_per_hour: int | None = None
+
+
+def test_a_lock_that_nobody_was_known_to_hold_is_put_down_to_who_holds_it_now() -> None:
+    locked = job(lock_from_s=0, lock="")
+    held = creating.observed(locked, Later(), Seen(locked=True, actions=(action(),)))
+    assert held.locks == (("change_type", 150),)
+    free = creating.observed(locked, Later(), Seen(locked=False, actions=(action(),)))
+    assert free.locks == (("", 150),)
+
+
+def test_what_runs_while_the_server_is_free_is_not_taken_for_a_holder() -> None:
+    actions = (action(), replace(action("success"), id=18), replace(action(), id=5))
+    known = job(harmless=(6,))
+    free = creating.observed(known, Later(), Seen(locked=False, actions=actions))
+    assert free.harmless == (5, 6, 17)
+    for locked in (True, None):
+        held = creating.observed(known, Later(), Seen(locked=locked, actions=actions))
+        assert held.harmless == (6,)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "job", "actions", "asks"),
+    [
+        ("where nothing runs the create tells", job(), (action("success"),), False),
+        ("what runs may lock or not", job(), (action("success"), action()), True),
+        ("an image that is made is waited for, locked or not", job(), (action(), OURS), False),
+        ("but skipped only if locked", SKIPPING, (OURS,), True),
+        ("a dry run sends no create", DRY, (), True),
+    ],
+)
+def test_hetzner_is_asked_whether_a_server_is_locked_if_nothing_else_tells(
+    sentence: str, job: Job, actions: tuple[Action, ...], asks: bool
+) -> None:
+    assert creating.lock_is_doubtful(job, Seen(actions=actions)) is asks, sentence
 
 
 def test_the_first_look_sets_the_deadline_and_learns_what_earlier_snapshots_took() -> None:

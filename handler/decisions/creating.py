@@ -150,8 +150,6 @@ def decide(job: Job, seen: Seen, jitter: float) -> Step:
         return _not_created(job, seen, seen.created, jitter)
     if seen.error:
         return _after_error(job, seen.error, jitter)
-    if seen.held and seen.snapshots is None:
-        return _locked(job, seen, jitter)
     usable = seen.usable
     # An existing snapshot remains when its server is deleted, and needs none of its actions.
     settled = usable and (usable[0].is_available or isinstance(seen.actions_error, NotFound))
