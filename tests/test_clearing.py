@@ -59,7 +59,8 @@ ROWS = [
         Seen(copy=replace(COPY, status="deleting")), "wait", "removing", "it is being deleted"),
     Row("one that is no longer ours is left", REMOVING, Seen(copy=replace(COPY, name="mine-now")),
         "end", "proven",
-        f"greets. Server 70 (mine-now) was left: it is not called {NAME}."),
+        f"greets. Server 70 (mine-now) was left: it is not called {NAME}. No night saves it as "
+        f"long as it has the label {LABEL_THROW_AWAY}: to keep it, take that off; else delete it."),
     Row("and so is one that somebody wants to keep", REMOVING,
         Seen(copy=replace(COPY, labels=KEPT_LABELS)), "end", "proven",
         f"greets. Server 70 ({NAME}) was left: it has no label {LABEL_THROW_AWAY}=true."),
