@@ -9,6 +9,7 @@ import pytest
 from handler.decisions import isolating
 from handler.documents.copies import Copy, Firewall, Rule
 from handler.documents.labels import LABEL_MANAGED_BY
+from handler.documents.resources import Action
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 WALL = Firewall(
@@ -52,9 +53,17 @@ BEHIND_NOTHING = [
 ]
 
 
+def why_not_on(copy: Copy, wall: Firewall, applying: tuple[Action, ...] | None = ()) -> str:
+    return isolating.why_not_on(copy, wall, applying, 2222)
+
+
+def why_off(copy: Copy, wall: Firewall | None, *, was_applied: bool = True) -> str:
+    return isolating.why_off(copy, wall, 5, "me", was_applied=was_applied)
+
+
 def test_a_copy_alone_behind_our_firewall_may_be_on() -> None:
-    assert isolating.why_not_on(BARE, WALL, 2222) == ""
-    assert isolating.why_off(BARE, WALL, 5) == ""
+    assert why_not_on(BARE, WALL) == ""
+    assert why_off(BARE, WALL) == ""
 
 
 @pytest.mark.parametrize(("changes", "reason"), [*ATTACHED, *BEHIND_NOTHING])
@@ -62,14 +71,54 @@ def test_with_anything_else_it_is_not_powered_on_and_is_switched_off(
     changes: dict[str, Any], reason: str
 ) -> None:
     copy = replace(BARE, **changes)
-    assert isolating.why_not_on(copy, WALL, 2222) == reason
-    assert isolating.why_off(copy, WALL, 5) == reason
+    assert why_not_on(copy, WALL) == reason
+    assert why_off(copy, WALL) == reason
 
 
 def test_a_firewall_that_is_not_applied_yet_keeps_it_off_and_does_not_switch_it_off() -> None:
     copy = replace(BARE, firewalls=((5, "pending"),))
-    assert isolating.why_not_on(copy, WALL, 2222) == "our firewall 5 is pending on it"
-    assert isolating.why_off(copy, WALL, 5) == ""
+    assert why_not_on(copy, WALL) == "our firewall 5 is pending on it"
+    assert why_off(copy, WALL) == ""
+
+
+def test_one_that_was_never_applied_switches_off_what_runs_before_it() -> None:
+    copy = replace(BARE, firewalls=((5, "pending"),))
+    assert why_off(copy, WALL, was_applied=False) == "our firewall 5 is pending on it"
+    assert why_off(BARE, WALL, was_applied=False) == ""
+
+
+@pytest.mark.parametrize(
+    ("servers", "waits"), [((), True), ((1,), True), ((1, 8), True), ((8,), False)]
+)
+def test_while_its_rules_are_being_applied_the_copy_is_not_powered_on(
+    servers: tuple[int, ...], waits: bool
+) -> None:
+    action = Action(9, "apply_firewall", "running", 0, server_ids=frozenset(servers))
+    assert why_not_on(BARE, WALL, (action,)) == (
+        "the rules of our firewall are being applied: apply_firewall (action 9, 0 %, since unknown)"
+        if waits
+        else ""
+    )
+
+
+def test_what_is_not_known_of_its_rules_powers_nothing_on() -> None:
+    assert why_not_on(BARE, WALL, None) == (
+        "it is not known whether the rules of our firewall are being applied"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"name": "web"}, "firewall 5 has another name than hetzner-snapshots-me-isolation"),
+        ({"labels": {}}, "firewall 5 has our name and not our label "
+            "hetzner-snapshots/managed-by=me"),
+    ],
+)  # fmt: skip
+def test_a_firewall_that_is_somebodys_now_switches_it_off(
+    changes: dict[str, Any], reason: str
+) -> None:
+    assert why_off(BARE, replace(WALL, **changes)) == reason
 
 
 def test_another_firewall_that_is_not_applied_says_nothing_about_ours() -> None:
@@ -92,12 +141,12 @@ def test_a_firewall_that_lets_anything_out_is_set_right_before_and_switches_it_o
 ) -> None:
     wall = replace(WALL, rules=rules)
     assert isolating.wrong_rules(wall, 2222) == LETS_OUT
-    assert isolating.why_not_on(BARE, wall, 2222) == LETS_OUT
-    assert isolating.why_off(BARE, wall, 5) == LETS_OUT
+    assert why_not_on(BARE, wall) == LETS_OUT
+    assert why_off(BARE, wall) == LETS_OUT
 
 
 def test_a_firewall_that_is_gone_switches_it_off() -> None:
-    assert isolating.why_off(BARE, None, 5) == "our firewall 5 is gone"
+    assert why_off(BARE, None) == "our firewall 5 is gone"
 
 
 @pytest.mark.parametrize(
@@ -114,8 +163,8 @@ def test_other_inbound_rules_are_set_right_before_and_switch_nothing_off(
     wall = replace(WALL, rules=rules)
     reason = "firewall 5 has other inbound rules than ours"
     assert isolating.wrong_rules(wall, 2222) == reason
-    assert isolating.why_not_on(BARE, wall, 2222) == reason
-    assert isolating.why_off(BARE, wall, 5) == ""
+    assert why_not_on(BARE, wall) == reason
+    assert why_off(BARE, wall) == ""
 
 
 def test_the_rules_let_in_what_is_probed_and_what_kept_servers_need() -> None:

@@ -4,23 +4,19 @@ A copy is powered on only if nothing but our firewall is at it, and switched off
 attached itself. It is looked at again at every look.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from handler.decisions import isolating, pacing, removing
+from handler.decisions.looking import NOTHING_SEEN, Seen, Step, by_time
 from handler.decisions.pacing import Budget
 from handler.decisions.restoring import NEXT_SECONDS, expected
-from handler.documents.copies import Copy, Firewall
+from handler.documents.copies import Copy
 from handler.documents.document import Wait, format_time
 from handler.documents.errors import HetznerError, NotFound, TransientError
 from handler.documents.resources import Action
 from handler.documents.restore import Restore
 
 SSH = "SSH-"
-# Between two looks: at least so long, and a share of the time so far. An execution's history has
-# room for hundreds of looks, not for thousands.
-LOOK_SECONDS = 15
-GROWTH = 0.12
 OUTAGE_SECONDS = 1800  # so long after the deadline Hetzner's API is waited for
 MOST_PROOF_ATTEMPTS = 6
 MAY_BE_OLD = (
@@ -28,29 +24,6 @@ MAY_BE_OLD = (
     "make restore and look at its console."
 )
 DETACH = "Look which label selector or tool attaches to servers by itself."
-
-Kind = Literal["wait", "end", "power_on", "power_off", "probe", "mark"]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one look returned; errors are part of it."""
-
-    copy: Copy | None = None
-    firewall: Firewall | None = None  # None: it is gone, or not asked for
-    action: Action | None = None  # the one that creates it or powers it on; None: not known
-    error: HetznerError | None = None  # why the rest is not known
-
-
-NOTHING_SEEN = Seen()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What to do next, and the restore after it."""
-
-    kind: Kind
-    restore: Restore
 
 
 def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
@@ -69,17 +42,24 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
         firewall_id=restore.firewall_id or _only_firewall(seen),
     )
     if copy.status == "deleting":
-        return _wait(restore, "somebody deletes the copy", _by_time(restore), jitter)
+        return _wait(restore, "somebody deletes the copy", by_time(restore), jitter)
     if restore.off_reason:
         return _switched_off(restore, copy)
     return _looked(restore, copy, seen, jitter)
+
+
+def may_be_powered_on(restore: Restore, action: Action | None) -> bool:
+    """Whether the copy may be powered on at this look: it was not yet, or that has failed."""
+    if action and action.is_running:
+        return False
+    return restore.powered_on_s is None or bool(action and action.status == "error")
 
 
 def after_power_on(restore: Restore, answer: Action | HetznerError, jitter: float) -> Step:
     """The restore after its copy was powered on, or was not."""
     if isinstance(answer, Action):
         sent = replace(_booting(restore), power_action=answer.id)
-        return _wait(sent, "it was powered on", _by_time(sent), jitter)
+        return _wait(sent, "it was powered on", by_time(sent), jitter)
     # After an unclear answer the next look tells whether it is on.
     return _after_error(restore, answer, jitter)
 
@@ -89,7 +69,7 @@ def after_power_off(restore: Restore, error: HetznerError | None, jitter: float)
     if not restore.keep:
         return _end_switched_off(restore)
     said = f": {error}" if error else ""
-    wait = _by_time(restore)
+    wait = by_time(restore)
     if isinstance(error, TransientError):
         wait = pacing.after_error(error, restore, jitter)
     # Also after the deadline: the next look tells whether it is off.
@@ -108,7 +88,7 @@ def after_probe(restore: Restore, heard: str, jitter: float) -> Step:
         )
     if restore.overdue:
         return _not_proven(restore, f"no greeting on port {restore.server.port}: {heard}")
-    return _wait(restore, f"running for {since_s} s, {heard}", _by_time(restore), jitter)
+    return _wait(restore, f"running for {since_s} s, {heard}", by_time(restore), jitter)
 
 
 def after_mark(restore: Restore, error: HetznerError | None, jitter: float) -> Step:
@@ -130,10 +110,15 @@ def after_mark(restore: Restore, error: HetznerError | None, jitter: float) -> S
 def _looked(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
     """A copy of ours, off or on; first of all nothing may be at it."""
     is_off = copy.status in ("off", "initializing")
-    firewall_id = restore.firewall_id or 0
+    firewall_id, owner = restore.firewall_id or 0, restore.run.owner
+    if not (isolating.not_behind(copy, firewall_id) or isolating.not_applied(copy, firewall_id)):
+        restore = replace(restore, was_isolated=True)
+    was_applied = restore.was_isolated
     if is_off and (why := isolating.attached(copy, firewall_id)):
         return _end(restore, "unproven", f"it was not powered on: {why}.", DETACH)
-    if not is_off and (why := isolating.why_off(copy, seen.firewall, firewall_id)):
+    if not is_off and (
+        why := isolating.why_off(copy, seen.firewall, firewall_id, owner, was_applied=was_applied)
+    ):
         return Step("power_off", replace(restore, off_reason=why))
     if restore.outcome:  # not yet on the snapshot
         return Step("mark", restore)
@@ -151,16 +136,18 @@ def _off(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
         restore = replace(restore, power_action=None)
     elif action and action.is_running:
         progress = f"{action.command}, {action.progress} %"
-        return _wait(restore, progress, _by_time(restore), jitter)
+        return _wait(restore, progress, by_time(restore), jitter)
     elif restore.power_action is not None:
-        return _wait(restore, "it has gone off by itself", _by_time(restore), jitter)
+        return _wait(restore, "it has gone off by itself", by_time(restore), jitter)
     if copy.status != "off" or copy.locked:
         held = "locked" if copy.locked else copy.status
-        return _wait(restore, f"the copy is {held}", _by_time(restore), jitter)
-    if seen.firewall is None:
-        return _end(restore, "unproven", "it was not powered on: our firewall is gone.")
-    if why := isolating.why_not_on(copy, seen.firewall, restore.server.port):
-        return _wait(restore, f"it is not powered on yet: {why}", _by_time(restore), jitter)
+        return _wait(restore, f"the copy is {held}", by_time(restore), jitter)
+    firewall_id, owner = restore.firewall_id or 0, restore.run.owner
+    if why := isolating.not_ours(seen.firewall, firewall_id, owner):
+        return _end(restore, "unproven", f"it was not powered on: {why}.")
+    assert seen.firewall
+    if why := isolating.why_not_on(copy, seen.firewall, seen.applying, restore.server.port):
+        return _wait(restore, f"it is not powered on yet: {why}", by_time(restore), jitter)
     if restore.overdue:
         return _give_up(restore, "no time left to power it on")
     return Step("power_on", restore)
@@ -168,7 +155,7 @@ def _off(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
 
 def _on(restore: Restore, copy: Copy, jitter: float) -> Step:
     if copy.status != "running":
-        return _wait(restore, f"the copy is {copy.status}", _by_time(restore), jitter)
+        return _wait(restore, f"the copy is {copy.status}", by_time(restore), jitter)
     if not restore.server.port:
         restore = replace(restore, greeted_s=restore.stopwatch.elapsed_s)
         return _mark(restore, "restored", "is running; its label says that it is not probed")
@@ -229,7 +216,7 @@ def _after_error(
     if isinstance(error, NotFound):
         return _vanished(restore, seen, error)
     if error.code in ("locked", "conflict"):
-        return _wait(restore, str(error), _by_time(restore), jitter)
+        return _wait(restore, str(error), by_time(restore), jitter)
     return _end(restore, "failed", f"{error}.")
 
 
@@ -282,13 +269,6 @@ def _end(restore: Restore, outcome: str, reason: str, advice: str = "") -> Step:
 
 def _with_problem(restore: Restore, what: str) -> Restore:
     return replace(restore, problem=f"{restore.problem} {what}".strip())
-
-
-def _by_time(restore: Restore) -> Wait:
-    """The longer it has taken, the longer."""
-    since_s = restore.powered_on_s if restore.powered_on_s is not None else restore.created_s
-    so_far_s = restore.stopwatch.elapsed_s - (since_s or 0)
-    return Wait(round(max(LOOK_SECONDS, GROWTH * so_far_s)))
 
 
 def _only_firewall(seen: Seen) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from handler.documents.copies import Copy, Firewall, Rule
 from handler.documents.labels import LABEL_MANAGED_BY
+from handler.documents.resources import Action
 
 MOST_NAME_CHARACTERS = 128  # of a firewall
 SSH_PORT = 22
@@ -38,6 +39,13 @@ def of_another(firewall: Firewall, owner: str) -> str:
     if firewall.labels.get(LABEL_MANAGED_BY) != owner:
         return f"firewall {firewall.id} has our name and not our label {LABEL_MANAGED_BY}={owner}"
     return ""
+
+
+def not_ours(firewall: Firewall | None, firewall_id: int, owner: str) -> str:
+    """Why the firewall that the copy was made behind says nothing about it any more."""
+    if firewall is None:
+        return f"our firewall {firewall_id} is gone"
+    return of_another(firewall, owner)
 
 
 def wrong_rules(firewall: Firewall, port: int) -> str:
@@ -97,30 +105,46 @@ def not_applied(copy: Copy, firewall_id: int) -> str:
     return ""
 
 
-def why_not_on(copy: Copy, firewall: Firewall, port: int) -> str:
-    """Why the copy may not be powered on; both have just been read."""
+def being_applied(applying: Iterable[Action] | None, copy_id: int) -> str:
+    """Why other rules than those that are read may work on the copy: they are still being applied.
+
+    Hetzner does not say whether the firewall's status at the server shows that.
+    """
+    if applying is None:
+        return "it is not known whether the rules of our firewall are being applied"
+    running = [one for one in applying if not one.server_ids or copy_id in one.server_ids]
+    return f"the rules of our firewall are being applied: {running[0]}" if running else ""
+
+
+def why_not_on(copy: Copy, firewall: Firewall, applying: Iterable[Action] | None, port: int) -> str:
+    """Why the copy may not be powered on; all of it has just been read, the copy last."""
     return (
         attached(copy, firewall.id)
         or not_told(copy)
         or not_behind(copy, firewall.id)
         or not_applied(copy, firewall.id)
         or wrong_rules(firewall, port)
+        or being_applied(applying, copy.id)
     )
 
 
-def why_off(copy: Copy, firewall: Firewall | None, firewall_id: int) -> str:
+def why_off(
+    copy: Copy, firewall: Firewall | None, firewall_id: int, owner: str, *, was_applied: bool
+) -> str:
     """Why the copy, which is on, must be switched off.
 
-    `firewall`: None if it is gone. One that is being applied again is no reason: until it is
-    applied the rules before it work.
+    `firewall`: None if it is gone. One that `was_applied` and is being applied again is no reason:
+    until it is applied the rules before it work. One that never was lets everything out.
     """
-    if firewall is None:
-        return f"our firewall {firewall_id} is gone"
+    if why := not_ours(firewall, firewall_id, owner):
+        return why
+    assert firewall
     return (
         attached(copy, firewall_id)
         or not_told(copy)
         or not_behind(copy, firewall_id)
         or lets_out(firewall)
+        or ("" if was_applied else not_applied(copy, firewall_id))
     )
 
 

@@ -100,6 +100,7 @@ class Action:
     finished: datetime | None = None
     error: str = ""
     image_ids: frozenset[int] = frozenset()
+    server_ids: frozenset[int] = frozenset()
 
     @property
     def is_running(self) -> bool:

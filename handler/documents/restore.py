@@ -102,6 +102,7 @@ class Restore(OfRestoreRun):
     address: str = ""
     created_s: int | None = None  # when it was created, on the stopwatch
     copy_created: str | None = None  # when, by Hetzner's word
+    was_isolated: bool = False  # our firewall was seen applied at it
     powered_on: bool = False  # a power on was sent
     powered_on_s: int | None = None  # when, on the stopwatch
     power_action: int | None = None

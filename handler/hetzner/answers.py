@@ -96,10 +96,13 @@ def action_in(item: dict[str, Any]) -> Action:
         started=time_in(started) if started else None,
         finished=time_in(finished) if finished else None,
         error=_why(item),
-        image_ids=frozenset(
-            int(r["id"]) for r in resources if r.get("type") == "image" and "id" in r
-        ),
+        image_ids=_ids_of("image", resources),
+        server_ids=_ids_of("server", resources),
     )
+
+
+def _ids_of(kind: str, resources: list[dict[str, Any]]) -> frozenset[int]:
+    return frozenset(int(r["id"]) for r in resources if r.get("type") == kind and "id" in r)
 
 
 def locked_in(server: dict[str, Any]) -> bool | None:

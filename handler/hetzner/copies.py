@@ -19,7 +19,7 @@ from handler.documents.errors import IncompleteListing, OutcomeUnknown
 from handler.documents.labels import LABEL_MANAGED_BY, LABEL_THROW_AWAY
 from handler.documents.resources import Action
 from handler.hetzner.answers import action_in, well_formed
-from handler.hetzner.api import NEWEST_FIRST, Hetzner
+from handler.hetzner.api import NEWEST_FIRST, PER_PAGE, Hetzner
 from handler.hetzner.copy_answers import (
     address_prices_in,
     copy_in,
@@ -121,6 +121,13 @@ class Copies:
         with well_formed():
             answer = self.hetzner.request("GET", f"/firewalls/{firewall_id}")
             return firewall_in(answer["firewall"])
+
+    def applying(self, firewall_id: int) -> tuple[Action, ...]:
+        """What is being done to the firewall: its rules are set, or applied to servers."""
+        params = {"status": "running", "per_page": PER_PAGE}
+        with well_formed():
+            answer = self.hetzner.request("GET", f"/firewalls/{firewall_id}/actions", params=params)
+            return tuple(action_in(item) for item in answer["actions"])
 
     def create_firewall(self, name: str, owner: str, rules: Iterable[Rule]) -> Firewall:
         """Makes a firewall that is bound to nothing. Raises NameTaken."""

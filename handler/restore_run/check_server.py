@@ -3,7 +3,7 @@
 It is powered on only by an answer just read that shows nothing but our firewall at it, and switched
 off when something has attached itself. Then it is listened to, once for each look. How it ended is
 written on the snapshot. Three requests a look: the copy, the firewall, and while it is off the
-action that makes it or powers it on.
+action that makes it or powers it on; before the power on another, what is done to the firewall.
 """
 
 import random
@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handler.aws.logs import log_restore, logger, restore_output
 from handler.aws.runtime import hetzner_for
 from handler.decisions import booting, isolating, marking
-from handler.decisions.booting import Seen, Step
+from handler.decisions.looking import Seen, Step
 from handler.documents.copies import Firewall
 from handler.documents.errors import HetznerError, NotFound
 from handler.documents.resources import Action
@@ -67,6 +67,8 @@ def gather(restore: Restore, copies: Copies) -> Seen:
         # The firewall first: what is powered on by these answers was read last.
         firewall = firewall_of(restore, copies)
         seen = replace(seen, firewall=firewall, action=_action(restore, copies))
+        if firewall and booting.may_be_powered_on(restore, seen.action):
+            seen = replace(seen, applying=_applying(firewall, copies))
         return replace(seen, copy=copies.copy(restore.copy_id))
     except HetznerError as error:
         return replace(seen, error=error)
@@ -76,16 +78,24 @@ def firewall_of(restore: Restore, copies: Copies) -> Firewall | None:
     """Our firewall, set right if somebody has changed it. None: it is gone. Raises HetznerError.
 
     Once the copy is on, one that lets something out is left as it is: the copy is switched off.
+    So is one that somebody has made theirs: others may depend on it.
     """
     if restore.firewall_id is None:
         firewall = copies.find_firewall(isolating.firewall_name(restore.run.owner))
-        if firewall and isolating.of_another(firewall, restore.run.owner):
-            return None
     else:
         firewall = firewall_now(copies, restore.firewall_id)
-    if firewall is None or (restore.powered_on and isolating.lets_out(firewall)):
+    if firewall is None or isolating.of_another(firewall, restore.run.owner):
+        return firewall
+    if restore.powered_on and isolating.lets_out(firewall):
         return firewall
     return with_rules(copies, firewall, isolating.rules(restore.server.port))
+
+
+def _applying(firewall: Firewall, copies: Copies) -> tuple[Action, ...] | None:
+    try:
+        return copies.applying(firewall.id)
+    except NotFound:  # the next look tells that it is gone
+        return None
 
 
 def _action(restore: Restore, copies: Copies) -> Action | None:

@@ -212,9 +212,11 @@ class Firewalls(dict[int, Firewall]):
 
     def _apply(self, firewall: Firewall, server_id: int, after: float = 0) -> Action:
         attachment = firewall.servers[server_id]
-        attachment.status = "pending"
+        world = self._host.world
+        if not (world.firewall_stays_applied and attachment.status == "applied"):
+            attachment.status = "pending"
         server = self._host._servers[server_id]
-        waits = self._host.world.firewall_applied_after_boot and server.status != "running"
+        waits = world.firewall_applied_after_boot and server.status != "running"
 
         def applied(action: Action) -> None:
             if firewall.servers.get(server_id) is attachment and not attachment.leaving:

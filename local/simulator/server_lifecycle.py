@@ -69,7 +69,7 @@ def create(project: Project, wanted: Wanted) -> tuple[Server, Action, list[Actio
     action.failure = failure
     for firewall in wanted.firewalls:
         project.firewalls.attach(firewall, server, after=seconds)
-    if wanted.start:
+    if wanted.start or project.world.starts_after_each_create:
         start.append(_start(project, server, "start_server", seconds + START_SECONDS))
     note(project, "created", server)
     return server, action, start

@@ -25,6 +25,8 @@ class Surroundings(Protocol):
     progress: ProgressStyle
     image_deleted_in_create: ImageDeletedInCreate
     firewall_applied_after_boot: bool
+    firewall_stays_applied: bool
+    starts_after_each_create: bool
     address_kept_after_delete: bool
     no_stock: set[tuple[str, str]]
     no_placement: set[tuple[str, str]]

@@ -60,6 +60,9 @@ class World:
         self.progress: ProgressStyle = "linear"
         self.image_deleted_in_create: ImageDeletedInCreate = "create_goes_on"
         self.firewall_applied_after_boot = False
+        # A firewall's status at a server does not tell that other rules are being applied.
+        self.firewall_stays_applied = False
+        self.starts_after_each_create = False  # Also when it was asked not to.
         self.address_kept_after_delete = False  # And billed.
         # Of a server type, in a location: told as not available; available, but refused.
         self.no_stock: set[tuple[str, str]] = set()
