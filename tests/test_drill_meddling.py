@@ -88,7 +88,7 @@ def attaches_a_network(story: RestoreStage) -> None:
     ("meddles", "why"),
     [
         (takes_it_off, "it is not powered on yet: our firewall 7001 is not on it."),
-        (deletes_it, "it was not powered on: our firewall is gone."),
+        (deletes_it, "it was not powered on: our firewall 7001 is gone."),
         (adds_another, f"it was not powered on: firewall 7002 is on it. {DETACH}"),
         (adds_a_balancer, f"it was not powered on: load balancer 91 is on it. {DETACH}"),
         (attaches_a_network, f"it was not powered on: network 11 is on it. {DETACH}"),
