@@ -18,6 +18,7 @@ from deploy.settings import Settings
 from handler.aws.tokens import TOKEN_CACHE_SECONDS
 from handler.decisions.checking import MOST_FAILED_ACTIONS
 from handler.decisions.inventory import Inventory, Stock
+from handler.decisions.isolating import firewall_name
 from handler.documents.job import run_again
 from handler.documents.labels import LABEL_ENABLED
 from handler.documents.request import parse_event
@@ -444,6 +445,16 @@ def test_a_restored_server_is_not_left_out_of_the_nights_unless_one_is_told_how_
         assert LABEL_ENABLED not in block
     assert f"`--label {LABEL_ENABLED}=false`" in restoring
     assert f"`hcloud server remove-label sg5-restored {LABEL_ENABLED}`" in restoring
+
+
+def test_a_lost_server_gets_its_own_firewalls_before_ours_is_lifted() -> None:
+    steps = " ".join(section("A server is lost: what now").split())
+    lifted = steps.index("hcloud firewall remove-from-resource --type server --server sg5-restored")
+    assert steps.index("switch the other one off") < steps.index("firewalls first") < lifted
+    assert steps.count(firewall_name("hetzner-snapshots")) == 2
+    place = section("Restoring a snapshot").split("### When the new server takes the old one's")[1]
+    order = re.findall(r"^- \*\*(\w+)", place, re.MULTILINE)
+    assert order[:3] == ["Firewalls", "Networks", "Volumes"]
 
 
 def test_every_event_can_be_pasted() -> None:
