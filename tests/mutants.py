@@ -1032,6 +1032,13 @@ MUTANTS = [
         "tests/test_restore_isolation.py::test_a_firewall_that_somebody_has_made_theirs_keeps_its_rules_and_the_copy_is_off",
     ),
     Mutant(
+        "copies: lose a proof that was seen when the copy goes before it is written",
+        "handler/decisions/booting.py",
+        '    if restore.outcome and (why or copy.status == "deleting"):\n',
+        "    if False:\n",
+        "tests/test_check_server.py::test_what_happens_to_the_copy_after_its_greeting_costs_no_proof",
+    ),
+    Mutant(
         "copies: power a server on that is no copy any more",
         "handler/decisions/booting.py",
         "if why := removing.why_not_ours(copy, expected(restore)):",

@@ -39,7 +39,7 @@ LETS_OUT = replace(WALL, rules=frozenset({Rule("out", "tcp", "1", frozenset({"0.
 
 
 def seen(**more: Any) -> Seen:
-    return Seen(**{"copy": COPY, "firewall": WALL, **more})
+    return Seen(**{"copy": COPY, "firewall": WALL, "applying": (), **more})
 
 
 def on(**changes: Any) -> Seen:
@@ -99,7 +99,18 @@ ROWS = [
     Row("even before it is there", MADE, off(status="initializing", **NETWORK), "end", "unproven",
         f"it was not powered on: network 4 is on it. {DETACH}"),
     Row("its firewall is gone", MADE, seen(firewall=None), "end", "unproven",
-        "it was not powered on: our firewall is gone."),
+        "it was not powered on: our firewall 5 is gone."),
+    Row("its firewall is somebody's", MADE, seen(firewall=replace(WALL, name="web")), "end",
+        "unproven", f"it was not powered on: firewall 5 has another name than {WALL.name}."),
+    Row("its rules are being applied", MADE, seen(applying=(action("running", "set_rules"),)),
+        "wait", "creating", "it is not powered on yet: the rules of our firewall are being "
+        "applied: set_rules (action 71, 40 %, since 02:00Z)"),
+    Row("that is not known", MADE, seen(applying=None), "wait", "creating", "it is not powered on "
+        "yet: it is not known whether the rules of our firewall are being applied"),
+    Row("it runs before its firewall is applied", MADE,
+        seen(copy=replace(RUNNING, firewalls=((5, "pending"),))), "power_off", "creating", ""),
+    Row("it is applied again", replace(BOOTING, was_isolated=True),
+        on(firewalls=((5, "pending"),)), "probe", "booting", ""),
     Row("its firewall is not applied", MADE, off(firewalls=((5, "pending"),)), "wait", "creating",
         "it is not powered on yet: our firewall 5 is pending on it"),
     Row("its firewall lets out", MADE, seen(firewall=LETS_OUT), "wait", "creating",
@@ -124,11 +135,14 @@ ROWS = [
     Row("it cannot be switched off", at(OFF_BY_US, 1000), on(), "end", "failed",
         "network 4 is on it, and it could not be switched off. Switch it off in the Hetzner "
         "console."),
-    Row("it had greeted before", replace(GREETED, off_reason="network 4 is on it"), seen(), "end",
+    Row("it had greeted before", replace(GREETED, off_reason="network 4 is on it"), seen(), "mark",
         "proven", "greets"),
     # Somebody's.
     Row("it is no longer ours", BOOTING, on(name="mine-now"), "end", "unproven",
         f"server 70 (mine-now) is no copy of this restore any more: it is not called {COPY.name}."),
+    Row("but it had greeted", GREETED, on(name="mine-now"), "mark", "proven", "greets"),
+    Row("or is deleted since", GREETED, on(status="deleting"), "mark", "proven", "greets"),
+    Row("or has something at it", GREETED, off(**NETWORK), "mark", "proven", "greets"),
     Row("it is being deleted", BOOTING, on(status="deleting"), "wait", "booting",
         "somebody deletes the copy"),
     # Errors.
@@ -139,12 +153,12 @@ ROWS = [
     Row("all of it", at(BOOTING, 1000 + 1799), Seen(error=DOWN), "wait", "booting", "down"),
     Row("and no longer", at(BOOTING, 1000 + 1800), Seen(error=DOWN), "mark", "unproven",
         "down, 15 min after its start."),
-    Row("what it proved remains", at(GREETED, 1000), Seen(error=DOWN), "end", "proven", "greets"),
+    Row("what it proved remains", at(GREETED, 1000), Seen(error=DOWN), "mark", "proven", "greets"),
     Row("also before the deadline", GREETED, Seen(error=DOWN), "wait", "booting", "down"),
     Row("too many requests are waited for", replace(MADE, requests_left=0), Seen(error=BUSY),
         "wait", "creating", "too many; 0 of 3600 requests per hour left"),
     Row("a refusal ends it", MADE, Seen(error=NO), "end", "failed", "nonsense (invalid_input)."),
-    Row("but for what it proved", GREETED, Seen(error=NO), "end", "proven", "greets"),
+    Row("but for what it proved", GREETED, Seen(error=NO), "mark", "proven", "greets"),
     Row("a lock is waited for", MADE, Seen(error=Locked("held", "locked")), "wait", "creating",
         "held (locked)"),
     Row("and what is in its way", MADE, Seen(error=Refused("busy", "conflict")), "wait",

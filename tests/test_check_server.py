@@ -321,6 +321,65 @@ def test_what_attaches_itself_while_the_proof_is_written_switches_it_off(kept: R
     assert "it was switched off: network 11 is on it" in ended.reason
 
 
+def until_seen(drill: Restoring) -> None:
+    """Its greeting was heard, and could not be written on the snapshot yet."""
+    drill.world.faults.add(Fault(faults.html(502), method="PUT"))
+    while drill.step().outcome != "proven":
+        pass
+
+
+def is_deleted(drill: Restoring) -> None:
+    drill.project.delete_server(drill.copy)
+
+
+def is_renamed(drill: Restoring) -> None:
+    drill.copy.name = "theirs"
+
+
+def is_going(drill: Restoring) -> None:
+    drill.copy.status = "deleting"
+
+
+def is_off_and_attached(drill: Restoring) -> None:
+    drill.copy.status, drill.copy.powered_at = "off", None
+    _network(drill)
+
+
+@pytest.mark.parametrize(
+    "happens", [is_deleted, is_renamed, is_going, is_off_and_attached, _network]
+)
+def test_what_happens_to_the_copy_after_its_greeting_costs_no_proof(
+    either: Restoring, happens: Callable[[Restoring], None]
+) -> None:
+    until_seen(either)
+    happens(either)
+    ended = either.until("removing")
+    assert (ended.outcome, marks(either).get(LABEL_PROVEN_BY)) == ("proven", "ssh")
+
+
+@pytest.mark.parametrize("hours", [0.1, 2])
+def test_an_outage_after_the_greeting_costs_no_proof_or_is_told(
+    drill: Restoring, hours: float
+) -> None:
+    until_seen(drill)
+    ends = drill.world.clock.now() + timedelta(hours=hours)
+    down = faults.html(502)
+    drill.world.faults.add(
+        Fault(lambda call: down(call) if drill.world.clock.now() < ends else None, times=None)
+    )
+    ended = drill.until("removing")
+    is_told = "could not be written on snapshot" in ended.problem
+    assert ended.outcome == "proven"
+    assert (LABEL_PROVEN_BY in marks(drill)) is not is_told
+    assert is_told is (hours == 2)
+
+
+def test_a_snapshot_that_is_locked_gets_its_proof_later(drill: Restoring) -> None:
+    drill.world.faults.add(Fault(faults.status(423, "locked"), method="PUT", times=2))
+    assert drill.end().status == "proven"
+    assert marks(drill)[LABEL_PROVEN_BY] == "ssh"
+
+
 def test_a_create_that_fails_later_is_the_next_candidates_turn(drill: Restoring) -> None:
     drill.project.server_failures.append(
         Failure("resource_unavailable", "error during placement", 40, "vanishes")

@@ -12,7 +12,7 @@ from handler.decisions.pacing import Budget
 from handler.decisions.restoring import NEXT_SECONDS, expected
 from handler.documents.copies import Copy
 from handler.documents.document import Wait, format_time
-from handler.documents.errors import HetznerError, NotFound, TransientError
+from handler.documents.errors import HetznerError, Locked, NotFound, TransientError
 from handler.documents.resources import Action
 from handler.documents.restore import Restore
 
@@ -32,7 +32,10 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
         return _after_error(restore, seen.error, jitter, seen)
     copy = seen.copy
     assert copy, "a copy or an error"
-    if why := removing.why_not_ours(copy, expected(restore)):
+    why = removing.why_not_ours(copy, expected(restore))
+    if restore.outcome and (why or copy.status == "deleting"):
+        return Step("mark", restore)  # what was seen before counts
+    if why:
         reason = f"server {copy.id} ({copy.name}) is no copy of this restore any more: {why}."
         return _end(restore, "unproven", reason)
     restore = replace(
@@ -97,8 +100,11 @@ def after_mark(restore: Restore, error: HetznerError | None, jitter: float) -> S
     image_id = restore.source.image_id
     if error is None:
         return _end(replace(restore, marked=True), restore.outcome, restore.outcome_reason)
-    if isinstance(error, TransientError) and restore.proof_attempts < MOST_PROOF_ATTEMPTS:
-        wait = pacing.after_error(error, restore, jitter)
+    passes = isinstance(error, (TransientError, Locked))
+    if passes and restore.proof_attempts < MOST_PROOF_ATTEMPTS:
+        wait = by_time(restore)
+        if isinstance(error, TransientError):
+            wait = pacing.after_error(error, restore, jitter)
         reason = f"{restore.outcome}; not yet written on snapshot {image_id}: {error}"
         return Step("wait", restore.moved_to("booting", reason, wait.seconds))
     what = f"the outcome could not be written on snapshot {image_id}: {error}."
@@ -114,8 +120,6 @@ def _looked(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
     if not (isolating.not_behind(copy, firewall_id) or isolating.not_applied(copy, firewall_id)):
         restore = replace(restore, was_isolated=True)
     was_applied = restore.was_isolated
-    if is_off and (why := isolating.attached(copy, firewall_id)):
-        return _end(restore, "unproven", f"it was not powered on: {why}.", DETACH)
     if not is_off and (
         why := isolating.why_off(copy, seen.firewall, firewall_id, owner, was_applied=was_applied)
     ):
@@ -123,6 +127,8 @@ def _looked(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
     if restore.outcome:  # not yet on the snapshot
         return Step("mark", restore)
     if is_off:
+        if why := isolating.attached(copy, firewall_id):
+            return _end(restore, "unproven", f"it was not powered on: {why}.", DETACH)
         return _off(restore, copy, seen, jitter)
     return _on(_booting(restore), copy, jitter)
 
@@ -195,8 +201,7 @@ def _switched_off(restore: Restore, copy: Copy) -> Step:
 def _end_switched_off(restore: Restore) -> Step:
     reason = f"it was switched off: {restore.off_reason}."
     if restore.outcome:  # it was seen before
-        restore = _with_problem(restore, reason)
-        return _end(restore, restore.outcome, restore.outcome_reason)
+        return Step("mark", _with_problem(restore, reason))
     return _end(restore, "unproven", reason, DETACH)
 
 
@@ -211,8 +216,8 @@ def _after_error(
             # A look decides whether it has come back, not an outage.
             return Step("wait", restore.moved_to("booting", str(error), wait.seconds))
         return _wait(restore, str(error), wait, jitter)
-    if restore.outcome:
-        return _end(restore, restore.outcome, restore.outcome_reason)
+    if restore.outcome:  # the copy is not needed to write it
+        return Step("mark", restore)
     if isinstance(error, NotFound):
         return _vanished(restore, seen, error)
     if error.code in ("locked", "conflict"):
@@ -251,7 +256,7 @@ def _wait(restore: Restore, reason: str, wait: Wait, jitter: float) -> Step:
 
 def _give_up(restore: Restore, reason: str) -> Step:
     if restore.outcome:
-        return _end(restore, restore.outcome, restore.outcome_reason)
+        return Step("mark", restore)
     if restore.powered_on_s is not None:
         return _mark(
             restore, "unproven", f"{reason}, {restore.run.boot_minutes} min after its start."
@@ -268,6 +273,8 @@ def _end(restore: Restore, outcome: str, reason: str, advice: str = "") -> Step:
 
 
 def _with_problem(restore: Restore, what: str) -> Restore:
+    if what in restore.problem:
+        return restore
     return replace(restore, problem=f"{restore.problem} {what}".strip())
 
 
