@@ -1,36 +1,107 @@
-"""Random days with drills: a few of those of `make chaos`, and what its rules notice."""
+"""Random days with drills: a few of those of `make chaos`, and that their rules notice mistakes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from handler.decisions import booting, isolating, removing
-from tests.chaos.drill_days import check
+from tests.chaos import __main__ as chaos
+from tests.chaos.check import KINDS, Report, check, shrink
+from tests.chaos.less import Less
 
-PEOPLE, SLOW_FIREWALLS, DEAF = (15, 59), (13, 19), (1, 3)
+DAYS, SOME = 15, range(1, 60)
 
 
-@pytest.mark.parametrize("seed", range(1, 13))
+@pytest.mark.parametrize("seed", range(1, DAYS + 1))
 def test_a_day_of_drills_breaks_no_rule(seed: int) -> None:
-    assert check(seed).broken == []
+    report = check(seed, "day")
+    assert not report.broken, f"{report.broken}; {chaos.again(report)}"
 
 
-def found(seeds: Iterable[int]) -> str:
-    return "\n".join(line for seed in seeds for line in check(seed).broken)
+def test_the_same_seed_is_the_same_day() -> None:
+    assert check(7, "day") == check(7, "day")
+
+
+def notices(words: str) -> bool:
+    """Whether one of some days breaks the rule."""
+    return any(words in line for seed in SOME for line in check(seed, "day").broken)
 
 
 def test_the_rules_notice_what_is_deleted_though_it_is_a_persons(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(removing, "why_not_removed", lambda *_: "")
-    assert "which is a person's" in found(PEOPLE)
+    assert notices("which is a person's")
 
 
 def test_the_rules_notice_what_is_switched_on_and_can_act(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolating, "why_not_on", lambda *_: "")
-    assert "which can act" in found(SLOW_FIREWALLS)
+    assert notices("which can act")
 
 
 def test_the_rules_notice_a_proof_that_nobody_has_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(booting, "SSH", "")
-    assert "has not greeted" in found(DEAF)
+    assert notices("has not greeted")
+
+
+# The driver.
+
+
+def test_of_a_day_that_fails_all_is_left_out_without_which_it_fails_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(isolating, "why_not_on", lambda *_: "")
+    seed = next(seed for seed in SOME if check(seed, "day").broken)
+    less = shrink(seed, "day")
+    least = check(seed, "day", less)
+    assert least.broken
+    assert len(least.told) < len(check(seed, "day").told)
+    for part, most in KINDS["day"].parts.items():
+        for number in set(range(most)) - getattr(less, part):
+            fewer = replace(less, **{part: getattr(less, part) | {number}})
+            assert not check(seed, "day", fewer).broken
+
+
+def test_what_is_left_out_of_a_day_changes_nothing_else_in_it() -> None:
+    whole = check(9, "day").told
+    for less in (Less(starts=frozenset({0})), Less(troubles=frozenset({0}))):
+        assert set(check(9, "day", less).told) < set(whole)
+
+
+def bad(*failing: tuple[str, int]) -> Callable[..., Report]:
+    def played(seed: int, kind: str, less: Less | None = None) -> Report:
+        told = [f"{kind} {seed}, {'less' if less else 'whole'}"]
+        broken = ["a rule"] if (kind, seed) in failing else []
+        return Report(kind, seed, told, broken, ["SUCCEEDED"], [])
+
+    return played
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["chaos", *arguments])
+    monkeypatch.setattr(chaos, "shrink", lambda *_: Less())
+    return chaos.main()
+
+
+def test_with_ten_nights_a_day_is_played_and_one_that_fails_ends_red(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(chaos, "check", bad(("day", 6)))
+    assert run(monkeypatch, "--runs", "20", "--seed", "5") == 1
+    said = capsys.readouterr().out
+    assert "20 nights from seed 5: 0 failed." in said
+    assert "2 days from seed 5: 1 failed." in said
+    assert "Seed 6 (day) fails:" in said
+    assert "day 6, less" in said
+    assert "-m tests.chaos --only day --seed 6 --runs 1 --verbose" in said
+
+
+def test_one_kind_can_be_played_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(chaos, "check", bad(("night", 1)))
+    assert run(monkeypatch, "--only", "day", "--runs", "3") == 0
+    said = capsys.readouterr().out
+    assert "3 days from seed 1: 0 failed." in said
+    assert "night" not in said

@@ -130,6 +130,7 @@ class Cloud:
         self.heard: list[tuple[str, str]] = []
         # Called at each request with which a project's servers are listed.
         self.on_listing: Callable[[Invocation], None] = lambda invocation: None
+        self.on_request: Callable[[Invocation], None] = lambda invocation: None
         self.fates: list[Fate] = []
         self.ssm_errors: list[str] = []
         self.start_errors: dict[str, int] = {}  # Per project, so many StartExecutions fail.

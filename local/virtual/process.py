@@ -37,7 +37,9 @@ def in_place(cloud: Cloud) -> Iterator[None]:
 
     def connect(token: str, endpoint: str) -> Any:
         client = client_for(token, endpoint)
-        client._client._session.mount(ENDPOINT, cloud.wire)
+        session = client._client._session
+        session.mount(ENDPOINT, cloud.wire)
+        session.trust_env = False  # to look for proxies takes a quarter of the time
         return client
 
     class Now(datetime):

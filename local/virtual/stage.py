@@ -121,7 +121,9 @@ class Stage:
         self.truth.meddle(image_id)
         dict.pop(self.project._images, image_id)
 
-    def old_snapshot(self, server: Server, days: float, **more: Any) -> Image:
+    def old_snapshot(
+        self, server: Server, days: float, project: Project | None = None, **more: Any
+    ) -> Image:
         created = START - timedelta(days=days)
         labels = {
             LABEL_MANAGED_BY: OWNER,
@@ -129,4 +131,5 @@ class Stage:
             LABEL_SERVER_ID: str(server.id),
             LABEL_SERVER_NAME: "sg",
         } | more.pop("labels", {})
-        return self.project.add_snapshot(server, created=created, labels=labels, **more)
+        of = project or self.project
+        return of.add_snapshot(server, created=created, labels=labels, **more)

@@ -149,6 +149,7 @@ def watch(cloud: Cloud, truths: dict[str, Truth]) -> None:
         invocation = cloud.loop.current.context
         invocation.requests += 1
         invocation.methods.add(method)
+        cloud.on_request(invocation)
         if invocation.function in ("WatchServers", "ListServers"):
             cloud.on_listing(invocation)
         server_id = invocation.server_id

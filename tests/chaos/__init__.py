@@ -1,4 +1,4 @@
-"""Seeded random nights: the real handlers and definition against a hostile simulated Hetzner.
+"""Seeded random nights and days: the real functions and definitions against a hostile Hetzner.
 
 They are played in local/virtual, an AWS in one process and virtual time.
 
@@ -17,7 +17,11 @@ They are played in local/virtual, an AWS in one process and virtual time.
     counts.py      that what was counted is, in results, line, metrics and messages
     watching.py    that the watch tells who has to be told, nobody else, once
     whole_projects.py  that projects are called gone or another one when they are
-    check.py       plays a night, looks at it, finds the least of one that fails
+    day.py         draws a day with drills; bad_copies.py (what happens to copies) and bad_days.py
+    copies.py      the copies as they truly were, and what people did to them
+    restored.py    what must hold after a day
+    told_restores.py, told_copies.py  that what was said of restores, copies and proofs is true
+    check.py       plays a night or a day, looks at it, finds the least of one that fails
 
 `python -m tests.chaos --help` runs them; `python -m tests.mutants` shows that they find mistakes.
 """

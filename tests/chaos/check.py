@@ -1,77 +1,101 @@
-"""Plays and checks nights: one, a range, and the smallest variant of one that fails."""
+"""Plays and checks nights and days: one, and the smallest variant of one that fails."""
 
-import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from tests.chaos.invariants import broken
-from tests.chaos.night import Less, Night
+from local.virtual.stage import Stage
+from tests.chaos import invariants, restored
+from tests.chaos.day import Day
+from tests.chaos.less import Less
+from tests.chaos.night import Night
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is played: drawn from a seed without some of its parts, and what must hold afterwards.
+
+    `parts`: of each field of Less how many may be left out.
+    """
+
+    draw: Callable[[int, Less | None], Night | Day]
+    broken: Callable[[Any], Iterable[str]]
+    parts: Mapping[str, int]
+
+
+KINDS = {
+    "night": Kind(Night, invariants.broken, {"troubles": 11, "servers": 12}),
+    "day": Kind(Day, restored.broken, {"starts": 5, "troubles": 4, "servers": 5}),
+}
 
 
 @dataclass(frozen=True)
 class Report:
+    kind: str
     seed: int
-    story: str
     told: list[str]
     broken: list[str]
     verdicts: list[str]
     requests: list[str]
 
 
-def check(seed: int, less: Less | None = None) -> Report:
-    """One night, played and checked."""
-    night = Night(seed, less)
-    told = [
-        f"story: {night.story}; event: {json.dumps(night.event)}",
-        f"servers: {len(night.project.servers)}; images: {len(night.project.images)}",
-        *night.troubles,
-        *night.watch,
-        *sorted(night.beliefs),
-    ]
+def check(seed: int, kind: str = "night", less: Less | None = None) -> Report:
+    """One of that kind, played and checked."""
+    stage = KINDS[kind].draw(seed, less)
+    told = stage.drawn()
     try:
-        night.play()
-        found = broken(night)
+        stage.play()
+        found = list(KINDS[kind].broken(stage))
     except Exception as error:
-        found = [f"the night broke off: {error!r}"]
-    verdicts = [e.error or e.status for e in night.cloud.executions.values()]
-    requests = [f"{r.at} {r.method} {r.path} {r.status}" for r in night.world.requests]
-    return Report(seed, night.story, told, found, verdicts, requests)
+        found = [f"the {kind} broke off: {error!r}"]
+    verdicts = [e.error or e.status for e in stage.cloud.executions.values()]
+    verdicts += [result["status"] for _, result in restored.results(stage)]
+    requests = [f"{r.at} {r.method} {r.path} {r.status}" for r in stage.world.requests]
+    return Report(kind, seed, told, found, verdicts, requests)
 
 
-def shrink(seed: int) -> Less:
-    """The parts that can be left out, one after the other, while the night still fails."""
+def shrink(seed: int, kind: str = "night") -> Less:
+    """The parts that can be left out, one after the other, while it still fails."""
     less = Less()
-    for number in range(11):
-        fewer = replace(less, troubles=less.troubles | {number})
-        if check(seed, fewer).broken:
-            less = fewer
-    for number in range(12):
-        fewer = replace(less, servers=less.servers | {number})
-        if check(seed, fewer).broken:
-            less = fewer
+    for part, most in KINDS[kind].parts.items():
+        for number in range(most):
+            fewer = replace(less, **{part: getattr(less, part) | {number}})
+            if check(seed, kind, fewer).broken:
+                less = fewer
     return less
 
 
-def show(seed: int) -> str:
-    """A whole night as text: what was random in it, each invocation, the results."""
-    night = Night(seed)
-    lines = [f"seed {seed}: {night.story} {json.dumps(night.event)}", *night.troubles]
-    lines += night.watch
-    night.play()
-    for invocation in night.cloud.invocations:
-        server = invocation.event.get("server", {}).get("name", "") if invocation.event else ""
-        output = invocation.output or {}
-        fate = f" [{invocation.fate.what}]" if invocation.fate else ""
-        lines.append(
-            f"{invocation.started:9.1f} {invocation.function} {server[:12]}{fate} -> "
-            f"{output.get('status')}, {output.get('wait_seconds')} s, "
-            f"{str(output.get('reason'))[:160]}"
-        )
-    for deletion in night.truth.deletions:
+def show(seed: int, kind: str = "night") -> str:
+    """All of it as text: what was random in it, each invocation, what was done, the results."""
+    stage = KINDS[kind].draw(seed, None)
+    lines = [f"{kind} {seed}", *stage.drawn()]
+    stage.play()
+    lines += _invocations(stage)
+    for deletion in stage.truth.deletions:
         lines.append(f"{deletion.at:9.1f} DELETE {deletion.image.id} of {deletion.image.created}")
-    for image in night.truth.created.values():
+    for image in stage.truth.created.values():
         lines.append(f"created {image.id} {image.status} {image.labels}")
-    for execution in night.cloud.executions.values():
+    for deed in stage.world.deeds:
+        server = f"{deed.server_id} ({deed.name})"
+        lines.append(f"{deed.at:%d %H:%M:%S} {deed.what} {server} {deed.can_act_by or ''}")
+    for execution in (*stage.cloud.executions.values(), *stage.cloud.restores.values()):
         lines.append(f"{execution.name}: {execution.status} {execution.error} {execution.cause}")
         lines += [f"  {result}" for result in execution.results.values()]
-    lines += [f"refused: {text}" for text in night.cloud.refusals]
-    return "\n".join(line[:500] for line in lines)
+    lines += [f"  {result}" for _, result in restored.results(stage)]
+    lines += [f"refused: {text}" for text in stage.cloud.refusals]
+    return "\n".join(line[:500] for line in [*lines, *KINDS[kind].broken(stage)])
+
+
+def _invocations(stage: Stage) -> Iterable[str]:
+    for invocation in stage.cloud.invocations:
+        event, output = invocation.event or {}, invocation.output or {}
+        server = (event.get("server") or {}).get("name", "")
+        fate = f" [{invocation.fate.what}]" if invocation.fate else ""
+        if invocation.function != "WatchServers" or invocation.messages or fate:
+            yield (
+                f"{invocation.started:9.1f} {invocation.function} {server[:12]}{fate} -> "
+                f"{output.get('status')}, {output.get('wait_seconds')} s, "
+                f"{str(output.get('summary') or output.get('reason'))[:250]}"
+            )
+        for message in invocation.messages:
+            yield f"{'':10}told: {message['Subject']}"

@@ -1,7 +1,7 @@
 """A random night from a seed: servers, old snapshots, events, troubles."""
 
+import json
 import random
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.chaos import (
     bad_worlds,
 )
 from tests.chaos.gone import draw
+from tests.chaos.less import Less
 from tests.chaos.sights import HOUR
 from tests.chaos.troubles import Mild, Trouble
 from tests.chaos.watched import arrange, hours_before
@@ -44,14 +45,6 @@ TROUBLES: list[Trouble] = [
 POLICIES = ["last1", "last3", "daily3", "daily2-weekly1", "within2d", "hourly2-last1", "last9"]
 RHYTHMS = ["1h", "12h", "1d", "2d", "3d", "1w", "4w", "weekly", "0d", "99w"]
 STORIES = ["once"] * 6 + ["twice", "thrice", "overlap", "same id", "stopped", "again", "next"]
-
-
-@dataclass(frozen=True)
-class Less:
-    """The parts left out of a night, to find the smallest night that still fails."""
-
-    troubles: frozenset[int] = frozenset()
-    servers: frozenset[int] = frozenset()
 
 
 class Night(Stage):
@@ -74,6 +67,16 @@ class Night(Stage):
         self._deliveries()
         if before is not None:
             self.watch = arrange(self, before, self.story == "next", self.less.troubles)
+
+    def drawn(self) -> list[str]:
+        """What is random in it, in words."""
+        return [
+            f"story: {self.story}; event: {json.dumps(self.event)}",
+            f"servers: {len(self.project.servers)}; images: {len(self.project.images)}",
+            *self.troubles,
+            *self.watch,
+            *sorted(self.beliefs),
+        ]
 
     def _fleet(self) -> None:
         count = self.stream("size").choice([1, 1, 2, 2, 3, 4, 6, 9, 12])

@@ -1,180 +1,240 @@
-"""What drills and restores have done to a project, against the simulator's truth."""
+"""What drills and restores have done to projects, against the simulator's truth."""
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
+from handler.decisions.proof import time_in_label
 from handler.documents.labels import (
+    LABEL_MANAGED_BY,
     LABEL_PROVEN_AT,
     LABEL_PROVEN_BY,
-    LABEL_RESTORE_ID,
-    LABEL_THROW_AWAY,
+    LABEL_SERVER_PROVEN_AT,
 )
-from handler.documents.restore import GOOD_ENDS
-from local.simulator import Server
-from local.virtual.cloud import Execution
+from local.simulator import Image
+from local.virtual.cloud import Execution, Invocation
+from local.virtual.stage import Stage
+from local.virtual.truth import OWNER, is_ours
+from tests.chaos.copies import Day
+from tests.chaos.told_copies import wrongly_told_of_copies
+from tests.chaos.told_restores import wrongly_told_of_restores
+from tests.leaks import piece_of
 
-# A day of drills.py, which imports this.
-Day = Any
-PIECE = 8  # of a secret
-
-
-class Person:
-    """What somebody does to copies by hand, and what was heard from them."""
-
-    ACTS = ("deletes", "renames", "takes the labels off", "changes a label", "switches it on")
-
-    def __init__(self, day: Day) -> None:
-        self.day = day
-        self.own: set[int] = set()  # copies that are a person's now
-        self.removed: set[int] = set()
-        self.greeted: set[int] = set()  # images whose copy has said SSH-
-
-    def act(self, kind: str, copy: Server) -> None:
-        project = self.day.project
-        if kind == "deletes":
-            self.removed.add(copy.id)
-            project.delete_server(copy)
-            return
-        if kind == "switches it on":
-            copy.status, copy.powered_at = "running", self.day.world.clock.now()
-        elif kind == "renames":
-            copy.name = f"mine-{copy.id}"
-        elif kind == "takes the labels off":
-            copy.labels.clear()
-        else:
-            copy.labels[LABEL_RESTORE_ID] = "mine"
-        self.own.add(copy.id)
-
-    def note_greeting(self, address: str, text: str) -> None:
-        for server in self.day.project._servers.values():
-            if server.ipv4 == address and text.startswith("SSH-") and server.source_id:
-                self.greeted.add(server.image_id or 0)
+# The one firewall that a copy may be behind when it is switched on, said once more.
+NOWHERE = ("out", "tcp", "1", ("192.0.2.1/32",))
+# From a greeting until its proof is written, in all troubles; a container's clock is not exact.
+WRITTEN, CLOCK = timedelta(hours=3), timedelta(seconds=5)
 
 
-class Before:
-    """The project before the day: servers and the labels of the snapshots."""
-
-    def __init__(self, day: Day) -> None:
-        project = day.project
-        self.servers = {s.id: (s.name, dict(s.labels), s.status) for s in project._servers.values()}
-        self.images = {i.id: dict(i.labels) for i in project._images.values()}
-
-
-def broken(day: Day, before: Before) -> list[str]:
+def broken(day: Day) -> list[str]:
     """What must not be, in words."""
     return [
-        *_deleted(day), *_let_act(day), *_left(day), *_changed(day, before), *_snapshots_of(day),
-        *_proofs(day), *_told(day), *_secrets(day),
+        *_deleted(day), *_let_act(day), *_goes_on(day), *_left(day), *_changed(day),
+        *_snapshots_of(day), *_proofs(day), *_secrets(day),
+        *(f"{e.name} is still running" for e in _executions(day) if e.status == "RUNNING"),
+        *wrongly_told_of_restores(day), *wrongly_told_of_copies(day),
         *(f"a surprise: {surprise}" for surprise in day.cloud.surprises),
     ]  # fmt: skip
 
 
-def _made(day: Day) -> dict[int, Any]:
-    return {deed.server_id: deed for deed in day.world.deeds if deed.what == "created"}
+def results(stage: Stage) -> Iterator[tuple[Execution, dict[str, Any]]]:
+    """What SummariseRestore has told, in the answer that was heard."""
+    for execution in stage.cloud.restores.values():
+        told = [
+            i.output.get("results") or []
+            for i in stage.cloud.invocations
+            if i.execution is execution and i.function == "SummariseRestore" and i.heard
+        ]
+        yield from ((execution, result) for result in (told[-1] if told else []))
+
+
+def _executions(day: Day) -> list[Execution]:
+    return [*day.cloud.executions.values(), *day.cloud.restores.values()]
 
 
 def _deleted(day: Day) -> Iterator[str]:
     """Only a drill's own copy is ever asked to be deleted, and none that is a person's."""
-    made = _made(day)
     for deed in day.world.deeds:
-        if deed.what != "deleted" or deed.server_id in day.person.removed:
+        if deed.what != "deleted":
             continue
-        first = made.get(deed.server_id)
+        first = day.copies.get(deed.server_id)
         if first is None:
             yield f"deleted server {deed.server_id} ({deed.name}), which no restore has made"
-        elif first.labels.get(LABEL_THROW_AWAY) != "true":
+        elif not first.is_drills:
             yield f"deleted {deed.name}, which was to be kept"
         elif (deed.name, deed.labels) != (first.name, first.labels):
             yield f"deleted {deed.server_id}, which is a person's: {deed.name} {deed.labels}"
+        elif deed.image_id not in (first.image_id, None):
+            yield f"deleted {deed.server_id}, which is a person's: of image {deed.image_id}"
+        elif deed.by.function != "RemoveServer":
+            yield f"{deed.by.function} deleted {deed.name}"
 
 
 def _let_act(day: Day) -> Iterator[str]:
-    """No copy is switched on that could act, as far as an answer could show."""
+    """A copy is switched on only behind exactly our firewall, with nothing else at it."""
     for deed in day.world.deeds:
+        if deed.what != "on" or not isinstance(deed.by, Invocation):
+            continue
+        first, function = day.copies.get(deed.server_id), deed.by.function
+        if first is None or function != "CheckServer":
+            yield f"{function} switched server {deed.server_id} ({deed.name}) on"
         # What attaches itself between the look and the power on no answer can show.
-        excused = any("attaches itself" in t or "our firewall" in t for t in day.troubles)
-        if deed.what == "on" and deed.server_id in _made(day) and deed.can_act_by and not excused:
-            yield f"switched {deed.name} on, which can act: {deed.can_act_by}"
+        elif not any(at >= deed.by.started for at in day.person.meddled):
+            if deed.can_act_by:
+                yield f"switched {deed.name} on, which can act: {deed.can_act_by}"
+            if why := _not_isolated(deed.firewalls):
+                yield f"switched {deed.name} on, which is not isolated: {why}"
+
+
+def _not_isolated(firewalls: Any) -> str:
+    if len(firewalls) != 1 or firewalls[0].status != "applied":
+        return f"its firewalls are {firewalls}"
+    rules = {
+        (r["direction"], r["protocol"], r.get("port"), tuple(r.get("destination_ips") or ()))
+        for r in firewalls[0].rules
+    }
+    out = {rule for rule in rules if rule[0] == "out"}
+    ports = {rule[2] for rule in rules if rule[:2] == ("in", "tcp")}
+    if out != {NOWHERE} or not ports <= {"22", "2222"} or len(rules) != len(out) + len(ports):
+        return f"the rules are {sorted(rules)}"
+    return ""
+
+
+def _goes_on(day: Day) -> Iterator[str]:
+    """A look at a copy that can act since before it began does not leave it on."""
+    opened: dict[int, datetime] = {}
+    for deed in day.world.deeds:
+        if deed.what == "open":
+            opened[deed.server_id] = deed.at
+        elif deed.what in ("off", "deleted", "stopped"):
+            opened.pop(deed.server_id, None)
+            continue
+        if deed.server_id not in opened or deed.what != "open":
+            continue
+        for look in _looks_at(day, deed.server_id):
+            began = day.began_at(look.started)
+            if began > deed.at and _still(day, deed.server_id, deed.at, began):
+                yield f"{deed.name} was left on at {began}, though it can act: {deed.can_act_by}"
+
+
+def _looks_at(day: Day, copy_id: int) -> Iterator[Invocation]:
+    """Those that went well and leave it on."""
+    for i in day.cloud.invocations:
+        if i.function != "CheckServer" or not i.heard or i.event.get("copy_id") != copy_id:
+            continue
+        output, seen = i.output, i.event["attempts"]
+        went_well = output["attempts"] == 0 == seen and not output.get("off_reason")
+        if went_well and output["status"] == "booting" and "running for" in str(output["reason"]):
+            yield i
+
+
+def _still(day: Day, copy_id: int, since: datetime, at: datetime) -> bool:
+    """Whether nothing was done about it, or changed by somebody, between these."""
+    return not any(
+        deed.server_id == copy_id and since < deed.at <= at + timedelta(minutes=3)
+        for deed in day.world.deeds
+    )
 
 
 def _left(day: Day) -> Iterator[str]:
-    """Nothing of a drill is left, but what a person has taken."""
-    made = _made(day)
-    for server in day.project._servers.values():
-        first = made.get(server.id)
-        is_drills = first is not None and first.labels.get(LABEL_THROW_AWAY) == "true"
-        if is_drills and server.id not in day.person.own:
-            yield f"{server.name} ({server.id}) is left"
+    """Nothing of a drill is left, but what a person has taken or protected."""
+    for each in day.copies.values():
+        if each.is_drills and each.gone is None and each.id not in day.person.own | day.person.kept:
+            yield f"{each.name} ({each.id}) is left"
 
 
-def _changed(day: Day, before: Before) -> Iterator[str]:
+def _changed(day: Day) -> Iterator[str]:
     """The servers that were there are as they were; no label of anybody is lost."""
-    project = day.project
-    for id_, (name, labels, status) in before.servers.items():
-        server = project._servers.get(id_)
+    for id_, (project, name, labels, status) in day.before.servers.items():
+        server = day.project_of(project)._servers.get(id_)
         if server is None or (server.name, server.labels, server.status) != (name, labels, status):
             yield f"server {id_} ({name}) was changed: {server}"
-    for id_, labels in before.images.items():
-        image = project._images.get(id_)
-        if image and not labels.items() <= image.labels.items():
-            yield f"snapshot {id_} has lost labels: {labels} are {image.labels}"
+    for image in _images(day):
+        if first := day.before.images.get(image.id):
+            lost = first.labels.items() - image.labels.items()
+            # A proof takes the place of an earlier one, and of a failure.
+            if [name for name, _ in lost if "proven" not in name]:
+                yield f"snapshot {image.id} has lost labels: {lost}"
+    for each in day.copies.values():
+        server = day.project_of(each.project)._servers.get(each.id)
+        if server and not each.is_drills and (server.name, server.labels) != (
+            each.name, each.labels
+        ):  # fmt: skip
+            yield f"{each.name}, which was kept, was changed: {server.name} {server.labels}"
 
 
 def _snapshots_of(day: Day) -> Iterator[str]:
-    made = _made(day)
-    for image in day.truth.created.values():
-        source = image.created_from["id"] if image.created_from else None
-        is_copy = source in made and made[source].labels.get(LABEL_THROW_AWAY) == "true"
-        if is_copy and source not in day.person.own:
-            yield f"a snapshot {image.id} was made of the copy {made[source].name}"
+    for truth in day.truths.values():
+        for image in truth.created.values():
+            source = day.copies.get(image.created_from["id"] if image.created_from else 0)
+            if source and source.is_drills and source.id not in day.person.own:
+                yield f"a snapshot {image.id} was made of the copy {source.name}"
 
 
 def _proofs(day: Day) -> Iterator[str]:
-    """A proof is written only where the probe was answered."""
-    for image in day.project._images.values():
-        is_proof = image.labels.get(LABEL_PROVEN_BY) == "ssh" and LABEL_PROVEN_AT in image.labels
-        if is_proof and image.id not in day.person.greeted:
-            yield f"snapshot {image.id} is called proven, and nothing has greeted"
+    """A proof is written only where the probe was answered, with the time of that."""
+    wrong_clock = any("clock" in trouble for trouble in day.troubles)
+    for image in _images(day):
+        if not is_ours(image):
+            continue
+        first = day.before.images.get(image.id)
+        before = first.labels if first else {}
+        if image.labels.get(LABEL_PROVEN_BY) == "ssh" and LABEL_PROVEN_AT in image.labels:
+            text = image.labels[LABEL_PROVEN_AT]
+            heard = [at for at, _, image_id in day.copies.greetings if image_id == image.id]
+            same = before.get(LABEL_PROVEN_AT) == text and before.get(LABEL_PROVEN_BY) == "ssh"
+            if not same and not (heard and (wrong_clock or _is_about(text, heard))):
+                yield f"snapshot {image.id} is called proven at {text}; greetings: {heard}"
+        inherited = image.labels.get(LABEL_SERVER_PROVEN_AT)
+        if inherited and before.get(LABEL_SERVER_PROVEN_AT) != inherited:
+            heard = _greetings_of_server(day, image)
+            if inherited not in _old_proofs(day, image) and not (
+                heard and (wrong_clock or _is_about(inherited, heard))
+            ):
+                yield f"snapshot {image.id} has inherited a proof of {inherited}, which is none"
 
 
-def results_of(day: Day, execution: Execution) -> list[dict[str, Any]]:
-    """What SummariseRestore has told, in the answer that was heard."""
-    told = [
-        i.output.get("results") or []
-        for i in day.cloud.invocations
-        if i.execution is execution and i.function == "SummariseRestore" and i.heard
-    ]
-    return told[-1] if told else []
+def _is_about(text: str, heard: list[datetime]) -> bool:
+    at = time_in_label(text)
+    return any(at is not None and each - CLOCK <= at <= each + WRITTEN for each in heard)
 
 
-def _told(day: Day) -> Iterator[str]:
-    """Verdicts and results are true."""
-    for execution in day.cloud.restores.values():
-        if execution.status == "RUNNING":
-            yield f"{execution.name} is still running"
-        results = results_of(day, execution)
-        good = all(result["status"] in GOOD_ENDS for result in results)
-        if execution.status == "SUCCEEDED" and not good:
-            yield f"{execution.name} is Completed, with {results}"
-        for result in results:
-            if result["status"] == "proven" and result.get("image_id") not in day.person.greeted:
-                yield f"told to be proven, and has not greeted: {result}"
-            if result["status"] not in ("proven", "planned") and not result.get("reason"):
-                yield f"an end without a reason: {result}"
+def _greetings_of_server(day: Day, image: Image) -> list[datetime]:
+    source = (image.created_from or {}).get("id")
+    of_it = {id_ for id_, i in day.before.images.items() if (i.created_from or {})["id"] == source}
+    of_it |= {i.id for i in _images(day) if (i.created_from or {}).get("id") == source}
+    return [at for at, _, image_id in day.copies.greetings if image_id in of_it]
+
+
+def _old_proofs(day: Day, image: Image) -> set[str | None]:
+    source = (image.created_from or {}).get("id")
+    return {
+        each.labels.get(LABEL_PROVEN_AT)
+        for each in day.before.images.values()
+        if (each.created_from or {}).get("id") == source
+        and each.labels.get(LABEL_PROVEN_BY) == "ssh"
+        and each.labels.get(LABEL_MANAGED_BY) == OWNER
+    }
+
+
+def _images(day: Day) -> Iterator[Image]:
+    for project in day.projects:
+        yield from project._images.values()
 
 
 def _secrets(day: Day) -> Iterator[str]:
-    said = _all_said(day)
-    secrets = [*day.tokens, *(s.root_password for s in day.project._servers.values()
-                              if s.root_password)]  # fmt: skip
-    for secret in secrets:
-        if any(secret[at : at + PIECE] in said for at in range(len(secret) - PIECE + 1)):
-            yield f"a secret is told: {secret[:4]}…"
+    passwords = (s.root_password for p in day.projects for s in p._servers.values())
+    said = "\n".join(_all_said(day))
+    for secret in [*day.tokens, *(password for password in passwords if password)]:
+        if piece := piece_of(secret, said):
+            yield f"a piece of a secret is told: {piece[:4]}…"
 
 
-def _all_said(day: Day) -> str:
-    lines = [line for i in day.cloud.invocations for line in i.logs]
-    lines += [json.dumps(m) for i in day.cloud.invocations for m in i.messages]
-    lines += [json.dumps(i.output, default=str) for i in day.cloud.invocations]
-    return "\n".join(lines)
+def _all_said(day: Day) -> Iterator[str]:
+    for i in day.cloud.invocations:
+        yield from i.logs
+        yield json.dumps([i.messages, i.event, i.output], default=str)
+    for execution in _executions(day):
+        yield json.dumps([execution.output, execution.error, execution.cause])
+    yield from day.cloud.refusals
