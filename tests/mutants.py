@@ -85,6 +85,18 @@ MUTANTS = [
         test="tests/test_drill_turns.py",
     ),
     Mutant(
+        "the alarm about proofs ends when another project's run ends an hour later",
+        "template.yaml",
+        """      EvaluationPeriods: 24
+      DatapointsToAlarm: 1
+      TreatMissingData: ignore
+""",
+        """      EvaluationPeriods: 1
+      TreatMissingData: ignore
+""",
+        test="tests/test_proof_alarm.py",
+    ),
+    Mutant(
         "a drill that made nothing had no turn",
         "handler/restore_run/remove_server.py",
         'if step.kind == "end":',

@@ -148,7 +148,7 @@ def deletes(copy: Server, story: RestoreStage) -> None:
 
 def test_a_copy_that_a_person_deletes_is_told_as_that(story: RestoreStage) -> None:
     story.when(lambda: story.runs, lambda: deletes(story.copy, story))
-    in_the_end(story, "Failed: Failed: sg5")
+    in_the_end(story, "Failed: sg5")
     assert "the copy is not found" in story.line()
     assert "Somebody else has removed it." in story.line()
     assert len(story.made) == 1 and "deleted" not in story.deeds()

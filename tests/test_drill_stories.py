@@ -109,7 +109,7 @@ def test_no_stock_anywhere_is_unproven_and_says_when_to_try_again(
 @pytest.mark.parametrize("limit", ["server_limit", "primary_ip_limit"])
 def test_a_limit_that_is_reached_is_told_with_what_to_do(story: RestoreStage, limit: str) -> None:
     setattr(story.project, limit, 2)
-    line = drilled(story, "Failed", "Failed: sg5")
+    line = drilled(story, "Failed", "sg5")
     assert "limit of servers or of primary IPs is reached" in line
     assert "Delete what nobody needs or ask for more on the console's Limits page." in line
     assert story.made == {}
@@ -117,7 +117,7 @@ def test_a_limit_that_is_reached_is_told_with_what_to_do(story: RestoreStage, li
 
 def test_a_snapshot_that_is_deleted_before_the_create_is_told_as_that(story: RestoreStage) -> None:
     story.when(lambda: story.invocations("CreateServer"), lambda: story.vanish(story.image.id))
-    line = drilled(story, "Failed", "Failed: sg5")
+    line = drilled(story, "Failed", "sg5")
     assert f"snapshot {story.image.id} was deleted meanwhile. Start it again" in line
     assert sum(r.method == "POST" and r.path == "/servers" for r in story.world.requests) == 1
 
@@ -126,7 +126,7 @@ def test_a_snapshot_that_is_deleted_before_the_create_is_told_as_that(story: Res
     ("then", "ends"),
     [
         ("create_goes_on", "Completed: Proven: sg5"),
-        ("create_fails", "Failed: Failed: sg5"),
+        ("create_fails", "Failed: sg5"),
         ("delete_refused", "Completed: Proven: sg5"),
     ],
 )

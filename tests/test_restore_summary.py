@@ -75,7 +75,7 @@ def test_one_line_for_each_restore(result: RestoreResult, run: RestoreRun, line:
          "Failed: PlanRestore broke off (States.Timeout)"),
         # The Map broke off: nothing is known of what it had at hand.
         (document(RESTORE), "States.Timeout", "Failed",
-         "Failed: Failed: sg5, snapshot 10: it broke off (States.Timeout)"),
+         "Failed: sg5, snapshot 10: it broke off (States.Timeout)"),
     ],
 )  # fmt: skip
 def test_the_verdict(of: RestoreDocument, error: str, verdict: str, line: str) -> None:
@@ -114,6 +114,12 @@ def test_the_message_has_all_that_is_to_be_known_and_done() -> None:
     assert subject(conclusion, of.run, "stack") == (
         "stack: PartiallyFailed, restore, default, run drill-1"
     )
+
+
+def test_a_reason_is_said_once() -> None:
+    of = document(UNPROVEN)
+    message = text(conclude(of, ""), of.run, {})
+    assert message.count("it never greeted") == 1 and "Needs attention" not in message
 
 
 @pytest.fixture

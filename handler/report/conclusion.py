@@ -40,7 +40,8 @@ class Conclusion:
             metrics.OLDEST: findings.oldest_hours if findings.of_all else None,
             metrics.REQUESTS_LEFT: findings.requests_left,
             metrics.PROVEN: proven.proven if proven and findings.of_all else None,
-            metrics.OLDEST_PROOF: proven.longest_days if proven and findings.of_all else None,
+            # 0 where drills are for no server: no figure would leave the alarm as it was.
+            metrics.OLDEST_PROOF: proven.longest_days or 0 if proven and findings.of_all else None,
         }
 
 

@@ -36,7 +36,11 @@ class Conclusion:
     @property
     def below(self) -> list[Concern]:
         """What needs attention, worst first, and is not in the line already."""
-        bad = [r for r in self.results if r.status not in GOOD_ENDS]
+        bad = [
+            result
+            for result in self.results
+            if result.status not in GOOD_ENDS and not (result.reason and result.reason in self.line)
+        ]
         concerns = [Concern("failed", r.server, f"{r.status}: {r.reason}") for r in bad]
         more = [r for r in self.results if r.problem and r.problem not in r.reason]
         concerns += [Concern("note", result.server, result.problem) for result in more]
@@ -100,7 +104,8 @@ def _line(
             why = f"PlanRestore broke off ({error}), see its log lines"
         return f"{verdict}: {why or 'nothing to do'}"
     if len(results) == 1:
-        return f"{verdict}: {sentence(results[0], document.run)}"
+        said = sentence(results[0], document.run)
+        return said if said.startswith(f"{verdict}: ") else f"{verdict}: {said}"
     counts = [f"{sum(r.status == s for r in results)} {s}" for s in WORDS]
     return f"{verdict}: {', '.join(c for c in counts if not c.startswith('0 '))}"
 
