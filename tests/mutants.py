@@ -57,6 +57,20 @@ MUTANTS = [
         test="tests/test_proof_stories.py",
     ),
     Mutant(
+        "a drill passes over a server that is called a copy by mistake, and tells nobody",
+        "handler/decisions/choosing.py",
+        "        if server.is_copy:\n            continue",
+        "        if server.is_copy or server.is_called_copy:\n            continue",
+        test="tests/test_planning_restore.py",
+    ),
+    Mutant(
+        "who asked for a server in the console is not told where it is",
+        "handler/restore_run/summarise_restore.py",
+        "is_news = run.sweep or is_kept or any(",
+        "is_news = run.sweep or any(",
+        test="tests/test_restore_summary.py",
+    ),
+    Mutant(
         "nobody is told of a server that is called a copy by mistake",
         "handler/decisions/listed.py",
         "[server for server in listed if server.is_called_copy]",
