@@ -26,7 +26,7 @@ def a_person(day: Day, rng: random.Random) -> str:
 def an_attachment(day: Day, rng: random.Random) -> str:
     """Something attaches itself to what is new."""
     kind = rng.choice(["network", "volume", "load balancer", "firewall"])
-    wait = rng.choice([0.0, 90.0])
+    wait = rng.choice([0.0, 20.0, 60.0, 90.0, 300.0])
 
     def attach(project: Project, copy: Server) -> None:
         day.person.meddled.append(day.loop.now)
@@ -35,20 +35,20 @@ def an_attachment(day: Day, rng: random.Random) -> str:
         else:
             copy.volumes.append(77)
 
-    def select() -> None:
+    def select(project: Project, copy: Server) -> None:
         day.person.meddled.append(day.loop.now)
         if kind == "load balancer":
-            day.project.load_balancers.add(7, selector=LABEL_THROW_AWAY)
+            project.load_balancers.add(7, selector=LABEL_THROW_AWAY)
             return
         rules = [{"direction": "in", "protocol": "tcp", "port": "80", "source_ips": ["0.0.0.0/0"]}]
-        day.project._firewalls.add("web", rules).selectors.append(LABEL_THROW_AWAY)
-        day.project._firewalls.follow_labels()
+        project._firewalls.add("web", rules).selectors.append(LABEL_THROW_AWAY)
+        project._firewalls.follow_labels()
 
-    if kind in ("network", "volume"):
-        day.when_there(wait, attach)
+    if rng.random() < 0.3 and kind in ("load balancer", "firewall"):
+        day.later(wait, lambda: select(day.project, day.any_server(rng)))
     else:
-        day.later(wait, select)
-    return f"a {kind} attaches itself at {wait:.0f} s"
+        day.when_there(wait, attach if kind in ("network", "volume") else select)
+    return f"a {kind} attaches itself, {wait:.0f} s"
 
 
 @TROUBLES.one

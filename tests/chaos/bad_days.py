@@ -73,18 +73,22 @@ def no_summary(day: Day, rng: random.Random) -> str:
     return f"each SummariseRestore {what} at pause {pause}"
 
 
-@TROUBLES.one
-@TROUBLES.one
+@TROUBLES.frequent
 def a_stop(day: Day, rng: random.Random) -> str:
     """A person stops all restores, at any moment."""
     at = round(rng.choice([1, 10, 60, 300, 5000]) * 2 * rng.random(), 1)
+    with_copy = rng.random() < 0.6
 
-    def stop() -> None:
+    def stop(*_: object) -> None:
         for execution in day.cloud.restores.values():
             day.cloud.stop(execution)
 
-    day.later(at, stop)
-    return f"restores stopped at {at} s"
+    if with_copy:
+        at %= 200
+        day.when_there(at, stop)
+    else:
+        day.later(at, stop)
+    return f"restores stopped at {at:.1f} s{' after a copy is there' if with_copy else ''}"
 
 
 @TROUBLES.one

@@ -123,9 +123,11 @@ def _looks_at(day: Day, copy_id: int) -> Iterator[Invocation]:
     for i in day.cloud.invocations:
         if i.function != "CheckServer" or not i.heard or i.event.get("copy_id") != copy_id:
             continue
-        output, seen = i.output, i.event["attempts"]
-        went_well = output["attempts"] == 0 == seen and not output.get("off_reason")
-        if went_well and output["status"] == "booting" and "running for" in str(output["reason"]):
+        output = i.output
+        if output["attempts"] or i.event["attempts"] or output.get("off_reason"):
+            continue  # it could not look, or has switched it off
+        goes_on = output["status"] == "booting" and "running for" in str(output["reason"])
+        if goes_on or output.get("outcome") in ("proven", "restored"):
             yield i
 
 
