@@ -759,19 +759,19 @@ MUTANTS = [
     Mutant(
         "watch: tell all clear each hour",
         WATCHING,
-        "all_clear = has_limit and was_told and not overdue",
-        "all_clear = has_limit and not overdue",
+        "all_clear = is_over and was_told and not overdue",
+        "all_clear = is_over and not overdue",
     ),
     Mutant(
         "watch: tell all clear while something is overdue",
         WATCHING,
-        "all_clear = has_limit and was_told and not overdue",
+        "all_clear = is_over and was_told and not overdue",
         "all_clear = was_told and not news",
     ),
     Mutant(
         "watch: never tell all clear",
         WATCHING,
-        "all_clear = has_limit and was_told and not overdue",
+        "all_clear = is_over and was_told and not overdue",
         "all_clear = False",
     ),
     Mutant(

@@ -48,7 +48,9 @@ def test_five_are_named_and_the_others_counted_and_prices_told() -> None:
     assert why_left(copies, NOW).endswith("drill-5 (5, 5.0 hours old) and 2 more")
     assert why_left(copies[:6], NOW).endswith(" and 1 more")
     priced = why_left([copy(2.5, hourly_net="0.0061 EUR")], NOW)
-    assert priced.endswith("drill-1 (1, 2.5 hours old, 0.0061 EUR per hour net)")
+    assert priced.endswith(
+        "drill-1 (1, 2.5 hours old, 0.0061 EUR per hour net without its address)"
+    )
 
 
 def test_a_sweep_is_asked_for_at_once_after_three_hours_and_then_daily() -> None:

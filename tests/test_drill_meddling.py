@@ -219,4 +219,7 @@ def test_a_copy_that_a_person_takes_stays_theirs_and_no_sweep_takes_it(
         assert [execution.status for execution in story.executions[1:]] == ["SUCCEEDED"]
     else:
         assert len(watched) == 1
-        assert f"{copy.name} ({copy.id}, 4.5 hours old, 0.0056 per hour net)" in watched[0]
+        assert (
+            f"{copy.name} ({copy.id}, 4.5 hours old, 0.0056 per hour net without its address)"
+            in watched[0]
+        )

@@ -373,6 +373,27 @@ def test_what_drills_have_left_stands_while_nothing_is_seen(hours: int, has_toke
 
 
 @pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        (Remembered(NOW, told_of_project=frozenset({COPIES})), "all clear"),
+        (Remembered(NOW, told_of_project=frozenset({COPIES, UNSEEN})), ""),
+        (Remembered(NOW, told=frozenset({7})), ""),
+        (Remembered(NOW, all_told=True), ""),
+        (Remembered(NOW), ""),
+    ],
+)
+def test_without_a_limit_only_what_drills_had_left_is_told_to_be_over(
+    told: Remembered, says: str
+) -> None:
+    view = concluded([], Memory({"shop": told}), NOW, has_limit=False)
+    assert view.told == says
+    if says:
+        assert watch.text(view, "/tokens").startswith(
+            f"Nothing is overdue any more ({NOW:%F %RZ})."
+        )
+
+
+@pytest.mark.parametrize(
     ("has_restores", "begins"),
     [(True, "StartRestore is asked to remove it"), (False, "Look at it in the Hetzner console")],
 )

@@ -38,5 +38,5 @@ def is_time_to_sweep(left: Sequence[Server], longest: timedelta, now: datetime) 
 
 def _called(copy: Server, now: datetime) -> str:
     hours = (now - copy.created) / timedelta(hours=1)
-    price = f", {copy.hourly_net} per hour net" if copy.hourly_net else ""
+    price = f", {copy.hourly_net} per hour net without its address" if copy.hourly_net else ""
     return f"{copy.name} ({copy.id}, {hours:.1f} hours old{price})"

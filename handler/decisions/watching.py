@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from handler.decisions.due import newest_good
-from handler.decisions.overdue import OF_MEMORY, Look, Overdue, ProjectState
+from handler.decisions.overdue import COPIES, OF_MEMORY, Look, Overdue, ProjectState
 from handler.documents.memory import EPOCH, Memory, Remembered
 
 LATE = timedelta(minutes=30)  # looks are an hour apart
@@ -25,6 +25,7 @@ class View:
     told: Told
     memory: Memory
     problem: str  # with the memory
+    has_limit: bool = True  # FreshnessHours is not 0
 
 
 def in_order(names: Iterable[str], memory: Memory) -> list[str]:
@@ -71,7 +72,7 @@ def concluded(
 ) -> View:
     """The view, from the states of all projects and the memory before.
 
-    Where there is no limit nothing can be overdue, and that is no all clear.
+    What only a limit makes overdue is not over because there is no limit any more.
     """
     draft = Memory({each.look.project: _after(each, now) for each in states}, problem_told=True)
     after = draft.fitted()
@@ -82,9 +83,16 @@ def concluded(
         after = replace(draft, problem_told=False).fitted()
     news = [each for each in overdue if _is_news(each, memory, after)]
     was_told = memory.problem_told or any(each.is_told for each in memory.projects.values())
-    all_clear = has_limit and was_told and not overdue
+    is_over = has_limit or not any(map(_is_told_by_limit, memory.projects.values()))
+    all_clear = is_over and was_told and not overdue
     told: Told = "overdue" if news else "all clear" if all_clear else ""
-    return View(now, tuple(states), tuple(overdue), tuple(news), told, after, problem)
+    return View(now, tuple(states), tuple(overdue), tuple(news), told, after, problem, has_limit)
+
+
+def _is_told_by_limit(remembered: Remembered) -> bool:
+    """Whether something is told that only a limit makes overdue: all but what drills have left."""
+    told = remembered.told or remembered.all_told or remembered.told_of_project - {COPIES}
+    return bool(told)
 
 
 def without(memory: Memory, *forgotten: str) -> Memory:

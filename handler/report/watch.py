@@ -92,6 +92,8 @@ def _all_clear(view: View, at: str) -> str:
     line = f"Nothing is overdue any more ({at})"
     unseen = [f"{each.look.project} ({printable(each.look.why)})" for each in view.projects
               if each.look.survey is None]  # fmt: skip
+    if not unseen and not view.has_limit:
+        return f"{line}."
     if not unseen:
         return f"{line}: every server that runs take has a good snapshot in time, or time for one."
     more = len(unseen) - MOST_IN_SUBJECT

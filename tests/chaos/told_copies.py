@@ -76,10 +76,12 @@ def _price(day: Day, row: str, left: list[Copied]) -> Iterator[str]:
     for each in left:
         if each.id in day.person.rescaled or f"{each.name} (" not in row:
             continue
-        found = re.search(rf"{each.name} \([^)]*, ([0-9.]+) per hour net\)", row)
-        server, address = price_of(each.server_type, each.location)
-        if not found or Decimal(found[1]) not in (server, server + address):
-            yield f"{each.name} costs {server} and {address} per hour: {row}"
+        found = re.search(
+            rf"{each.name} \([^)]*, ([0-9.]+) per hour net without its address\)", row
+        )
+        server, _ = price_of(each.server_type, each.location)
+        if not found or Decimal(found[1]) != server:
+            yield f"{each.name} costs {server} per hour: {row}"
 
 
 def _told_before(day: Day, number: int, project: str) -> bool:
