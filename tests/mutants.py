@@ -1065,6 +1065,20 @@ MUTANTS = [
         "tests/test_check_server.py::test_what_happens_to_the_copy_after_its_greeting_costs_no_proof",
     ),
     Mutant(
+        "copies: probe the address that the copy had",
+        "handler/decisions/booting.py",
+        'address=copy.ipv4 or "",',
+        "address=copy.ipv4 or restore.address,",
+        "tests/test_check_server.py::test_an_address_that_has_become_another_servers_proves_nothing",
+    ),
+    Mutant(
+        "copies: take the greeting of a rescue system for a proof",
+        "handler/decisions/listening.py",
+        'OTHER_SYSTEMS = ("enable_rescue", ',
+        "OTHER_SYSTEMS = (",
+        "tests/test_check_server.py::test_what_greets_after_somebody_has_started_another_system_is_no_proof",
+    ),
+    Mutant(
         "copies: power a server on that is no copy any more",
         "handler/decisions/booting.py",
         "if why := removing.why_not_ours(copy, expected(restore)):",
@@ -1080,9 +1094,9 @@ MUTANTS = [
     ),
     Mutant(
         "copies: take any greeting for a proof",
-        "handler/decisions/booting.py",
-        "    if heard.startswith(SSH):",
-        "    if heard:",
+        "handler/decisions/listening.py",
+        "    return heard.startswith(SSH)",
+        "    return bool(heard)",
         "tests/test_check_server.py::test_a_copy_that_never_greets_is_unproven_after_its_minutes",
     ),
     Mutant(

@@ -118,6 +118,8 @@ ROWS = [
         "nowhere"),
     # On.
     Row("it runs", BOOTING, on(), "probe", "booting", ""),
+    Row("it has no address", BOOTING, on(ipv4=None), "wait", "booting",
+        "the copy has no IPv4 address"),
     Row("it starts", BOOTING, on(status="starting"), "wait", "booting", "the copy is starting"),
     Row("it starts for too long", LATE_ON, on(status="starting"), "mark", "unproven",
         "the copy is starting, 15 min after its start."),
@@ -194,8 +196,9 @@ def test_what_is_known_of_the_copy_is_kept_from_look_to_look() -> None:
     found = booting.decide(replace(MADE, firewall_id=None), seen(), 0.0).restore
     assert (found.firewall_id, found.address) == (5, "127.0.0.9")
     assert found.copy_created == "2026-11-21T02:01:00Z"
+    # But for its address: one that it had may be another server's now.
     known = replace(MADE, address="127.0.0.8")
-    assert booting.decide(known, off(ipv4=None), 0.0).restore.address == "127.0.0.8"
+    assert booting.decide(known, off(ipv4=None), 0.0).restore.address == ""
     # It is looked for at the firewall that it was made behind, not at the one that is seen.
     other = booting.decide(MADE, seen(firewall=replace(WALL, id=8)), 0.0)
     assert other.restore.firewall_id == 5
@@ -293,24 +296,50 @@ def test_what_is_kept_is_seen_to_be_off(
 
 
 def test_who_greets_as_ssh_does_is_proven() -> None:
-    step = booting.after_probe(BOOTING, "SSH-2.0-OpenSSH", 0.0)
+    step = booting.after_probe(BOOTING, "SSH-2.0-OpenSSH", (), 0.0)
     assert said(step) == ("mark", "proven", "greets on ssh 500 s after its start")
     assert (step.restore.greeting, step.restore.greeted_s) == ("SSH-2.0-OpenSSH", 600)
     # Also at the last moment.
-    assert said(booting.after_probe(LATE_ON, "SSH-2.0-OpenSSH", 0.0))[1] == "proven"
+    assert said(booting.after_probe(LATE_ON, "SSH-2.0-OpenSSH", (), 0.0))[1] == "proven"
     early = replace(BOOTING, powered_on_s=None)
-    assert "600 s after its start" in said(booting.after_probe(early, "SSH-", 0.0))[2]
+    assert "600 s after its start" in said(booting.after_probe(early, "SSH-", (), 0.0))[2]
 
 
 def test_who_greets_otherwise_is_listened_to_again_until_the_deadline() -> None:
-    heard = booting.after_probe(BOOTING, "220 mail", 0.0)
+    heard = booting.after_probe(BOOTING, "220 mail", (), 0.0)
     assert said(heard) == ("wait", "booting", "running for 500 s, 220 mail")
     assert (heard.restore.greeting, heard.restore.wait_seconds) == ("220 mail", 60)
     reason = "no greeting on port 22: 220 mail, 15 min after its start. An old image with fixed"
-    late = booting.after_probe(LATE_ON, "220 mail", 0.0)
+    late = booting.after_probe(LATE_ON, "220 mail", (), 0.0)
     assert said(late)[:2] == ("mark", "unproven") and said(late)[2].startswith(reason)
     # What is kept is there, which is what was asked for.
-    assert said(booting.after_probe(kept(LATE_ON), "220 mail", 0.0))[:2] == ("mark", "restored")
+    assert said(booting.after_probe(kept(LATE_ON), "220 mail", (), 0.0))[:2] == ("mark", "restored")
+
+
+@pytest.mark.parametrize(
+    ("command", "proves"),
+    [
+        ("create_server", True), ("start_server", True), ("reboot_server", True),
+        ("enable_rescue", False), ("attach_iso", False), ("rebuild_server", False),
+    ],
+)  # fmt: skip
+def test_a_greeting_proves_nothing_after_another_system_may_have_started(
+    command: str, proves: bool
+) -> None:
+    since = (action("success", "apply_firewall"), action("success", command))
+    drilled = said(booting.after_probe(BOOTING, "SSH-2.0-OpenSSH", since, 0.0))
+    restored = said(booting.after_probe(kept(BOOTING), "SSH-2.0-OpenSSH", since, 0.0))
+    if proves:
+        assert drilled[:2] == restored[:2] == ("mark", "proven")
+    else:
+        why = f"it greets, but {command} was used on it: that is no proof."
+        assert drilled == ("end", "unproven", why)
+        assert restored == ("end", "restored", why)
+
+
+def test_a_greeting_counts_once_it_is_known_what_was_done() -> None:
+    assert said(booting.after_probe(BOOTING, "SSH-", DOWN, 0.0)) == ("wait", "booting", "down")
+    assert booting.after_probe(BOOTING, "SSH-", DOWN, 0.0).restore.greeted_s is None
 
 
 def test_an_outcome_that_is_written_is_the_end() -> None:

@@ -14,7 +14,7 @@ from handler.documents.labels import (
     LABEL_UNPROVEN_AT,
 )
 from local.simulator import Fault, faults
-from local.simulator.boot import Boot
+from local.simulator.boot import SSH, Boot
 from local.simulator.model import Failure
 from tests.restores import Restoring, restoring
 
@@ -378,6 +378,67 @@ def test_a_snapshot_that_is_locked_gets_its_proof_later(drill: Restoring) -> Non
     drill.world.faults.add(Fault(faults.status(423, "locked"), method="PUT", times=2))
     assert drill.end().status == "proven"
     assert marks(drill)[LABEL_PROVEN_BY] == "ssh"
+
+
+def test_an_address_that_has_become_another_servers_proves_nothing(either: Restoring) -> None:
+    either.project.boot = Boot(says=None)
+    either.until("booting")
+    while either.copy.status != "running":
+        either.step()
+    either.server.ipv4, either.copy.ipv4 = either.copy.ipv4, None
+    either.server.powered_at = either.world.clock.now()
+    either.project.boots[either.server.id] = Boot()
+    ended = either.until("removing")
+    assert (ended.outcome or ended.status) == "unproven"
+    assert "the copy has no IPv4 address, 15 min after its start." in ended.outcome_reason
+    assert marks(either).keys() == {LABEL_UNPROVEN_AT}
+
+
+@pytest.mark.parametrize("command", ["enable_rescue", "attach_iso", "rebuild_server"])
+def test_what_greets_after_somebody_has_started_another_system_is_no_proof(
+    either: Restoring, command: str
+) -> None:
+    either.project.boot = Boot(says=None)
+    either.until("booting")
+    while either.copy.status != "running":
+        either.step()
+    copy = either.copy
+    if command == "enable_rescue":
+        copy.rescue = "runs"
+    else:
+        either.project.boot = Boot()
+    either.project.start_action(copy.id, command, 5, locks=False)
+    ended = either.until("removing")
+    assert (ended.outcome or ended.status) == ("restored" if ended.keep else "unproven")
+    assert f"it greets, but {command} was used on it: that is no proof." in ended.reason
+    assert marks(either) == {}
+    assert ended.greeted_s is None
+
+
+def test_the_rescue_system_greets_for_one_start(kept: Restoring) -> None:
+    kept.project.boot = Boot(says=None)
+    kept.until("booting")
+    while kept.copy.status != "running":
+        kept.step()
+    for call in ("enable_rescue", "reset"):
+        kept.world.clock.advance(10)
+        kept.hetzner.request("POST", f"/servers/{kept.copy.id}/actions/{call}", json={})
+    kept.world.clock.advance(60)
+    assert kept.world.greeting(kept.copy.ipv4 or "", 22).text == SSH
+    kept.hetzner.request("POST", f"/servers/{kept.copy.id}/actions/reset", json={})
+    kept.world.clock.advance(60)
+    assert kept.world.greeting(kept.copy.ipv4 or "", 22).text is None
+
+
+@pytest.mark.parametrize("when", [0, 60])
+def test_a_greeting_counts_when_it_is_known_what_was_done_to_the_copy(
+    drill: Restoring, when: int
+) -> None:
+    drill.world.faults.add(
+        Fault(faults.html(502), path=r"/servers/\d+/actions", method="GET", times=when or 2)
+    )
+    ended = drill.until("removing")
+    assert ended.outcome == ("unproven" if when else "proven")
 
 
 def test_a_create_that_fails_later_is_the_next_candidates_turn(drill: Restoring) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from handler.decisions import booting, isolating, removing
+from handler.decisions import isolating, listening, removing
 from tests.chaos import __main__ as chaos
 from tests.chaos.check import KINDS, Report, check, shrink
 from tests.chaos.less import Less
@@ -41,7 +41,7 @@ def test_the_rules_notice_what_is_switched_on_and_can_act(monkeypatch: pytest.Mo
 
 
 def test_the_rules_notice_a_proof_that_nobody_has_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(booting, "SSH", "")
+    monkeypatch.setattr(listening, "SSH", "")
     assert notices("has not greeted")
 
 

@@ -4,9 +4,10 @@ A copy is powered on only if nothing but our firewall is at it, and switched off
 attached itself. It is looked at again at every look.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from handler.decisions import isolating, pacing, removing
+from handler.decisions import isolating, listening, pacing, removing
 from handler.decisions.looking import NOTHING_SEEN, Seen, Step, by_time
 from handler.decisions.pacing import Budget
 from handler.decisions.restoring import NEXT_SECONDS, expected
@@ -16,7 +17,6 @@ from handler.documents.errors import HetznerError, Locked, NotFound, TransientEr
 from handler.documents.resources import Action
 from handler.documents.restore import Restore
 
-SSH = "SSH-"
 OUTAGE_SECONDS = 1800  # so long after the deadline Hetzner's API is waited for
 MOST_PROOF_ATTEMPTS = 6
 MAY_BE_OLD = (
@@ -40,7 +40,7 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
         return _end(restore, "unproven", reason)
     restore = replace(
         restore,
-        address=copy.ipv4 or restore.address,
+        address=copy.ipv4 or "",  # one that it had may be another server's now
         copy_created=format_time(copy.created),
         firewall_id=restore.firewall_id or _only_firewall(seen),
     )
@@ -80,11 +80,20 @@ def after_power_off(restore: Restore, error: HetznerError | None, jitter: float)
     return Step("wait", restore.waiting("booting", reason, wait))
 
 
-def after_probe(restore: Restore, heard: str, jitter: float) -> Step:
-    """The restore after somebody has listened what the copy says."""
+def after_probe(
+    restore: Restore, heard: str, since: Sequence[Action] | HetznerError, jitter: float
+) -> Step:
+    """The restore after somebody has listened what the copy says.
+
+    `since`: what was done to the copy since it was made, if it greets.
+    """
     restore = replace(restore, greeting=heard)
     since_s = restore.stopwatch.elapsed_s - (restore.powered_on_s or 0)
-    if heard.startswith(SSH):
+    if listening.is_greeting(heard):
+        if isinstance(since, HetznerError):
+            return _after_error(restore, since, jitter)
+        if why := listening.why_no_proof(since):
+            return _end(restore, "restored" if restore.keep else "unproven", why)
         restore = replace(restore, greeted_s=restore.stopwatch.elapsed_s)
         return _mark(
             restore, "proven", f"greets on {restore.server.probe} {since_s} s after its start"
@@ -165,6 +174,8 @@ def _on(restore: Restore, copy: Copy, jitter: float) -> Step:
     if not restore.server.port:
         restore = replace(restore, greeted_s=restore.stopwatch.elapsed_s)
         return _mark(restore, "restored", "is running; its label says that it is not probed")
+    if not restore.address:
+        return _wait(restore, "the copy has no IPv4 address", by_time(restore), jitter)
     return Step("probe", restore)
 
 

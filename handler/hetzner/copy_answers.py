@@ -25,7 +25,7 @@ def copy_in(item: dict[str, Any]) -> Copy:
         created=time_in(item["created"]),
         labels=dict(item["labels"]),
         image_id=None if image is None else int(image["id"]),
-        ipv4=inner(net, "ipv4").get("ip"),
+        ipv4=text_in(inner(net, "ipv4"), "ip", "") or None,
         type=text_in(inner(item, "server_type"), "name", ""),
         location=text_in(location, "name", ""),
         locked=bool(item.get("locked")),

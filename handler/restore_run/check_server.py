@@ -3,11 +3,12 @@
 It is powered on only by an answer just read that shows nothing but our firewall at it, and switched
 off when something has attached itself. Then it is listened to, once for each look. How it ended is
 written on the snapshot. Three requests a look: the copy, the firewall, and while it is off the
-action that makes it or powers it on; before the power on another, what is done to the firewall.
+action that makes it or powers it on; another before the power on, what is done to the firewall,
+and after a greeting, what was done to the copy.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handler.aws.logs import log_restore, logger, restore_output
 from handler.aws.runtime import hetzner_for
-from handler.decisions import booting, isolating, marking
+from handler.decisions import booting, isolating, listening, marking
 from handler.decisions.looking import Seen, Step
 from handler.documents.copies import Firewall
 from handler.documents.errors import HetznerError, NotFound
@@ -52,7 +53,8 @@ def check_server(restore: Restore, hetzner: Hetzner, jitter: float, probe: Probe
             step = booting.after_power_off(step.restore, power_off(step, copies), jitter)
         case "probe":
             heard = probe(step.restore.address, step.restore.server.port, PROBE_SECONDS)
-            step = booting.after_probe(step.restore, heard, jitter)
+            since = done_to(step.restore, copies) if listening.is_greeting(heard) else ()
+            step = booting.after_probe(step.restore, heard, since, jitter)
     if step.kind == "mark":
         step = booting.after_mark(step.restore, mark(step.restore, copies), jitter)
     return step.restore
@@ -128,6 +130,15 @@ def power_off(step: Step, copies: Copies) -> HetznerError | None:
     try:
         copies.power_off(restore.copy_id)
         return None
+    except HetznerError as error:
+        return error
+
+
+def done_to(restore: Restore, copies: Copies) -> Sequence[Action] | HetznerError:
+    """The newest actions of the copy: by them it is known what has greeted."""
+    assert restore.copy_id
+    try:
+        return copies.hetzner.recent_actions(restore.copy_id)
     except HetznerError as error:
         return error
 

@@ -22,6 +22,9 @@ class Boot:
     port: int = 22
 
 
+RESCUE = Boot(20.0)
+
+
 @dataclass(frozen=True)
 class Greeting:
     """What a connection comes to: a text, "" if nothing is said, or why there is none."""

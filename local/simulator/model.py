@@ -39,6 +39,8 @@ class Server:
     source_id: int | None = None  # The server whose snapshot it was made from.
     powered_at: datetime | None = None  # Since when it runs; None: it is off.
     root_password: str | None = field(default=None, repr=False)
+    # The rescue system is what starts next; is what runs.
+    rescue: Literal["", "enabled", "runs"] = ""
 
     def to_json(
         self,
@@ -77,7 +79,7 @@ class Server:
             "location": self.location,
             "image": self.image,
             "iso": None,
-            "rescue_enabled": False,
+            "rescue_enabled": self.rescue == "enabled",
             "locked": locked or self.hidden_lock,
             "backup_window": self.backup_window,
             "outgoing_traffic": 123456,

@@ -73,10 +73,11 @@ def rebuild_server(server_id: int) -> tuple[dict[str, Any], int]:
 
 @blueprint.post("/servers/<int:server_id>/actions/enable_rescue")
 def enable_rescue(server_id: int) -> tuple[dict[str, Any], int]:
-    """The next start would be into the rescue system; here it changes nothing."""
+    """The next start is one of the rescue system, which greets whatever is on the disk."""
     server = _free_server(server_id)
     read_body({"type": str, "ssh_keys": list}, required=False)
     project: Project = g.project
+    server.rescue = "enabled"
     answer, status = _created(project.start_action(server.id, "enable_rescue", 5, locks=True))
     return answer | {"root_password": None}, status
 

@@ -170,6 +170,8 @@ def _runs(project: Project, server: Server, action: Action) -> None:
     if server.status != "running" or action.command != "start_server":
         server.status = "running"
         server.powered_at = at
+        # It is for one start.
+        server.rescue = "runs" if server.rescue == "enabled" else ""
     project.firewalls.boots(server.id, at)
     note(project, "runs", server, at)
 

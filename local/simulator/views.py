@@ -4,7 +4,7 @@ from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
-from local.simulator.boot import Boot
+from local.simulator.boot import RESCUE, Boot
 from local.simulator.catalog import SYSTEM_IMAGES
 from local.simulator.deeds import Deed, What
 from local.simulator.model import Server
@@ -41,6 +41,8 @@ def can_act_by(project: Project, server: Server) -> tuple[str, ...]:
 
 
 def boot_of(project: Project, server: Server) -> Boot:
+    if server.rescue == "runs":
+        return RESCUE
     for id_ in (server.id, server.image_id, server.source_id):
         if id_ in project.boots:
             return project.boots[id_]

@@ -73,7 +73,8 @@ class Copies(dict[int, Copied]):
     def note_greeting(self, address: str, text: str) -> None:
         for project in self.day.projects:
             for server in project._servers.values():
-                if server.ipv4 == address and text.startswith("SSH-") and server.source_id:
+                is_its_own = server.source_id and server.rescue != "runs"
+                if server.ipv4 == address and text.startswith("SSH-") and is_its_own:
                     now = self.day.world.clock.now()
                     self.greetings.append((now, server.id, server.image_id or 0))
 
