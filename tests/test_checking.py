@@ -257,6 +257,13 @@ LISTINGS = [
         "available",
         "made, not pruned: its label is nonsense",
     ),
+    Row(
+        "so does a policy that this version does not read",
+        replace(PRUNING, run=replace(PRUNING.run, retention="lots")),
+        seen(NEW, *OLD),
+        "available",
+        "made, not pruned: its retention policy: ",
+    ),
     Row("an outage is waited for", PRUNING, seen(error=DOWN), "pruning", "down"),
     Row(
         "an outage at the deadline ends it",
@@ -295,6 +302,13 @@ LISTINGS = [
     ),
     # Due.
     Row("due and not there", DUE, seen(*OLD), "creating", "due, but not there"),
+    Row(
+        "due and not known",
+        replace(DUE, snapshot=None),
+        seen(*OLD),
+        "creating",
+        "due, but not there",
+    ),
     Row("due and of no use", DUE, seen(image("unavailable")), "creating", "due, but not there"),
     Row(
         "due and still creating",
@@ -317,8 +331,11 @@ LISTINGS = [
 
 @pytest.mark.parametrize("row", LISTINGS, ids=lambda row: row.sentence)
 def test_what_a_listing_means(row: Row) -> None:
-    found = pruning.decide(row.job, row.seen, 0.0, NOW).job
+    step = pruning.decide(row.job, row.seen, 0.0, NOW)
+    found = step.job
     assert found.status == row.status
+    # Only what deletes, or ends with that, says how many stay; nothing is asked a second time.
+    assert bool(step.kept) is (step.delete is not None) and not step.asks_labels
     reason = found.result.reason if found.result else found.reason
     assert reason.startswith(row.reason)
     if found.result:
@@ -366,6 +383,8 @@ def test_a_dry_run_plans_as_if_the_new_snapshot_were_there() -> None:
     # It is there already: nothing is added.
     there = replace(job, snapshot=StartedSnapshot(7, available=True))
     assert len(pruning.decide(there, seen(NEW, *OLD), 0.0, NOW).decisions) == 3
+    begun = replace(job, snapshot=StartedSnapshot(7))
+    assert pruning.decide(begun, seen(image("creating"), *OLD), 0.0, NOW).job.status == "planned"
     only = replace(job, run=replace(job.run, prune_only=True))
     assert [d.snapshot.id for d in pruning.decide(only, seen(*OLD), 0.0, NOW).decisions] == [2, 1]
 
@@ -395,6 +414,8 @@ def test_the_snapshot_that_was_due_has_arrived() -> None:
     step = pruning.decide(DUE, seen(NEW, *OLD), 0.0, NOW)
     assert step.delete == (2, 1)
     assert (step.job.snapshot_s, step.job.deadline_s) == (540, 600 + 3600)
+    unknown = replace(DUE, waited_s=None)
+    assert pruning.decide(unknown, seen(NEW, *OLD), 0.0, NOW).job.snapshot_s == 600
 
 
 def test_the_pruning_has_a_deadline_of_its_own() -> None:
@@ -402,6 +423,8 @@ def test_the_pruning_has_a_deadline_of_its_own() -> None:
     assert pruning.begun(fresh).deadline_s == 600 + 3600
     first = replace(fresh, status="pruning", deadline_s=None)
     assert pruning.begun(first).deadline_s == 600 + 3600
+    due = replace(fresh, status="due", deadline_s=None)
+    assert pruning.begun(due).deadline_s == 600 + 180 * 60
     for going in (replace(fresh, status="pruning"), replace(fresh, status="due")):
         assert pruning.begun(going) is going
 
@@ -409,6 +432,7 @@ def test_the_pruning_has_a_deadline_of_its_own() -> None:
 def test_a_snapshot_that_is_missing_for_long_is_asked_for_by_itself() -> None:
     missing: Callable[[Job], bool] = lambda job: pruning.missing_for_long(job, OLD)  # noqa: E731
     assert [missing(after_minutes(minutes)) for minutes in (0, 9, 10, 30)] == [0, 0, 1, 1]
+    assert not missing(replace(PRUNING, deadline_s=600 + 3600 - 599))
     long = after_minutes(10)
     assert not pruning.missing_for_long(long, (NEW,))
     assert not missing(replace(long, status="due"))
@@ -464,6 +488,13 @@ def test_a_delete_without_a_clear_answer_may_have_happened_if_no_later_look_succ
     given_up = pruning.decide(late, pruning.Seen(error=DOWN), 0.0, NOW).job
     assert given_up.result
     assert (given_up.result.deleted, given_up.result.at_least) == (1, at_least)
+
+
+def test_a_listing_counts_what_an_unclear_delete_has_done() -> None:
+    unclear = replace(PRUNING, unclear=True)
+    refused = pruning.decide(unclear, seen(NEW, *OLD, server=NO), 0.0, NOW).job.result
+    assert refused and not refused.at_least
+    assert refused.reason == "made, not pruned: nonsense"
 
 
 def test_who_asks_too_often_waits_longer_to_delete_again() -> None:

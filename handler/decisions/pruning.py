@@ -94,9 +94,8 @@ def missing_for_long(job: Job, snapshots: Sequence[Snapshot]) -> bool:
     """Whether this run's snapshot was missing for so long that it is requested by its id."""
     if job.status == "due" or job.run.dry_run or job.snapshot is None:
         return False
-    listed_by_s = (job.deadline_s or 0) - 60 * (PRUNE_MINUTES - MISSING_MINUTES)
     is_missing = arrival_of(job, snapshots).kind == "missing"
-    return is_missing and job.stopwatch.elapsed_s >= listed_by_s
+    return is_missing and job.left_s <= 60 * (PRUNE_MINUTES - MISSING_MINUTES)
 
 
 def twins(job: Job, snapshots: Sequence[Snapshot]) -> list[str]:
