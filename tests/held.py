@@ -11,6 +11,7 @@ class Held:
     allowed: dict[str, str] = field(default_factory=dict)
 
 
+TYPED = "mypy asks for it: what was decided before says the same"
 WATCHED = "CheckSnapshot decides about no job without a snapshot"
 NEVER_EQUAL = "a whole number and a product of logarithms are not equal"
 CLIPPED = "the limits of the wait hide it"
@@ -76,7 +77,12 @@ HELD = {
         },
     ),
     "handler/decisions/pruning.py": Held(
-        ("tests/test_checking.py", "tests/test_orphans.py", "tests/test_shrinking.py")
+        ("tests/test_checking.py", "tests/test_orphans.py", "tests/test_shrinking.py"),
+        {
+            "_not_yet: arrival.snapshot is None or arrival.kind != 'early' or (not now) -> "
+            "arrival.kind": TYPED,
+            "_missing: job.snapshot is not None -> True": TYPED,
+        },
     ),
     "handler/report/results.py": Held(
         ("tests/test_results.py", "tests/test_orphans.py", "tests/test_rollback.py")
@@ -84,7 +90,14 @@ HELD = {
     "handler/report/summary.py": Held(
         ("tests/test_summary.py",), {"rows: default=0 -> ": "without rows no column has a width"}
     ),
-    "handler/decisions/booting.py": Held(("tests/test_booting.py",)),
+    "handler/decisions/booting.py": Held(
+        ("tests/test_booting.py",),
+        {
+            "_looked: restore.firewall_id or 0 -> ": "no firewall has such an id",
+            "_after_error: restore.deadline_s or 0 -> ": "a copy that is on has a deadline",
+            "_by_time: since_s or 0 -> since_s or ": "a second makes no difference",
+        },
+    ),
     "handler/decisions/listening.py": Held(("tests/test_booting.py",)),
     "handler/decisions/marking.py": Held(("tests/test_booting.py",)),
     "handler/decisions/restoring.py": Held(("tests/test_restoring.py",)),

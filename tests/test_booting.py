@@ -9,7 +9,12 @@ from handler.decisions import booting, marking
 from handler.decisions.booting import Seen, Step
 from handler.documents.copies import Rule
 from handler.documents.errors import HetznerError, Locked, Refused
-from handler.documents.labels import LABEL_PROVEN_AT, LABEL_PROVEN_BY, LABEL_UNPROVEN_AT
+from handler.documents.labels import (
+    LABEL_PROVEN_AT,
+    LABEL_PROVEN_BY,
+    LABEL_SERVER_DRILLED_AT,
+    LABEL_UNPROVEN_AT,
+)
 from handler.documents.restore import Restore
 from handler.documents.restore_run import Original
 from tests.restore_tables import (
@@ -254,6 +259,16 @@ def test_looks_become_rarer_with_time(restore: Restore, seconds: int) -> None:
     assert waiting.wait_seconds == seconds
 
 
+def test_no_wait_in_an_outage_is_beyond_the_deadline() -> None:
+    last = booting.decide(at(BOOTING, 999), Seen(error=DOWN), 0.0).restore
+    assert (last.status, last.wait_seconds) == ("booting", 1)
+
+
+def test_nothing_is_decided_without_a_look() -> None:
+    with pytest.raises(AssertionError, match="a copy or an error"):
+        booting.decide(MADE, Seen(), 0.0)
+
+
 def test_few_requests_lengthen_the_wait() -> None:
     short = booting.decide(replace(MADE, requests_left=0), off(locked=True), 0.0).restore
     assert short.wait_seconds > 700
@@ -346,6 +361,7 @@ def test_an_outcome_that_is_written_is_the_end() -> None:
     step = booting.after_mark(GREETED, None, 0.0)
     assert said(step) == ("end", "proven", "greets")
     assert (step.restore.status, step.restore.problem) == ("removing", "")
+    assert step.restore.marked and not booting.after_mark(GREETED, NO, 0.0).restore.marked
     assert said(booting.after_mark(kept(GREETED), None, 0.0)) == ("end", "proven", "greets")
 
 
@@ -399,8 +415,27 @@ def test_the_snapshot_says_whether_and_how_it_came_back(restore: Restore, ours: 
     assert marking.marks(restore, NOW) == ours
 
 
+@pytest.mark.parametrize(
+    ("restore", "ours"),
+    [
+        (GREETED, {LABEL_PROVEN_AT: "20261121T020000Z", LABEL_PROVEN_BY: "ssh"}),
+        (replace(GREETED, outcome="restored", **UNPROBED),
+         {LABEL_PROVEN_AT: "20261121T020000Z", LABEL_PROVEN_BY: "running"}),
+        (replace(GREETED, outcome="failed"), {LABEL_SERVER_DRILLED_AT: "20261121T020000Z"}),
+        # It is written already, or no drill's.
+        (replace(GREETED, marked=True), {}),
+        (replace(GREETED, run=replace(GREETED.run, sweep=True)), {}),
+        (replace(GREETED, run=replace(GREETED.run, dry_run=True)), {}),
+    ],
+)  # fmt: skip
+def test_at_the_end_the_server_has_had_its_turn(restore: Restore, ours: Any) -> None:
+    assert marking.marks_at_end(restore, NOW) == ours
+
+
 def test_a_proof_takes_the_place_of_a_failure_and_a_failure_that_of_none() -> None:
     proven, unproven = {LABEL_PROVEN_AT: "2"}, {LABEL_UNPROVEN_AT: "2"}
     there = {"people/wrote": "this", LABEL_PROVEN_AT: "1", LABEL_UNPROVEN_AT: "1"}
     assert marking.marked(there, proven) == {"people/wrote": "this", LABEL_PROVEN_AT: "2"}
-    assert marking.marked(there, unproven) == there | unproven
+    drilled = {LABEL_SERVER_DRILLED_AT: "2"}
+    for ours in (unproven, drilled):
+        assert marking.marked(there, ours) == there | ours

@@ -317,6 +317,13 @@ LISTINGS = [
         "creating",
         "not done after 99 s",
     ),
+    Row(
+        "due and nobody knows the time",
+        replace(DUE, stopwatch=Stopwatch(None, 600)),
+        seen(image("creating")),
+        "creating",
+        "due, but not there",
+    ),
     Row("due in an outage", DUE, seen(error=DOWN), "due", "down"),
     Row(
         "past the deadline the look is CheckSnapshot's",
@@ -353,6 +360,17 @@ def test_what_no_rule_keeps_is_deleted_and_decided_once() -> None:
     # What is gone without an answer may be ours.
     assert again.job.at_least and again.job.deleted == 0
     assert again.notes == "1 more to delete next time (at most 5 in one run)"
+
+
+def test_what_has_come_to_be_kept_since_it_was_decided_stays() -> None:
+    decided = pruning.decide(PRUNING, seen(NEW, *OLD), 0.0, NOW).job
+    now = seen(NEW, old(2, 8), old(1, protected=True))
+    assert pruning.decide(decided, now, 0.0, NOW).delete == (2,)
+
+
+def test_at_the_deadline_it_deletes_with_what_requests_there_are() -> None:
+    late = replace(after_minutes(60), requests_left=721)
+    assert pruning.decide(late, seen(NEW, *OLD), 0.0, NOW).delete == (2, 1)
 
 
 def test_before_a_delete_the_servers_labels_are_asked_for_and_only_then() -> None:
@@ -504,6 +522,35 @@ def test_who_asks_too_often_waits_longer_to_delete_again() -> None:
         for error in (DOWN, BUSY)
     ]
     assert waits[0] < waits[1] == 720
+    both = pruning.after_deleting(step.job, step, Deleted(failed={1: DOWN, 2: BUSY}), 0.0)
+    assert both.wait_seconds == 720
+
+
+def test_one_delete_without_a_clear_answer_among_others_is_enough_to_doubt() -> None:
+    step = Step(PRUNING, delete=(1, 2))
+    for failed, unclear in (({1: DOWN, 2: OutcomeUnknown("lost")}, True), ({1: DOWN}, False)):
+        assert pruning.after_deleting(PRUNING, step, Deleted(failed=failed), 0.0).unclear is unclear
+
+
+def test_what_was_doubted_once_stays_so() -> None:
+    doubted = replace(PRUNING, at_least=True)
+    assert pruning.decide(doubted, seen(NEW, *OLD), 0.0, NOW).job.at_least
+    for ended in (
+        pruning.after_deleting(doubted, Step(doubted, delete=(1,)), Deleted([1]), 0.0),
+        pruning.not_pruned(doubted, "no"),
+    ):
+        assert ended.result and ended.result.at_least
+
+
+def test_of_a_server_that_is_gone_nothing_is_made_but_pruned_or_not() -> None:
+    gone = replace(PRUNING, snapshot=None, server=ServerItem(42, "sg5 (gone)", gone=True))
+    step = Step(gone, delete=(1,), sizes={1: 1.5})
+    ended = pruning.after_deleting(gone, step, Deleted([1]), 0.0)
+    assert (ended.status, ended.reason) == ("pruned", "1 snapshot deleted, 1.5 GB")
+    refused = pruning.after_deleting(gone, step, Deleted([1], refused=["no"]), 0.0)
+    assert (refused.status, refused.reason) == (
+        "failed", "not pruned: no; 1 snapshot deleted, 1.5 GB"
+    )  # fmt: skip
 
 
 def test_without_hetzners_clock_the_time_is_counted_from_the_create_on() -> None:

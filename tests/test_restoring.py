@@ -85,6 +85,9 @@ ROWS = [
         "no copy made after 60 min: down. Start it again."),
     Row("one that may be there is not denied", replace(LATE, maybe_posted=True), READY, "end",
         "failed", "no copy confirmed after 60 min: no time left to make a copy. Start it again."),
+    Row("nor of a snapshot that is gone", FRESH, seen(snapshot_gone=True), "end", "failed",
+        "snapshot 7 was deleted meanwhile. Start it again, of no certain snapshot: that takes the "
+        "newest good one."),
     Row("nor without requests", replace(FRESH, requests_left=0), READY, "wait", "waiting",
         "0 of 3600 requests per hour left"),
     # A server of its name is there.

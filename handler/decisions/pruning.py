@@ -154,11 +154,12 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
     if deleted.failed:
         errors = deleted.failed.items()
         reason = "; ".join(f"snapshot {id_} not deleted: {error}" for id_, error in errors)
-        limited = next((e for e in deleted.failed.values() if isinstance(e, RateLimited)), None)
-        error = limited or TransientError(reason)
         if any(isinstance(e, OutcomeUnknown) for _, e in errors):
             job = replace(job, unclear=True)
-        return _wait(job, reason, pacing.after_error(error, job, jitter))
+        limited = next((e for _, e in errors if isinstance(e, RateLimited)), None)
+        if limited:
+            return _wait(job, reason, pacing.after_error(limited, job, jitter))
+        return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
     if deleted.refused:
         return not_pruned(job, "; ".join(deleted.refused))
     return _done(job, step.notes, step.kept)
