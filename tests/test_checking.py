@@ -388,6 +388,11 @@ def test_when_more_would_go_than_may_the_decision_is_kept_first() -> None:
     again = pruning.decide(step.job, seen(NEW, *OLD), 0.0, NOW)
     assert again.delete == (1,) and again.decisions == ()
     assert again.notes == "1 more to delete next time (at most 1 in one run)"
+    resumed = replace(job, run=replace(job.run, max_deletions=2, earlier_deletions=1))
+    stored = pruning.decide(resumed, seen(NEW, *OLD), 0.0, NOW).job
+    assert pruning.decide(stored, seen(NEW, *OLD), 0.0, NOW).notes == (
+        "1 more to delete next time (at most 2 in one run, its earlier executions included)"
+    )
 
 
 def test_a_dry_run_plans_as_if_the_new_snapshot_were_there() -> None:

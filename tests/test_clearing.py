@@ -61,6 +61,9 @@ ROWS = [
         "end", "proven",
         f"greets. Server 70 (mine-now) was left: it is not called {NAME}. No night saves it as "
         f"long as it has the label {LABEL_THROW_AWAY}: to keep it, take that off; else delete it."),
+    Row("whole sentences before it stay so", replace(REMOVING, outcome_reason="it greets."),
+        Seen(copy=replace(COPY, labels=KEPT_LABELS)), "end", "proven",
+        f"it greets. Server 70 ({NAME}) was left: it has no label {LABEL_THROW_AWAY}=true."),
     Row("and so is one that somebody wants to keep", REMOVING,
         Seen(copy=replace(COPY, labels=KEPT_LABELS)), "end", "proven",
         f"greets. Server 70 ({NAME}) was left: it has no label {LABEL_THROW_AWAY}=true."),

@@ -249,6 +249,16 @@ def test_a_run_that_has_lost_orphan_days_deletes_nothing() -> None:
     assert step.delete == () and step.job.to_delete == ()
 
 
+def test_a_larger_one_of_a_server_that_is_gone_stays_for_ever_and_is_no_news() -> None:
+    job = Job(run=AFTER_TEN.run, status="pruning", server=GONE).observed(ANSWERED)
+    sizes = {1: 9.0, 2: 9.0, 3: 0.4}
+    listing = tuple(replace(snap(id_, 100 - id_), size_gb=gb) for id_, gb in sizes.items())
+    seen = Seen(listing, server=NotFound("server not found"))
+    chosen = decide(job.with_deadline(60), seen, 0.5, NOW)
+    step = decide(chosen.job, seen, 0.5, NOW)
+    assert (step.delete, step.notes) == ((1,), "")
+
+
 def test_whether_it_is_there_is_asked_before_anything_is_deleted_or_told_to_go() -> None:
     job = Job(run=AFTER_TEN.run, status="pruning", server=GONE).observed(ANSWERED)
     job, seen = job.with_deadline(60), Seen((snap(1, 90), snap(2, 80)))

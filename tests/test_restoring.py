@@ -96,6 +96,10 @@ ROWS = [
     Row("it is somebody's", FRESH, seen(copy=replace(COPY, image_id=8)), "end", "failed",
         f"server 70 ({COPY.name}) has the copy's name and is none: it was made of image 8, not of "
         "snapshot 7. Start it again, with another name."),
+    Row("for the first reason that there is", kept(FRESH), seen(copy=replace(COPY, image_id=8)),
+        "end", "failed",
+        f"server 70 ({COPY.name}) has the copy's name and is none: it was made of image 8, not of "
+        "snapshot 7. Start it again, with another name."),
     Row("it would not be removed", FRESH, seen(copy=UNLABELLED), "end", "failed",
         f"server 70 ({COPY.name}) has the copy's name and is none: its label {LABEL_THROW_AWAY} is "
         "not as this restore sets it. Start it again, with another name."),

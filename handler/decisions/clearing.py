@@ -109,7 +109,7 @@ def after_delete(restore: Restore, answer: int | HetznerError | None, jitter: fl
 def cost(restore: Restore, now: datetime | None) -> str:
     """What the copy has cost so far, each hour begun; empty if it is not known."""
     candidate, created = restore.candidate, parse_time(restore.copy_created)
-    if not (candidate and candidate.per_hour and created and now):
+    if not (candidate and created and now):
         return ""
     hours = max(1, math.ceil((now - created).total_seconds() / HOUR))
     try:
