@@ -33,7 +33,7 @@ HELD = {
         ("tests/test_orphans.py",), {"MOST_GONE: ": "one more or less makes no difference"}
     ),
     "handler/decisions/planning.py": Held(
-        ("tests/test_orphans.py", "tests/test_checking.py", "tests/test_shrinking.py")
+        ("tests/test_checking.py", "tests/test_orphans.py", "tests/test_shrinking.py")
     ),
     "handler/decisions/pacing.py": Held(
         ("tests/test_waits.py", "tests/test_budgets.py", "tests/test_pacing.py"),

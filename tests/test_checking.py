@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from handler.decisions import checking, pruning
+from handler.decisions.planning import decisions_of
 from handler.decisions.pruning import Deleted, Step
-from handler.documents.document import Look, Stopwatch
+from handler.documents.document import Look, Stopwatch, format_time
 from handler.documents.errors import (
     HetznerError,
     OutcomeUnknown,
@@ -353,7 +354,7 @@ def test_what_no_rule_keeps_is_deleted_and_decided_once() -> None:
     step = pruning.decide(PRUNING, seen(NEW, *OLD), 0.0, NOW)
     assert step.delete == (2, 1) and step.job.to_delete == (2, 1) and step.kept == 1
     assert step.job.snapshot == StartedSnapshot(7, available=True) and step.job.size_gb == 1.5
-    assert [decision.keep for decision in step.decisions] == [True, False, False]
+    assert [decision.kind for decision in step.decisions] == ["rule", "no rule", "no rule"]
     # One has gone, and one that was not decided about has come to be unwanted.
     again = pruning.decide(step.job, seen(NEW, old(1), old(3, 7)), 0.0, NOW)
     assert (again.delete, again.decisions) == ((1,), ())
@@ -407,7 +408,9 @@ def test_a_dry_run_plans_as_if_the_new_snapshot_were_there() -> None:
     there = replace(job, snapshot=StartedSnapshot(7, available=True))
     assert len(pruning.decide(there, seen(NEW, *OLD), 0.0, NOW).decisions) == 3
     begun = replace(job, snapshot=StartedSnapshot(7))
-    assert pruning.decide(begun, seen(image("creating"), *OLD), 0.0, NOW).job.status == "planned"
+    step = pruning.decide(begun, seen(image("creating"), *OLD), 0.0, NOW)
+    assert step.job.status == "planned"
+    assert [d.snapshot.id for d in step.decisions] == [7, 0, 2, 1]
     only = replace(job, run=replace(job.run, prune_only=True))
     assert [d.snapshot.id for d in pruning.decide(only, seen(*OLD), 0.0, NOW).decisions] == [2, 1]
 
@@ -431,6 +434,49 @@ def test_what_running_runs_have_made_stays() -> None:
     assert step.delete == (2,)
     [spared] = [d for d in step.decisions if d.snapshot.id == 1]
     assert (spared.kind, spared.reason) == ("exempt", "of another run that is going on")
+
+
+def spared(created: datetime, **run: Any) -> str:
+    """Why no rule keeps a snapshot of that time and yet it stays; empty if it goes."""
+    asked = replace(PRUNING, run=replace(PRUNING.run, **run))
+    made = replace(old(1), created=created)
+    [decision] = [d for d in decisions_of(asked, (NEW, made), NOW) if d.snapshot.id == 1]
+    return decision.reason if decision.keep else ""
+
+
+BEGAN, SECOND = NOW - timedelta(minutes=9), timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("run", "since"),
+    [
+        # A run may be listed a little after its start.
+        ({}, NOW - timedelta(minutes=1)),
+        ({"began": format_time(BEGAN)}, BEGAN - timedelta(minutes=1)),
+        # The earlier clock counts.
+        ({"began": format_time(NOW), "earliest_began": format_time(BEGAN)},
+         BEGAN - timedelta(minutes=1)),
+        # Which ones go on is not known: none does for longer than a week.
+        ({"began": format_time(BEGAN), "concurrent_runs": None}, BEGAN - timedelta(days=7)),
+        ({"began": None}, NOW - timedelta(days=7)),
+    ],
+)  # fmt: skip
+def test_what_a_run_that_goes_on_beside_it_may_have_made_stays(
+    run: dict[str, Any], since: datetime
+) -> None:
+    run = {"began": format_time(NOW)} | run
+    assert spared(since, **run) == "of another run that may be going on"
+    assert spared(since - SECOND, **run) == ""
+
+
+def test_the_policy_of_its_own_label_counts() -> None:
+    own = replace(PRUNING, server=ServerItem(42, "sg5", retention="last2"))
+    kept = [decision.keep for decision in decisions_of(own, (NEW, *OLD[::-1]), NOW)]
+    assert kept == [True, True, False]
+
+
+def test_only_a_dry_run_plans_with_a_snapshot_that_is_not_there() -> None:
+    assert len(decisions_of(replace(PRUNING, snapshot=None), OLD, NOW)) == 2
 
 
 def test_the_snapshot_that_was_due_has_arrived() -> None:
