@@ -475,6 +475,13 @@ def test_the_policy_of_its_own_label_counts() -> None:
     assert kept == [True, True, False]
 
 
+def test_only_a_run_that_only_prunes_is_told_to_let_a_larger_one_go() -> None:
+    for prune_only, kind in ((False, "larger"), (True, "no rule")):
+        run = replace(PRUNING.run, accept_smaller=True, prune_only=prune_only)
+        listing = (NEW, old(1, size_gb=9.0))
+        assert decisions_of(replace(PRUNING, run=run), listing, NOW)[1].kind == kind
+
+
 def test_only_a_dry_run_plans_with_a_snapshot_that_is_not_there() -> None:
     assert len(decisions_of(replace(PRUNING, snapshot=None), OLD, NOW)) == 2
 
