@@ -469,6 +469,12 @@ def test_what_a_run_that_goes_on_beside_it_may_have_made_stays(
     assert spared(since - SECOND, **run) == ""
 
 
+def test_a_second_one_of_this_run_stays_however_long_ago_it_was_made() -> None:
+    twin = replace(image(id=8), created=NOW - timedelta(days=9))
+    decision = decisions_of(PRUNING, (NEW, twin), NOW)[1]
+    assert (decision.kind, decision.reason) == ("exempt", "this run's")
+
+
 def test_the_policy_of_its_own_label_counts() -> None:
     own = replace(PRUNING, server=ServerItem(42, "sg5", retention="last2"))
     kept = [decision.keep for decision in decisions_of(own, (NEW, *OLD[::-1]), NOW)]
