@@ -10,7 +10,7 @@ from local.common.restores import of_day
 def what_is_made(plan: RestoreResult, asked_name: str, owner: str) -> Iterator[str]:
     """Said before the question, from what a dry run has decided."""
     named = f" named {asked_name}" if asked_name else ""
-    yield f"A new server{named} would be made, beside {plan.server}, which is not touched:"
+    yield f"A new server{named} would be made; no other is touched:"
     yield f"  snapshot  {plan.image_id}{of_day(plan)}, the disk of {plan.server} as it was then"
     yield f"  type      {plan.server_type} in {plan.location}"
     yield f"  price     {price(plan)} from its start until you delete it"
@@ -34,7 +34,7 @@ def what_is_left(result: RestoreResult, owner: str) -> Iterator[str]:
     yield f"The new server: {name} (id {result.copy_id}){at}, {result.server_type} in " + (
         f"{result.location}, {price(result)} until you delete it."
     )
-    yield f"{original} itself is untouched. What is left to do:"
+    yield "No other server was touched. What is left to do:"
     yield "1. Look at it. It has the users, passwords and keys of the snapshot:"
     port = result.probe.partition(".")[2]
     yield f"     ssh {f'-p {port} ' if port else ''}root@{result.address or 'ADDRESS'}"

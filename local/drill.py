@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from rich.console import Console
 
+from handler.decisions.choosing import NO_SNAPSHOT
 from handler.documents.request import EventRefused
 from handler.documents.restore_request import parse_restore_event
 from local.aws import connection, outputs
@@ -184,8 +185,11 @@ def as_planned(event: dict[str, Any], plan: list[Told]) -> dict[str, Any]:
 
 
 def can_have_a_night(event: dict[str, Any], plan: list[Told], api: str) -> bool:
-    """Whether a night of the simulator may make what there is to restore."""
-    return api == "simulator" and not can_begin(plan) and not event.get("snapshot")
+    """Whether a night of the simulator would make what there is to restore."""
+    said = [note for told in plan for note in told.notes]
+    said += [result.reason for told in plan for result in told.results]
+    is_unsaved = any(NO_SNAPSHOT in each for each in said)
+    return api == "simulator" and is_unsaved and not can_begin(plan) and not event.get("snapshot")
 
 
 def can_begin(plan: list[Told]) -> bool:

@@ -105,7 +105,7 @@ def test_what_will_be_made_is_said_first_then_asked_then_watched_to_its_end(
     assert real == {"keep": True, "servers": ["sg5"], "snapshot": 90016}
     lines = capsys.readouterr().out.splitlines()
     for line in (
-        "A new server would be made, beside sg5, which is not touched:",
+        "A new server would be made; no other is touched:",
         "  snapshot  90016 of 2026-11-20 02:03 UTC, the disk of sg5 as it was then",
         "  type      cx23 in fsn1",
         "  price     0.0074 EUR per hour (net, with its IPv4 address) from its start until you "
@@ -116,7 +116,7 @@ def test_what_will_be_made_is_said_first_then_asked_then_watched_to_its_end(
         LINE,
         "The new server: restore-1-42 (id 7001) at 203.0.113.9, cx23 in fsn1, 0.0074 EUR per hour "
         "(net, with its IPv4 address) until you delete it.",
-        "sg5 itself is untouched. What is left to do:",
+        "No other server was touched. What is left to do:",
         "     ssh root@203.0.113.9",
         "     hcloud firewall remove-from-resource --type server --server restore-1-42 "
         "hetzner-snapshots-hetzner-snapshots-isolation",
@@ -279,7 +279,7 @@ def test_its_own_firewalls_come_before_ours_is_lifted() -> None:
 def test_nothing_that_is_said_tells_anybody_to_change_or_delete_the_original() -> None:
     there = RestoreResult.from_dict(result("restored", **THERE))
     words = "\n".join([*what_is_made(there, "", "owner"), *what_is_left(there, "owner")])
-    assert "untouched" in words and "not touched" in words
+    assert "no other is touched" in words and "No other server was touched" in words
     assert "rebuild" not in words and "server delete" not in words
     unknown = RestoreResult("sg5", 42, "planned", 90016)
     assert "what it costs Hetzner does not tell" in "\n".join(what_is_made(unknown, "b", "owner"))

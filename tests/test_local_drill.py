@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from handler.decisions.choosing import NO_SNAPSHOT
 from local.access import Access
 from local.cloud import Cloud
 from local.common.console import plain_console
@@ -243,10 +244,13 @@ def test_what_was_planned_is_what_is_done() -> None:
 
 
 def test_a_night_comes_first_only_on_the_simulator_and_where_nothing_is_saved() -> None:
-    nothing = [told(history(summarised(verdict="Failed", line="no snapshot")))]
+    unsaved = result("failed", reason=NO_SNAPSHOT)
+    nothing = [told(history(summarised(unsaved, verdict="Failed", line="no snapshot")))]
+    unknown = [told(history(summarised(verdict="Failed", line="Failed: there is no server x")))]
     something = [told(history(summarised(result("planned"))))]
     assert can_have_a_night({}, nothing, "simulator")
     assert not can_have_a_night({}, something, "simulator")
+    assert not can_have_a_night({"servers": ["x"]}, unknown, "simulator")
     assert not can_have_a_night({}, nothing, "real")
     assert not can_have_a_night({}, nothing, "given")
     assert not can_have_a_night({"snapshot": 90016}, nothing, "simulator")

@@ -22,6 +22,7 @@ from handler.documents.run import Selection
 
 PROBE = re.compile(r"none|ssh(\.[1-9][0-9]{0,4})?", re.ASCII)
 MOST_PORT = 65535
+NO_SNAPSHOT = "it has no good snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Chosen:
 def choose(
     run: RestoreRun, servers: Sequence[Server], snapshots: Sequence[Snapshot], now: datetime
 ) -> Chosen:
-    """Those that the event names, or for a drill those whose proof is oldest.
+    """Those that the event names, or for a drill those whose turn it is.
 
     `servers` and `snapshots` (ours) are complete listings.
     """
@@ -145,7 +146,7 @@ def _named_choice(
     if server and server.is_copy:
         return replace(choice, failed="it is a copy that a drill has made; name its original")
     if snapshot is None:
-        return replace(choice, failed="it has no good snapshot")
+        return replace(choice, failed=NO_SNAPSHOT)
     return _heeding(run, choice)
 
 
@@ -179,7 +180,7 @@ def _drillable(
         elif server.labels.get(LABEL_DRILL) == "false":
             notes.append(f"{server.name}: left out, its label {LABEL_DRILL} is false")
         elif snapshot is None:
-            notes.append(f"{server.name}: it has no good snapshot")
+            notes.append(f"{server.name}: {NO_SNAPSHOT}")
         else:
             choices.append(choice)
     return choices, notes

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from handler.decisions.candidates import Market, Wanted, candidates
-from handler.decisions.choosing import Choice, Chosen, choose
+from handler.decisions.choosing import NO_SNAPSHOT, Choice, Chosen, choose
 from handler.documents.copies import Copy
 from handler.documents.copy_names import drill_name, restore_name
 from handler.documents.document import Stopwatch, format_time, parse_time
@@ -45,7 +45,7 @@ def planned(document: RestoreDocument, seen: Seen, now: datetime) -> RestoreDocu
     begun = replace(begun.with_restores(restores), notes=_few(chosen.notes))
     if restores:
         return begun.moved_to("ready")
-    if any("no good snapshot" in note for note in chosen.notes):
+    if any(NO_SNAPSHOT in note for note in chosen.notes):
         return begun.moved_to("failed", "no server has a good snapshot that a drill may restore")
     return begun.moved_to("done", "there is no server that a drill may restore")
 

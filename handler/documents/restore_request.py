@@ -52,8 +52,8 @@ OF_THE_COPY = ("name", "server_type", "location")
 def parse_restore_event(event: Any) -> RestoreRequest:
     """The request in an event. Raises EventRefused.
 
-    `{}` asks for a drill in each project, of the server whose proof is oldest. A scheduled time
-    that the scheduler did not fill in is ignored.
+    `{}` asks for a drill in each project, of the server whose last drill is longest ago. A
+    scheduled time that the scheduler did not fill in is ignored.
     """
     if not isinstance(event, dict):
         raise EventRefused(

@@ -168,7 +168,10 @@ def plan_of(run: RestoreRun) -> str:
     which = f"servers {names}" if names else ""
     if run.snapshot:
         which = f"snapshot {run.snapshot}" + (f" of server {names}" if names else "")
-    several = f"the {run.drill_servers} servers whose proofs are oldest"
-    which = which or (several if run.drill_servers > 1 else "the server whose proof is oldest")
+    which = which or (
+        f"the {run.drill_servers} servers whose last drills are longest ago"
+        if run.drill_servers > 1
+        else "the server whose last drill is longest ago"
+    )
     what = f"restores {which}, kept" if run.keep else f"drills {which}, removed afterwards"
     return f"dry run: nothing is made; {what}" if run.dry_run else what
