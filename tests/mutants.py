@@ -1,8 +1,9 @@
-"""python -m tests.mutants: do the random nights notice mistakes?
+"""python -m tests.mutants: do the random nights and days notice mistakes?
 
-Each sabotage breaks one line of the product, in a copy of the repository. Then the random nights
-must fail, or, if no night can show it (because another line protects, too), the named test must
-fail; of some, both. Exit 1 if a sabotage is not noticed, or no longer fits the code.
+Each sabotage breaks one line of the product, in a copy of the repository. Then the random nights,
+or the days with drills, must fail, or, if none can show it (because another line protects, too),
+the named test must fail; of some, both. Exit 1 if a sabotage is not noticed, or no longer fits the
+code.
 """
 
 import argparse
@@ -21,7 +22,7 @@ COPIED = (
     "handler", "statemachine", "local", "deploy", "tests", "events", "tell",
     "template.yaml", "pyproject.toml",
 )  # fmt: skip
-NIGHTS = 250
+NIGHTS, DAYS = 250, 60
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Mutant:
     new: str
     test: str = ""  # In place of the nights.
     also: str = ""  # A test that must fail beside the nights.
+    kind: str = "night"  # What notices it: nights or days.
 
 
 GATHER, CREATING = "handler/snapshot_run/create_snapshot.py", "handler/decisions/creating.py"
@@ -1239,6 +1241,148 @@ MUTANTS = [
         "began = looked",
         "tests/test_restore_deaths.py",
     ),
+    # What the days with drills hold.
+    Mutant(
+        "days: remove what is a person's now",
+        "handler/decisions/removing.py",
+        "return _kept(copy) or why_not_ours(copy, expected)",
+        'return ""',
+        kind="day",
+    ),
+    Mutant(
+        "days: switch on what is not behind our firewall yet",
+        "handler/decisions/isolating.py",
+        '            return f"our firewall {firewall_id} is {status} on it"\n',
+        '            return ""\n',
+        kind="day",
+    ),
+    Mutant(
+        "days: leave on what something has attached itself to",
+        "handler/decisions/booting.py",
+        'return Step("power_off", replace(restore, off_reason=why))',
+        "pass",
+        kind="day",
+    ),
+    Mutant(
+        "days: sweep nothing",
+        WATCH,
+        "if not (settings.has_restores and is_time):",
+        "if True:",
+        kind="day",
+    ),
+    Mutant(
+        "days: sweep what is still drilled",
+        "handler/decisions/planning_restore.py",
+        "elif not its.is_running:",
+        "else:",
+        kind="day",
+    ),
+    Mutant(
+        "days: tell nobody what drills have left",
+        OVERDUE,
+        "overdue += _copies(look, remembered, limits, now)",
+        "pass",
+        kind="day",
+    ),
+    Mutant(
+        "days: tell of what is left without its price",
+        "handler/decisions/copies_left.py",
+        'if copy.hourly_net else ""',
+        'if False else ""',
+        kind="day",
+    ),
+    Mutant(
+        "days: no all clear without FreshnessHours",
+        WATCHING,
+        "all_clear = is_over and",
+        "all_clear = has_limit and",
+        kind="day",
+    ),
+    Mutant(
+        "days: an outcome takes the place of all labels",
+        "handler/decisions/marking.py",
+        "{name: value for name, value in labels.items() if name not in past} | dict(ours)",
+        "dict(ours)",
+        kind="day",
+    ),
+    Mutant(
+        "days: snapshots of copies",
+        "handler/hetzner/survey.py",
+        "if not server.is_copy]",
+        "if True]",
+        kind="day",
+    ),
+    Mutant(
+        "days: whatever is heard is a proof",
+        "handler/decisions/booting.py",
+        'SSH = "SSH-"',
+        'SSH = ""',
+        kind="day",
+    ),
+    Mutant(
+        "days: one that only ran counts as proven",
+        "handler/decisions/proof.py",
+        "if labels.get(LABEL_PROVEN_BY) == SSH:",
+        "if LABEL_PROVEN_BY in labels:",
+        kind="day",
+    ),
+    Mutant(
+        "days: take a delete that was accepted for a removal",
+        "handler/decisions/clearing.py",
+        'return _wait(sent, f"server {restore.copy_id} is being deleted", Wait(LOOK_SECONDS))',
+        'return _end(replace(sent, copy_id=None), "removed")',
+        kind="day",
+    ),
+    Mutant(
+        "days: tell a cost that is not the copy's",
+        "handler/decisions/clearing.py",
+        "hours = max(1, math.ceil((now - created).total_seconds() / HOUR))",
+        "hours = 9",
+        kind="day",
+    ),
+    Mutant(
+        "days: leave the address out of the price",
+        "handler/decisions/candidates.py",
+        "offer.per_hour + address",
+        "offer.per_hour",
+        kind="day",
+    ),
+    Mutant(
+        "days: tell the first type and location that was tried",
+        "handler/documents/restore.py",
+        "candidate, started = self.candidate, self.powered_on_s",
+        "candidate, started = (*self.candidates, None)[0], self.powered_on_s",
+        kind="day",
+    ),
+    Mutant(
+        "days: count the seconds to a greeting from the restore's beginning",
+        "handler/documents/restore.py",
+        "(self.greeted_s or 0) - (started or 0)",
+        "(self.greeted_s or 0)",
+        kind="day",
+    ),
+    Mutant(
+        "days: an unproven server is a good end",
+        "handler/documents/restore.py",
+        'GOOD_ENDS = ("proven",',
+        'GOOD_ENDS = ("unproven", "proven",',
+        kind="day",
+    ),
+    Mutant(
+        "days: tell twice",
+        "handler/aws/telling.py",
+        "        sns().publish(TopicArn=topic_arn, Subject=subject, Message=text)\n",
+        "        for _ in range(2):\n"
+        "            sns().publish(TopicArn=topic_arn, Subject=subject, Message=text)\n",
+        kind="day",
+    ),
+    Mutant(
+        "days: tell nobody what a sweep has removed",
+        "handler/restore_run/summarise_restore.py",
+        "is_news = run.sweep or",
+        "is_news = False or",
+        kind="day",
+    ),
     Mutant(
         "copies: try every server type for a snapshot that is gone",
         "handler/restore_run/create_server.py",
@@ -1288,14 +1432,17 @@ def caught(mutant: Mutant, nights: int) -> tuple[str, float]:
         if mutant.old not in text:
             return "", 0.0
         file.write_text(text.replace(mutant.old, mutant.new))
-        found = _by_test(mutant.test, copy) if mutant.test else _by_night(copy, nights)
+        count = nights if mutant.kind == "night" else DAYS
+        by_test = mutant.test
+        found = _by_test(by_test, copy) if by_test else _by_chaos(copy, mutant.kind, count)
         if found and mutant.also and not _by_test(mutant.also, copy):
             found = ""
     return found, time.monotonic() - began
 
 
-def _by_night(copy: Path, nights: int) -> str:
-    arguments = ["-m", "tests.chaos", "--quick", "--most", "1", "--runs", str(nights)]
+def _by_chaos(copy: Path, kind: str, count: int) -> str:
+    arguments = ["-m", "tests.chaos", "--only", kind, "--quick", "--most", "1"]
+    arguments += ["--runs", str(count)]
     said = _python(arguments, copy)
     seeds = [line for line in said.stdout.splitlines() if line.startswith("Seed ")]
     lines = said.stdout.partition(" fails:\n")[2].strip().splitlines()

@@ -7,13 +7,13 @@ from decimal import ROUND_UP, Decimal
 from math import ceil
 from typing import Any
 
-from handler.documents.restore import GOOD_ENDS
 from local.virtual.cloud import Execution, Invocation
 from tests.chaos.copies import Copied, Day, price_of
 
 HOUR = timedelta(hours=1)
 CENT = Decimal("0.01")
 SLACK_S = 60  # between a request and what comes of it
+GOOD_ENDS = ("proven", "restored", "planned", "removed")
 STAYS = ("still there", "was left")
 
 
