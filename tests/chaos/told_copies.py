@@ -114,7 +114,7 @@ class Proofs:
 
     def __init__(self, day: Day) -> None:
         self.day = day
-        self.seen: dict[int, list[tuple[str, float | None]]] = {}
+        self.seen: dict[int, list[tuple[str, float]]] = {}
         day.cloud.on_request = self._note
 
     def _note(self, by: Invocation) -> None:
@@ -122,8 +122,9 @@ class Proofs:
             found = self._proven(by.event["run"]["project"])
             self.seen.setdefault(id(by), []).append(found)
 
-    def _proven(self, name: str) -> tuple[str, float | None]:
-        """The line of the project, and the days for which one was not proven for longest."""
+    def _proven(self, name: str) -> tuple[str, float]:
+        """The line of the project, and the days for which one was not proven for longest; 0: drills
+        are for none of them."""
         project, now = self.day.project_of(name), self.day.world.clock.now()
         servers = [s for s in project.servers.values() if LABEL_THROW_AWAY not in s.labels]
         last: dict[int, datetime] = {}
@@ -144,7 +145,7 @@ class Proofs:
             (now - last.get(s.id, s.created)) / timedelta(days=1) for s in servers
             if s.labels.get(LABEL_DRILL) != "false" and s.labels.get(LABEL_PROBE) != "none"
         ]  # fmt: skip
-        return line, max(ages, default=None)
+        return line, max(ages, default=0.0)
 
     @property
     def wrong(self) -> Iterator[str]:
@@ -154,7 +155,7 @@ class Proofs:
             if (seen := self.seen.get(id(by))) and by.output and "summary" in by.output:
                 yield from self._of(by, seen)
 
-    def _of(self, by: Invocation, seen: list[tuple[str, float | None]]) -> Iterator[str]:
+    def _of(self, by: Invocation, seen: list[tuple[str, float]]) -> Iterator[str]:
         told = re.search(r"proven: [^;]*", by.output["summary"])
         lines = {line for line, _ in seen}
         if told and told[0] not in lines:
@@ -164,7 +165,7 @@ class Proofs:
                 if not any(line.startswith(f"proven: {count:g} of") for line in lines):
                     yield f"ServersProven is {count}, it was {sorted(lines)}"
             for days in metrics.get("OldestProofDays", ()):
-                if not any(each is not None and abs(each - days) < DAYS_OFF for _, each in seen):
+                if not any(abs(each - days) < DAYS_OFF for _, each in seen):
                     yield f"OldestProofDays is {days}, it was {seen}"
 
 
