@@ -1081,6 +1081,13 @@ MUTANTS = [
         "tests/test_check_server.py::test_what_greets_after_somebody_has_started_another_system_is_no_proof",
     ),
     Mutant(
+        "copies: forget a server to keep that a lost create may have made",
+        "handler/decisions/restoring.py",
+        "_may_be_there(restore) if restore.maybe_posted else",
+        "_may_be_there(restore) if False else",
+        "tests/test_restoring.py::test_a_server_to_keep_that_may_be_there_and_billed_is_told",
+    ),
+    Mutant(
         "copies: power a server on that is no copy any more",
         "handler/decisions/booting.py",
         "    why = removing.why_not_ours(copy, expected(restore))\n",

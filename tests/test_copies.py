@@ -299,6 +299,38 @@ def test_server_types_tell_what_they_cost_where_and_whether_there_are_some(
     )
 
 
+CX23 = {
+    "id": 1, "name": "cx23", "architecture": "x86", "disk": 40, "memory": 4, "prices": [],
+    "locations": [{"id": 1, "name": "fsn1"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"disk": None}, {"memory": "much"}, {"locations": [{"id": 3}]}, {"prices": ["one"]},
+     {"prices": [{"price_hourly": {"net": "1"}}]}, {"locations": ["fsn1"]}],
+)  # fmt: skip
+def test_a_server_type_of_a_new_kind_does_not_keep_the_others_from_being_used(
+    copies: Copies, world: World, changes: dict[str, Any]
+) -> None:
+    new = CX23 | {"id": 2, "name": "new"} | changes
+    Answering(world, "GET", "/server_types", listing("server_types", new, CX23))
+    assert [each.name for each in copies.server_types()] == ["cx23"]
+
+
+@pytest.mark.parametrize("net", ["NaN", "-1", "Infinity", "on request", "", [], None])
+def test_a_price_that_is_none_is_not_known_and_costs_no_type_its_place(
+    copies: Copies, world: World, net: Any
+) -> None:
+    price = {"location": "fsn1", "price_hourly": {"net": net}}
+    Answering(world, "GET", "/server_types", listing("server_types", CX23 | {"prices": [price]}))
+    [found] = copies.server_types()
+    assert [offer.per_hour for offer in found.offers] == [None]
+    kinds = [{"type": "ipv4", "prices": [price]}]
+    Answering(world, "GET", "/pricing", {"pricing": {"currency": "EUR", "primary_ips": kinds}})
+    assert copies.address_prices().per_hour == {}
+
+
 def test_an_address_has_a_price_of_its_own(copies: Copies, world: World) -> None:
     per_hour = [{"location": "fsn1", "price_hourly": {"net": "0.0008", "gross": "0.00095"}}]
     kinds = [{"type": "ipv6", "prices": []}, {"type": "ipv4", "prices": per_hour}]

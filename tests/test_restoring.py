@@ -188,6 +188,31 @@ def test_a_copy_that_is_made_is_watched_from_then_on() -> None:
     assert (found.create_action, found.address) == (None, "")
 
 
+@pytest.mark.parametrize(
+    "seen_now",
+    [
+        answered(QuotaReached("10")), answered(Refused("no")), answered(NotFound("no image")),
+        answered(NO_STOCK), Seen(error=Unauthorized("bad token")),
+    ],
+)  # fmt: skip
+def test_a_server_to_keep_that_may_be_there_and_billed_is_told(seen_now: Seen) -> None:
+    told = f"A create had no clear answer: if there is a server {COPY.name} in the Hetzner console"
+    last = replace(FRESH, tried=1)
+    for restore in (kept(last), kept(replace(last, maybe_posted=True))):
+        ended = restoring.decide(restore, seen_now, 0.0).restore
+        assert (told in ended.reason) is restore.maybe_posted
+        assert ended.result and ended.result.reason == ended.reason
+    # RemoveServer looks for that of a drill.
+    drill = restoring.decide(replace(last, maybe_posted=True), seen_now, 0.0).restore
+    assert told not in drill.outcome_reason
+
+
+def test_a_server_of_its_name_that_is_somebodys_leaves_no_doubt() -> None:
+    found = seen(copy=replace(COPY, image_id=8))
+    ended = restoring.decide(kept(replace(FRESH, maybe_posted=True)), found, 0.0).restore
+    assert ended.reason.endswith("Start it again, with another name.")
+
+
 @pytest.mark.parametrize("answer", [LOST, NameTaken("taken")])
 def test_what_may_have_been_made_is_not_forgotten(answer: Exception) -> None:
     waiting = restoring.decide(FRESH, answered(answer), 0.0).restore

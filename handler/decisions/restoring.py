@@ -138,7 +138,9 @@ def _found(restore: Restore, copy: Copy) -> Step:
         why = f"its label {LABEL_THROW_AWAY} is not as this restore sets it"
     if why:
         reason = f"server {copy.id} ({copy.name}) has the copy's name and is none: {why}."
-        return _end(restore, "failed", reason, "Start it again, with another name.")
+        # What has that name is this one, and nothing of ours.
+        not_ours = replace(restore, maybe_posted=False)
+        return _end(not_ours, "failed", reason, "Start it again, with another name.")
     return _watch(restore, copy, None)
 
 
@@ -227,5 +229,14 @@ def _give_up(restore: Restore, reason: str) -> Step:
 
 def _end(restore: Restore, outcome: str, reason: str, advice: str = "") -> Step:
     if restore.keep:  # of a drill RemoveServer tells it
-        advice = f"{advice} {restore.problem}".strip()
+        may_be = _may_be_there(restore) if restore.maybe_posted else ""
+        advice = " ".join(text for text in (advice, may_be, restore.problem) if text)
     return Step("end", restore.ending(outcome, reason, advice))
+
+
+def _may_be_there(restore: Restore) -> str:
+    """What a create without a clear answer may have made, and nobody looks for any more."""
+    return (
+        f"A create had no clear answer: if there is a server {restore.copy_name} in the Hetzner "
+        "console, it is off, behind our firewall, and billed."
+    )

@@ -25,7 +25,7 @@ from handler.hetzner.copy_answers import (
     copy_in,
     firewall_in,
     rule_for,
-    server_type_in,
+    server_type_or_none,
 )
 
 
@@ -152,12 +152,16 @@ class Copies:
 
     def server_types(self) -> list[ServerType]:
         """All types with what they cost where and whether there are some. Raises
-        IncompleteListing."""
+        IncompleteListing.
+
+        One that cannot be read is left out: a new kind must not keep all others from being used.
+        """
         with well_formed():
-            return [
-                server_type_in(item)
+            types = [
+                server_type_or_none(item)
                 for item in self.hetzner.listed("/server_types", "server_types", {})
             ]
+            return [each for each in types if each]
 
     def network_zones(self) -> dict[str, str]:
         """Each location's network zone. Raises IncompleteListing."""

@@ -3,11 +3,11 @@
 What an answer does not tell is never taken for "none": nothing is powered on by it.
 """
 
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from handler.documents.copies import AddressPrices, Copy, Firewall, Offer, Rule, ServerType
-from handler.hetzner.answers import inner, text_in, time_in
+from handler.hetzner.answers import NOT_HETZNERS, inner, text_in, time_in
 
 UNKNOWN = "unknown"
 
@@ -57,6 +57,14 @@ def rule_for(rule: Rule) -> dict[str, Any]:
     } | port  # fmt: skip
 
 
+def server_type_or_none(item: dict[str, Any]) -> ServerType | None:
+    """The type; None if it is told in another way than those that are known."""
+    try:
+        return server_type_in(item)
+    except NOT_HETZNERS:
+        return None
+
+
 def server_type_in(item: dict[str, Any]) -> ServerType:
     """The type, with an offer for each location that it names."""
     prices = {str(price["location"]): price for price in item.get("prices") or []}
@@ -74,12 +82,13 @@ def server_type_in(item: dict[str, Any]) -> ServerType:
 def address_prices_in(pricing: dict[str, Any]) -> AddressPrices:
     """What an IPv4 costs, as far as it is told."""
     per_hour = {
-        str(price["location"]): Decimal(price["price_hourly"]["net"])
+        str(price["location"]): _price(price["price_hourly"]["net"])
         for kind in pricing.get("primary_ips") or []
         if kind.get("type") == "ipv4"
         for price in kind["prices"]
     }
-    return AddressPrices(str(pricing["currency"]), per_hour)
+    told = {place: price for place, price in per_hour.items() if price is not None}
+    return AddressPrices(str(pricing["currency"]), told)
 
 
 def _offer(place: dict[str, Any], prices: dict[str, dict[str, Any]]) -> Offer:
@@ -88,8 +97,17 @@ def _offer(place: dict[str, Any], prices: dict[str, dict[str, Any]]) -> Offer:
         location=str(place["name"]),
         in_stock=place.get("available") is not False,  # if it is not told, the create tells
         deprecated=bool(place.get("deprecation")),
-        per_hour=None if net is None else Decimal(net),
+        per_hour=_price(net),
     )
+
+
+def _price(net: Any) -> Decimal | None:
+    """A price; None if it is none: NaN could not be compared with others."""
+    try:
+        price = Decimal(str(net))
+    except DecimalException:
+        return None
+    return price if price.is_finite() and price >= 0 else None
 
 
 def _rule(rule: dict[str, Any]) -> Rule:
