@@ -113,6 +113,13 @@ MUTANTS = [
         test="tests/test_proof_alarm.py",
     ),
     Mutant(
+        "tell only the first one that drills have left",
+        WATCHING,
+        "return overdue.copy not in before.copies",
+        "return False",
+        test="tests/test_watch.py::test_a_second_one_that_is_left_is_told_by_its_name",
+    ),
+    Mutant(
         "a drill that made nothing had no turn",
         "handler/restore_run/remove_server.py",
         'if step.kind == "end":',

@@ -1,6 +1,7 @@
 """What the watch remembers: kept in 4 kB, read whatever is in it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,7 +32,8 @@ projects = st.builds(
     snapshot=st.none() | ids,
     told=st.frozensets(ids, max_size=5),
     all_told=st.booleans(),
-    told_of_project=st.frozensets(st.sampled_from("teadu")),
+    told_of_project=st.frozensets(st.sampled_from("teaduc")),
+    copies=st.frozensets(ids, max_size=5),
 )
 names = st.text("abcXYZ019-", min_size=1, max_size=29)
 
@@ -91,6 +93,20 @@ def test_what_a_newer_version_has_added_is_left_aside() -> None:
     text |= {"version": 2, "more": {"of": "it"}}
     text["projects"]["shop"] += " 77 more"
     assert Memory.parse(json.dumps(text)) == Memory({"shop": SHOP})
+
+
+def test_an_older_version_reads_a_copys_mark_as_a_number() -> None:
+    entry = Memory({"shop": replace(SHOP, copies=frozenset({43_000_001}))}).to_text()
+    [mark] = [mark for mark in entry.split(" ")[-1].split('"')[0].split(",") if mark[0] == "+"]
+    assert int(mark, 36) == 43_000_001
+
+
+def test_copies_are_the_first_to_be_left_out() -> None:
+    found = {f"shop-{n}": replace(SHOP, copies=frozenset(range(10**9, 10**9 + 200)))
+             for n in range(4)}  # fmt: skip
+    after = Memory(found).fitted()
+    assert len(after.to_text()) <= MOST_BYTES and not after.problem
+    assert all(each.told == SHOP.told for each in after.projects.values())
 
 
 def fleet(projects: int, told: int, name: str = "shop-{}") -> Memory:

@@ -388,6 +388,23 @@ def test_what_a_dead_drill_has_left_is_told_once_and_swept(days: Days, hours: in
     assert f"sg5-left ({left.id}, 4.5 hours old" in message["Message"]
 
 
+@pytest.mark.parametrize("hours", [0, 26])
+def test_a_second_one_that_is_left_is_told_by_its_name(days: Days, hours: int) -> None:
+    days.cloud.environment |= {"RESTORE_FUNCTION": "StartRestore", "FRESHNESS_HOURS": str(hours)}
+    days.night(0, 1)
+    first = days.project.add_server("sg5-left", COPY, created=START)
+    second = days.project.add_server("db-left", COPY, created=START + timedelta(hours=3))
+    days.at(12, lambda: days.project.delete_server(first))
+    days.at(20, lambda: days.project.delete_server(second))
+    days.play(24)
+    days.tells(
+        (4.25, "overdue: default/sg5-left"), (7.25, "overdue: default/db-left"), (20, ALL_CLEAR)
+    )
+    texts = [m["Message"] for i in days.cloud.invocations for m in i.messages]
+    assert "1 more were told before" in texts[1] and "sg5-left" not in texts[1]
+    assert ("good snapshot in time" in texts[2]) is bool(hours)
+
+
 @pytest.mark.parametrize(
     "labels",
     [{**COPY, LABEL_MANAGED_BY: "another-stack"}, {LABEL_THROW_AWAY: "true"}],

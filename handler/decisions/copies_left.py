@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from handler.documents.resources import Server
 
-MOST_NAMED = 5
 # A sweep is asked for when a copy should have been gone, so many hours later, and each day.
 AGAIN_HOURS = 3
 
@@ -19,12 +18,12 @@ def left_behind(
     return sorted(left, key=lambda copy: (copy.created, copy.id))
 
 
-def why_left(left: Sequence[Server], now: datetime) -> str:
+def why_left(copy: Server, now: datetime) -> str:
     """What is left, in words."""
-    names = [_called(copy, now) for copy in left[:MOST_NAMED]]
-    more = len(left) - MOST_NAMED
-    what = "a server that a drill made is" if len(left) == 1 else "servers that drills made are"
-    return f"{what} still there: {', '.join(names)}" + (f" and {more} more" if more > 0 else "")
+    hours = (now - copy.created) / timedelta(hours=1)
+    price = f", {copy.hourly_net} per hour net without its address" if copy.hourly_net else ""
+    called = f"{copy.name} ({copy.id}, {hours:.1f} hours old{price})"
+    return f"a server that a drill made is still there: {called}"
 
 
 def is_time_to_sweep(left: Sequence[Server], longest: timedelta, now: datetime) -> bool:
@@ -34,9 +33,3 @@ def is_time_to_sweep(left: Sequence[Server], longest: timedelta, now: datetime) 
     """
     overdue_h = {int((now - copy.created - longest) / timedelta(hours=1)) for copy in left}
     return any(hours == AGAIN_HOURS or hours % 24 == 0 for hours in overdue_h)
-
-
-def _called(copy: Server, now: datetime) -> str:
-    hours = (now - copy.created) / timedelta(hours=1)
-    price = f", {copy.hourly_net} per hour net without its address" if copy.hourly_net else ""
-    return f"{copy.name} ({copy.id}, {hours:.1f} hours old{price})"

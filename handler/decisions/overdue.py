@@ -68,6 +68,7 @@ class Overdue:
     since: datetime
     reason: str
     told_as: int | str
+    copy: int | None = None  # the id of a copy that a drill has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +153,17 @@ def _project(
 
 
 def _copies(look: Look, remembered: Remembered, limits: Limits, now: datetime) -> list[Overdue]:
-    """What dead drills have left, as one thing: it costs money, whatever FreshnessHours is."""
+    """What dead drills have left, one by one: it costs money, whatever FreshnessHours is."""
     if look.survey is None and COPIES in remembered.told_of_project:
         # A look that failed ends nothing: it would be told again after each.
         since = remembered.last_seen or remembered.first_seen
         why = f"what drills have left may still be there: it cannot be seen now: {look.why}"
         return [Overdue(look.project, "", since, why, COPIES)]
-    left = left_of(look, limits, now)
-    if not left:
-        return []
-    since, why = left[0].created + limits.longest_copy, why_left(left, now)
-    return [Overdue(look.project, left[0].name, since, why, COPIES)]
+    return [
+        Overdue(look.project, copy.name, copy.created + limits.longest_copy, why_left(copy, now),
+                COPIES, copy.id)
+        for copy in left_of(look, limits, now)
+    ]  # fmt: skip
 
 
 def left_of(look: Look, limits: Limits, now: datetime) -> list[Server]:

@@ -108,7 +108,11 @@ def unheard(after: Memory, before: Memory) -> Memory:
     for name, each in after.projects.items():
         was = before.projects.get(name, nobody)
         projects[name] = replace(
-            each, told=was.told, all_told=was.all_told, told_of_project=was.told_of_project
+            each,
+            told=was.told,
+            all_told=was.all_told,
+            told_of_project=was.told_of_project,
+            copies=was.copies,
         )
     return Memory(projects, after.problem, before.problem_told).fitted()
 
@@ -138,6 +142,9 @@ def _after(state: ProjectState, now: datetime) -> Remembered:
         told=frozenset(mark for mark in marks if isinstance(mark, int)),
         all_told="*" in marks,
         told_of_project=frozenset(m for m in marks if isinstance(m, str) and m != "*"),
+        copies=frozenset(each.copy for each in state.overdue if each.copy is not None)
+        if survey
+        else remembered.copies,
     )
 
 
@@ -155,4 +162,6 @@ def _is_news(overdue: Overdue, memory: Memory, after: Memory) -> bool:
         return True
     if isinstance(overdue.told_as, int):
         return not (before.all_told or overdue.told_as in before.told)
+    if overdue.copy is not None and before.copies and COPIES in before.told_of_project:
+        return overdue.copy not in before.copies
     return overdue.told_as not in ("*", *before.told_of_project)

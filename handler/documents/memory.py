@@ -19,7 +19,8 @@ MOST_BYTES = 4096
 MOST_SHOWN = 80  # characters of what cannot be read
 MOST_NAMED = 10  # projects in a problem
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-NOTHING, ALL, OF_PROJECT = "-", "*", "!"
+# An older version reads a copy's mark as a number, and forgets it at its next look.
+NOTHING, ALL, OF_PROJECT, OF_COPY = "-", "*", "!", "+"
 MINUTE = timedelta(minutes=1)
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,6 +47,8 @@ class Remembered:
     told: frozenset[int] = frozenset()  # the servers that people were told are overdue
     all_told: bool = False  # all that are overdue: there was no room for their ids
     told_of_project: frozenset[str] = frozenset()  # one letter for each of its own troubles
+    # The copies that people were told are left; none: all of them, if there is a letter for them.
+    copies: frozenset[int] = frozenset()
 
     @property
     def is_told(self) -> bool:
@@ -97,14 +100,17 @@ class Memory:
     def fitted(self) -> "Memory":
         """The memory in at most MOST_BYTES; what had to be left out is its problem.
 
-        First the ids of told servers become the mark for all, of the longest list first; then the
-        projects seen first stay.
+        First the ids of copies are left out, then those of told servers become the mark for all,
+        of the longest list first; then the projects seen first stay.
         """
         memory, left_out = self, list[str]()
         while len(memory.to_text()) > MOST_BYTES:
             projects = dict(memory.projects)
             longest = max(projects, key=lambda name: (len(projects[name].told), name))
-            if len(projects[longest].told) > 1:
+            copies = max(projects, key=lambda name: (len(projects[name].copies), name))
+            if projects[copies].copies:
+                projects[copies] = replace(projects[copies], copies=frozenset())
+            elif len(projects[longest].told) > 1:
                 projects[longest] = replace(projects[longest], told=frozenset(), all_told=True)
             else:
                 latest = max(projects, key=lambda name: (projects[name].first_seen, name))
@@ -120,6 +126,7 @@ def _entry_of(each: Remembered, newest: datetime | None) -> str:
     told = [OF_PROJECT + "".join(sorted(each.told_of_project))] if each.told_of_project else []
     told += [ALL] if each.all_told else []
     told += [_short(id_) for id_ in sorted(each.told)]
+    told += [OF_COPY + _short(id_) for id_ in sorted(each.copies)]
     numbers = (
         (each.first_seen - EPOCH) // MINUTE,
         (newest - each.last_seen) // MINUTE if newest and each.last_seen else None,
@@ -136,7 +143,8 @@ def _remembered_in(entry: Any, newest: datetime | None) -> Remembered | None:
         first, lag, servers, server, snapshot, *more = entry.split(" ")
         marks = more[0].split(",") if more and more[0] != NOTHING else []
         of_project = [mark[1:] for mark in marks if mark.startswith(OF_PROJECT)]
-        ids = [mark for mark in marks if mark != ALL and not mark.startswith(OF_PROJECT)]
+        ids = [mark for mark in marks if mark != ALL and mark[:1] not in (OF_PROJECT, OF_COPY)]
+        copies = [mark[1:] for mark in marks if mark.startswith(OF_COPY)]
         late = _long(lag)
         if late is not None and newest is None:
             return None
@@ -149,6 +157,7 @@ def _remembered_in(entry: Any, newest: datetime | None) -> Remembered | None:
             told=frozenset(int(id_, 36) for id_ in ids),
             all_told=ALL in marks,
             told_of_project=frozenset("".join(of_project)),
+            copies=frozenset(int(id_, 36) for id_ in copies),
         )
     except (ValueError, AttributeError, OverflowError):
         return None

@@ -23,7 +23,6 @@ from tests.chaos.watching import ALL_CLEAR, rows_of
 # The longest that a restore needs its copy, as deployed: RestoreMinutes, BootMinutes, to remove it.
 LONGEST = timedelta(minutes=60 + 15 + 180)
 MARGIN = timedelta(minutes=2)
-MOST_NAMED = 5
 DAYS_OFF = 0.05
 
 
@@ -60,16 +59,18 @@ def _of_look(day: Day, number: int, look: Look, project: str) -> Iterator[str]:
     now = look.ended + max(look.skew, timedelta())
     old = [c for c in day.copies.values() if now - c.created > LONGEST - MARGIN]
     for each in left:
-        if len(left) <= MOST_NAMED and not any(each.name in reason for reason in said):
+        if not any(f"({each.id}," in reason for reason in said):
             yield f"{each.name} is left, and is not said to be: {said}"
-    if left and not any(_rows(before, project) for before in day.looked[: number + 1]):
-        yield f"{left[0].name} is left, and nobody was told"
-    if rows and not any(each.name in row for row in rows for each in old):
+        so_far = (row for before in day.looked[: number + 1] for row in _rows(before, project))
+        if not any(f"({each.id}," in row for row in so_far):
+            yield f"{each.name} is left, and nobody was told"
+    if rows and not any(f"({each.id}," in row for row in rows for each in old):
         yield f"told of what is not left: {rows}"
     for row in rows:
         yield from _price(day, row, left)
-    if rows and _told_before(day, number, project):
-        yield f"told again: {rows}"
+        ids = [each.id for each in left if f"({each.id}," in row]
+        if ids and _told_before(day, number, project, ids[0]):
+            yield f"told again: {row}"
 
 
 def _price(day: Day, row: str, left: list[Copied]) -> Iterator[str]:
@@ -84,14 +85,14 @@ def _price(day: Day, row: str, left: list[Copied]) -> Iterator[str]:
             yield f"{each.name} costs {server} per hour: {row}"
 
 
-def _told_before(day: Day, number: int, project: str) -> bool:
+def _told_before(day: Day, number: int, project: str, id_: int) -> bool:
     """Whether the same was told by a look that was heard, and seen to stay ever since."""
     for before in range(number - 1, -1, -1):
         look = day.looked[before]
         seen = look.heard and look.seen(project) and look.is_itself(project)
-        if not (seen and _overdue(day, look, project)):
+        if not (seen and any(each.id == id_ for each in _overdue(day, look, project))):
             return False
-        if _rows(look, project):
+        if any(f"({id_}," in row for row in _rows(look, project)):
             return True
     return False
 
