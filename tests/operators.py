@@ -13,6 +13,7 @@ import random
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,6 +27,7 @@ import pytest
 from tests.held import HELD
 
 ROOT = Path(__file__).parents[1]
+UNTRIED = 99  # a child's exit code that says nothing about the change
 CPU_SECONDS = 60  # A change that takes longer hangs, and counts as caught.
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -124,11 +126,17 @@ def tried(changes: list[Change], jobs: int) -> Iterator[tuple[Change, bool]]:
         while len(running) < jobs and (change := next(waiting, None)):
             sys.stdout.flush()
             if not (child := os.fork()):
-                os._exit(_outcome(change))
+                try:
+                    os._exit(_outcome(change))
+                finally:  # not reached but by an error before the tests
+                    traceback.print_exc()
+                    os._exit(UNTRIED)
             running[child] = change
         if not running:
             return
         child, status = os.wait()
+        if os.waitstatus_to_exitcode(status) == UNTRIED:
+            raise SystemExit(f"{running[child].file} could not be changed, see above")
         yield running.pop(child), status == 0
 
 

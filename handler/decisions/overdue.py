@@ -76,9 +76,9 @@ class ServerState:
     """A server's newest good snapshot and whether that is too old; `due_at` None: no limit."""
 
     server: Server
-    newest: Snapshot | None = None
-    left_out: str = ""  # why it gets no snapshots
-    limit_hours: int = 0
+    newest: Snapshot | None
+    left_out: str  # why it gets no snapshots
+    limit_hours: int
     due_at: datetime | None = None
     overdue: str = ""
 
@@ -87,10 +87,10 @@ class ServerState:
 class ProjectState:
     look: Look
     remembered: Remembered  # before this look; of a project that is new, what is known of it now
-    servers: tuple[ServerState, ...] = ()
-    overdue: tuple[Overdue, ...] = ()
+    servers: tuple[ServerState, ...]
+    overdue: tuple[Overdue, ...]
     # Whether it is the project that is remembered: only then is what was seen now remembered.
-    is_itself: bool = True
+    is_itself: bool
 
 
 def judged(
@@ -195,7 +195,7 @@ def _troubles(
     if not_itself:
         is_empty = look.survey is not None and not look.survey.servers
         twin = twins.get(look.project, "")
-        also = f" It is that of the project {twin}" if twin and not is_empty else ""
+        also = f" It is that of the project {twin}" if twin else ""
         return trouble(EMPTY if is_empty else ANOTHER, last, not_itself + also)
     if other := twins.get(look.project):
         reason = f"its token and that of {other} see the same servers: one token is stored twice"
