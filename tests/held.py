@@ -114,7 +114,20 @@ HELD = {
             "_troubles: look.survey is not None and (not look.survey.servers) -> not look": TYPED,
         },
     ),
-    "handler/decisions/watching.py": Held(("tests/test_overdue.py", "tests/test_watch_order.py")),
+    "handler/decisions/watching.py": Held(
+        ("tests/test_watch_order.py", "tests/test_overdue.py", "tests/test_watch_doubts.py"),
+        {
+            "in_order.unseen: last.timestamp() if last else 0.0 -> last.timestamp()": (
+                "it is long before all looks"
+            ),
+            "late: since is None or each.last_seen is None or each.last_seen < since -> each": (
+                TYPED
+            ),
+            "in_turns: int(now.timestamp() // 3600) % len(first) if first else 0 -> int(": (
+                "nobody is unseen"
+            ),
+        },
+    ),
     "handler/decisions/due.py": Held(("tests/test_rhythm.py", "tests/test_overdue.py")),
     "handler/documents/memory.py": Held(("tests/test_memory.py", "tests/test_watch_order.py")),
 }

@@ -260,6 +260,14 @@ def test_a_token_that_never_showed_anything_may_go() -> None:
     for before in (Remembered(NOW - HOUR), Remembered(NOW - DAY, NOW - HOUR)):
         view = look_again(Memory({"shopp": before}), gone)
         assert (view.told, view.memory.projects) == ("", {})
+    assert look_again(Memory(), gone).projects == ()
+
+
+@pytest.mark.parametrize("more", [{"servers": 1, "server": 1}, {"snapshot": 11}])
+def test_a_token_that_showed_a_server_or_a_snapshot_may_not(more: dict[str, int]) -> None:
+    before = Remembered(NOW - DAY, NOW - HOUR, **more)
+    gone = Look("shop", None, "no token", has_token=False)
+    assert [each.told_as for each in look_again(Memory({"shop": before}), gone).news] == [NO_TOKEN]
 
 
 def test_the_first_deployment_tells_nothing() -> None:

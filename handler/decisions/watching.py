@@ -25,7 +25,7 @@ class View:
     told: Told
     memory: Memory
     problem: str  # with the memory
-    has_limit: bool = True  # FreshnessHours is not 0
+    has_limit: bool  # FreshnessHours is not 0
 
 
 def in_order(names: Iterable[str], memory: Memory) -> list[str]:
