@@ -201,6 +201,13 @@ def test_what_is_overdue_is_told_once_and_the_end_once() -> None:
     assert look_again(third.memory, late).told == "overdue"
 
 
+def test_the_end_is_told_though_other_projects_were_never_overdue() -> None:
+    late, fine = seen(snapshots=[good(27)]), seen(snapshots=[good(1)])
+    other = seen([server(2)], [good(1, 2, 22)], "blog")
+    first = look_again(Memory(), late, other)
+    assert look_again(first.memory, fine, other).told == "all clear"
+
+
 def test_one_more_is_told_alone_and_nothing_is_clear_before_all_is() -> None:
     two = [server(1), server(2)]
     first = look_again(Memory(), seen(two, [good(27), good(1, 2, 22)]))
@@ -397,7 +404,8 @@ def test_what_drills_have_left_stands_while_nothing_is_seen(hours: int, has_toke
 def test_without_a_limit_only_what_drills_had_left_is_told_to_be_over(
     told: Remembered, says: str
 ) -> None:
-    view = concluded([], Memory({"shop": told}), NOW, has_limit=False)
+    before = Memory({"shop": told, "blog": Remembered(NOW)})
+    view = concluded([], before, NOW, has_limit=False)
     assert view.told == says
     if says:
         assert watch.text(view, "/tokens").startswith(
