@@ -123,11 +123,19 @@ HELD = {
             "late: since is None or each.last_seen is None or each.last_seen < since -> each": (
                 TYPED
             ),
+            "_after: survey and state.is_itself -> state.is_itself": TYPED,
             "in_turns: int(now.timestamp() // 3600) % len(first) if first else 0 -> int(": (
                 "nobody is unseen"
             ),
         },
     ),
-    "handler/decisions/due.py": Held(("tests/test_rhythm.py", "tests/test_overdue.py")),
+    "handler/decisions/due.py": Held(
+        ("tests/test_rhythm.py", "tests/test_overdue.py", "tests/test_watch_doubts.py"),
+        {
+            "newest_good: known.created < snapshot.created -> known.created <= snapshot": (
+                "of two of one moment either may count"
+            ),
+        },
+    ),
     "handler/documents/memory.py": Held(("tests/test_memory.py", "tests/test_watch_order.py")),
 }

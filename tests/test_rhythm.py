@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from handler.decisions.due import heeds_rhythms, why_not_due
+from handler.decisions.due import heeds_rhythms, newest_good, why_not_due
 from handler.decisions.selecting import left_out, notes_on, problem_of, why_not_taken
 from handler.documents.document import WithBackups, format_time
 from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY, LABEL_RUN_ID, LABEL_SERVER_ID
@@ -153,6 +153,7 @@ def test_only_a_good_snapshot_of_the_server_itself_makes_it_wait() -> None:
     ):
         assert reason(run_of(), "1w", [bad]) == ""
         assert reason(run_of(), "1w", [good(NIGHT - 7 * DAY), bad]) == ""
+    assert newest_good([replace(fresh, labels={})]) == {}
 
 
 def test_what_the_run_has_begun_it_goes_on_with() -> None:
