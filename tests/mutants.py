@@ -1411,6 +1411,62 @@ MUTANTS = [
         "    if False:",
         "tests/test_drill_meddling.py::test_a_copy_that_a_person_takes_stays_theirs_and_no_sweep_takes_it",
     ),
+    Mutant(
+        "copies: sweep what a drill that is running has made",
+        "handler/decisions/planning_restore.py",
+        "        elif not its.is_running:",
+        "        else:",
+        "tests/test_drills_at_once.py::test_a_sweep_beside_a_drill_takes_nothing_of_it",
+    ),
+    Mutant(
+        "copies: give the copies of two drills one name",
+        "handler/documents/copy_names.py",
+        'return f"drill-{restore_id}-{server_id}".lower()',
+        'return f"drill-{server_id}".lower()',
+        "tests/test_drills_at_once.py::test_two_drills_at_once_are_both_proven",
+    ),
+    Mutant(
+        "copies: leave what broke off",
+        "statemachine/restore_run.asl.json",
+        '"BooleanEquals": false,\n                "Next": "RemoveServer"',
+        '"BooleanEquals": false,\n                "Next": "RestoreBrokeOff"',
+        "tests/test_drills_stopped.py::test_a_function_that_dies_for_good_leaves_nothing_after_some_hours",
+    ),
+    Mutant(
+        "copies: ask for no sweep of what is left",
+        "handler/decisions/copies_left.py",
+        "    return any(hours in SWEEP_HOURS",
+        "    return False and any(hours in SWEEP_HOURS",
+        "tests/test_drills_stopped.py::test_a_drill_that_is_stopped_in_any_state_is_told_and_swept_if_it_leaves_a_copy",
+    ),
+    Mutant(
+        "copies: tell nobody what a sweep has removed",
+        "handler/restore_run/summarise_restore.py",
+        "is_news = run.sweep or is_kept",
+        "is_news = is_kept",
+        "tests/test_drills_stopped.py::test_a_drill_that_is_stopped_in_any_state_is_told_and_swept_if_it_leaves_a_copy",
+    ),
+    Mutant(
+        "copies: call a copy left while its drill is at work",
+        "handler/decisions/copies_left.py",
+        "if now - copy.created > longest]",
+        "if True]",
+        "tests/test_drill_meddling.py::test_behind_a_firewall_that_is_never_applied_nothing_is_switched_on",
+    ),
+    Mutant(
+        "copies: ask for the same where there was no stock",
+        "handler/decisions/restoring.py",
+        "later = replace(restore, tried=restore.tried + 1)",
+        "later = replace(restore, tried=restore.tried)",
+        "tests/test_drill_stories.py::test_where_there_is_no_stock_the_next_location_is_taken",
+    ),
+    Mutant(
+        "copies: end when a create fails later",
+        "handler/decisions/booting.py",
+        'if restore.powered_on_s is not None or not (action and action.status == "error"):',
+        "if True:",
+        "tests/test_drill_meddling.py::test_in_place_of_one_that_a_person_deletes_while_it_is_made_another_is",
+    ),
 ]
 
 

@@ -138,10 +138,10 @@ def test_a_night_prunes_the_snapshot_while_its_copy_is_made(
     story.project.server_seconds[story.image.id] = 900
     story.night({"retention": "last1"}, at=60)
     verdict, _, begins = ends.partition(": ")
-    is_gone = then != "delete_refused"
-    line = drilled(story, verdict, begins, is_told=is_gone)
-    assert (story.image.id not in story.project.images) is is_gone
-    assert (f"snapshot {story.image.id} " in line.partition("in fsn1")[2]) is is_gone
+    went_first = then != "delete_refused"  # else it is pruned later
+    line = drilled(story, verdict, begins, is_told=went_first)
+    assert story.image.id not in story.project.images
+    assert (f"snapshot {story.image.id} " in line.partition("in fsn1")[2]) is went_first
 
 
 def test_a_snapshot_that_is_pruned_while_its_copy_runs_is_proven_and_told_to_be_gone(
