@@ -61,7 +61,9 @@ def a_function_in_trouble(day: Day, rng: random.Random) -> str:
     what = rng.choice(["throttled", "dies", "hangs", "unheard", "lost", "bug"])
     function, nth, pause = rng.choice(FUNCTIONS), rng.choice([1, 2, 3, 4, 6]), rng.randint(1, 12)
     times = rng.choice([1, 1, 2, 7])
-    day.cloud.fates += [Fate(what, function, nth + more, pause) for more in range(times)]
+    # Each counts from the one before.
+    nths = [nth, *[1] * (times - 1)]
+    day.cloud.fates += [Fate(what, function, each, pause) for each in nths]
     return f"{function} {what}, invocation {nth} (+{times - 1}), at pause {pause}"
 
 
