@@ -75,11 +75,9 @@ def _of_look(day: Day, number: int, look: Look, project: str) -> Iterator[str]:
 
 def _price(day: Day, row: str, left: list[Copied]) -> Iterator[str]:
     for each in left:
-        if each.id in day.person.rescaled or f"{each.name} (" not in row:
+        if each.id in day.person.rescaled or f"({each.id}, " not in row:
             continue
-        found = re.search(
-            rf"{each.name} \([^)]*, ([0-9.]+) per hour net without its address\)", row
-        )
+        found = re.search(rf"\({each.id}, [^)]*, ([0-9.]+) per hour net without", row)
         server, _ = price_of(each.server_type, each.location)
         if not found or Decimal(found[1]) != server:
             yield f"{each.name} costs {server} per hour: {row}"
