@@ -1230,7 +1230,7 @@ MUTANTS = [
     Mutant(
         "copies: take a delete that was accepted for a removal",
         "handler/decisions/clearing.py",
-        'return _wait(sent, f"server {restore.copy_id} is being deleted", Wait(LOOK_SECONDS))',
+        "return _wait(sent, reason, _longer(sent, LOOK_SECONDS))",
         'return _end(replace(sent, copy_id=None), "removed")',
         "tests/test_remove_server.py::test_a_delete_whose_answer_is_lost_is_looked_for",
     ),
@@ -1343,7 +1343,7 @@ MUTANTS = [
     Mutant(
         "days: take a delete that was accepted for a removal",
         "handler/decisions/clearing.py",
-        'return _wait(sent, f"server {restore.copy_id} is being deleted", Wait(LOOK_SECONDS))',
+        "return _wait(sent, reason, _longer(sent, LOOK_SECONDS))",
         'return _end(replace(sent, copy_id=None), "removed")',
         kind="day",
     ),

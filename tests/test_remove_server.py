@@ -1,11 +1,13 @@
 """RemoveServer on the simulator: only this restore's own copy goes, and always goes."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Response
 
 from handler.documents.labels import (
     LABEL_MANAGED_BY,
@@ -351,3 +353,27 @@ def test_one_wrong_clock_does_not_keep_a_copy(drill: Restoring) -> None:
     # PlanRestore's answer had the clock of tomorrow.
     drill.changed(began="2026-11-22T02:00:00Z")
     assert (drill.end().status, drill.copies) == ("proven", [])
+
+
+@pytest.mark.parametrize("stuck", ["protected", "locked", "deleting", "not deleted"])
+def test_a_copy_that_does_not_go_is_told_after_few_looks(drill: Restoring, stuck: str) -> None:
+    drill.until("removing")
+    copy = drill.copy
+    match stuck:
+        case "protected":
+            copy.protected = True
+        case "locked":
+            copy.hidden_lock = True
+        case "deleting":
+            copy.status = "deleting"
+        case "not deleted":
+            answer = {"action": {"id": 1, "command": "delete_server", "status": "success"}}
+            drill.world.faults.add(
+                Fault(lambda _: Response(json.dumps(answer), 200, content_type="application/json"),
+                      method="DELETE", times=None)
+            )  # fmt: skip
+    ended = drill.end()
+    assert (ended.status, drill.copies) == ("failed", [copy])
+    assert f"server {copy.id} ({NAME}) is still there" in ended.reason
+    # One look has a dozen events, an execution's history 25,000 for up to 20 restores.
+    assert drill.path.count("remove") < 60

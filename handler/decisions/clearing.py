@@ -25,8 +25,10 @@ from handler.documents.restore import Restore
 REMOVE_MINUTES = 60
 # So long a server is looked for whose create had no answer.
 LOST_SECONDS = 600
-LOOK_SECONDS = 8  # after a delete, until it is seen to be gone
+LOOK_SECONDS = 8  # after a delete, until it is seen to be gone; at least
 HELD_SECONDS = 30
+# Of the time so far: a copy that does not go must not fill the execution's history.
+GROWTH = 0.12
 HOUR = 3600
 CENT = Decimal("0.01")
 UNSAVED = (
@@ -78,7 +80,7 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
     if isinstance(seen.error, (Unauthorized, Refused)):
         return _left(restore, f"{seen.error}")
     if seen.error:
-        return _wait(restore, str(seen.error), Wait(HELD_SECONDS))
+        return _wait(restore, str(seen.error), _longer(restore, HELD_SECONDS))
     if seen.copy is None:
         return _none(restore, seen, jitter)
     copy = seen.copy
@@ -86,7 +88,9 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
     if why := removing.why_not_removed(copy, expected(restore)):
         return _somebodys(restore, copy, why)
     if copy.status == "deleting":
-        return _wait(replace(restore, removal="sent"), "it is being deleted", Wait(LOOK_SECONDS))
+        return _wait(
+            replace(restore, removal="sent"), "it is being deleted", _longer(restore, LOOK_SECONDS)
+        )
     if restore.overdue:
         return _left(restore, restore.reason or "no time left")
     return Step("delete", restore)
@@ -98,12 +102,13 @@ def after_delete(restore: Restore, answer: int | HetznerError | None, jitter: fl
         case TransientError():
             return _wait(restore, str(answer), pacing.after_error(answer, restore, jitter))
         case Locked() | Protected():
-            return _wait(restore, str(answer), Wait(HELD_SECONDS))
+            return _wait(restore, str(answer), _longer(restore, HELD_SECONDS))
         case HetznerError() if not isinstance(answer, NotFound):
             return _left(restore, f"Hetzner refused: {answer}")
     action = answer if isinstance(answer, int) else None
     sent = replace(restore, removal="sent", remove_action=action)
-    return _wait(sent, f"server {restore.copy_id} is being deleted", Wait(LOOK_SECONDS))
+    reason = f"server {restore.copy_id} is being deleted"
+    return _wait(sent, reason, _longer(sent, LOOK_SECONDS))
 
 
 def cost(restore: Restore, now: datetime | None) -> str:
@@ -127,8 +132,7 @@ def _none(restore: Restore, seen: Seen, jitter: float) -> Step:
         reason = "the copy is not found, and the token sees nothing else of this project"
         return _wait(restore, reason, pacing.in_trouble(restore.attempts, jitter))
     if restore.copy_id is None:
-        looked_s = 60 * REMOVE_MINUTES - restore.left_s
-        if looked_s < LOST_SECONDS:
+        if _so_far_s(restore) < LOST_SECONDS:
             reason = f"a create had no answer: {restore.copy_name} is looked for"
             return _wait(restore, reason, pacing.in_trouble(restore.attempts, jitter))
         return _end(restore, "nothing was made by the create that had no answer")
@@ -144,6 +148,16 @@ def _somebodys(restore: Restore, copy: Copy, why: str) -> Step:
     outcome = restore.outcome or "skipped"
     problem = f"{restore.problem} {what}".strip()
     return _end(replace(restore, removal="left", outcome=outcome, problem=problem), "")
+
+
+def _so_far_s(restore: Restore) -> int:
+    """Since its removal began."""
+    return 60 * REMOVE_MINUTES - restore.left_s
+
+
+def _longer(restore: Restore, at_least_s: int) -> Wait:
+    """The longer it has taken, the longer."""
+    return Wait(round(max(at_least_s, GROWTH * _so_far_s(restore))))
 
 
 def _wait(restore: Restore, reason: str, wait: Wait) -> Step:
