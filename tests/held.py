@@ -137,5 +137,5 @@ HELD = {
             ),
         },
     ),
-    "handler/documents/memory.py": Held(("tests/test_memory.py", "tests/test_watch_order.py")),
+    "handler/documents/memory.py": Held(("tests/test_memory.py", "tests/test_overdue.py")),
 }

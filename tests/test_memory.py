@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.documents.memory import EPOCH, MOST_BYTES, Memory, Remembered
+from handler.documents.memory import EPOCH, MOST_BYTES, LastLook, Memory, Remembered
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -147,5 +147,51 @@ def test_too_many_projects_are_said_and_those_seen_first_stay() -> None:
     assert left_out == {f"a-long-name-of-a-project-{n}" for n in range(len(left_out))}
     assert fitted.problem.startswith("there is no room to remember a-long-name-of-a-project-0, ")
     assert fitted.problem.endswith(f" and {len(left_out) - 10} more")
+    # One id is no longer than the mark for all.
+    assert not any(each.all_told for each in fitted.projects.values())
     # What is written is read as it was.
     assert Memory.parse(fitted.to_text()).projects == fitted.projects
+
+
+def test_what_the_first_version_has_written_is_read_and_written_as_it_was() -> None:
+    text = (
+        '{"at":"2026-11-21T01:00:00Z","projects":{"new":"a03c - 0 - -",'
+        '"shop":"9vic 0 c p07ep 4snpfl !ad,p07ep,pln0g"},"problem_told":true}'
+    )
+    memory = Memory({"shop": SHOP, "new": Remembered(NOW)}, problem_told=True)
+    assert (Memory.parse(text), memory.to_text()) == (memory, text)
+
+
+def test_a_parameter_of_ssm_is_filled_to_the_last_byte() -> None:
+    few = fleet(50, 1).projects
+    room = 4096 - len(Memory({**few, "z": SHOP}).to_text())
+    full = Memory({**few, "z" * (room + 1): SHOP})
+    assert len(full.to_text()) == 4096 and full.fitted() == full
+    more = Memory({**few, "z" * (room + 2): SHOP}).fitted()
+    assert len(more.to_text()) < 4096
+
+
+def test_of_what_cannot_be_read_80_characters_are_shown() -> None:
+    assert Memory.parse("{" + 99 * "x").problem.endswith(f"cannot be read: {'{' + 79 * 'x'!r}")
+    name = json.dumps({"projects": {99 * "x": 7}})
+    assert Memory.parse(name).problem == f"what was remembered of {80 * 'x'} cannot be read"
+
+
+def test_a_project_that_was_never_seen_whole_is_known_by_nothing() -> None:
+    assert Remembered(NOW).last_look == LastLook() == LastLook("", 0, None, None)
+    assert SHOP.last_look == LastLook("2026-11-21T01:00:00Z", 12, 42_000_001, 290_000_001)
+
+
+@pytest.mark.parametrize(
+    ("remembered", "is_told"),
+    [
+        (Remembered(NOW), False),
+        (Remembered(NOW, told=frozenset({1})), True),
+        (Remembered(NOW, all_told=True), True),
+        (Remembered(NOW, told_of_project=frozenset("a")), True),
+    ],
+)
+def test_anything_that_people_were_told_is_to_be_ended(
+    remembered: Remembered, is_told: bool
+) -> None:
+    assert remembered.is_told is is_told
