@@ -138,6 +138,14 @@ def test_many_told_servers_become_the_mark_for_all_of_the_longest_list_first() -
     assert {name: fitted.projects[name] for name in memory.projects} == memory.projects
 
 
+def test_two_told_servers_become_the_mark_before_a_project_is_left_out() -> None:
+    memory = fleet(80, 2, "project-{}")
+    assert len(memory.to_text()) > MOST_BYTES
+    fitted = memory.fitted()
+    assert fitted.projects.keys() == memory.projects.keys() and not fitted.problem
+    assert {len(each.told) for each in fitted.projects.values() if not each.all_told} == {2}
+
+
 def test_too_many_projects_are_said_and_those_seen_first_stay() -> None:
     memory = fleet(150, 1, "a-long-name-of-a-project-{}")
     fitted = memory.fitted()
