@@ -16,7 +16,8 @@ WATCHED = "CheckSnapshot decides about no job without a snapshot"
 NEVER_EQUAL = "a whole number and a product of logarithms are not equal"
 CLIPPED = "the limits of the wait hide it"
 
-# The quick files first: the first test that fails ends it.
+# Tests that need no fixture of conftest.py; the quick files first: the first test that fails ends
+# it.
 HELD = {
     "handler/documents/policy.py": Held(("tests/test_retention.py",)),
     "handler/decisions/retention.py": Held(("tests/test_retention.py", "tests/test_shrinking.py")),

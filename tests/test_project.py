@@ -9,6 +9,7 @@ import yaml
 
 from checks.release import version
 from local.virtual.template import ROOT
+from tests.held import HELD
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LOCKED = sorted((ROOT / "requirements").glob("*.txt"))
@@ -117,3 +118,8 @@ def test_no_shell_line_holds_text_that_somebody_else_may_write(path: Path) -> No
     for job in read(path)["jobs"].values():
         for step in job["steps"]:
             assert "${{" not in step.get("run", ""), step
+
+
+def test_what_make_mutants_changes_and_the_tests_that_hold_it_are_there() -> None:
+    for file, held in HELD.items():
+        assert held.tests and all((ROOT / name).exists() for name in (file, *held.tests)), file
