@@ -441,6 +441,22 @@ def test_a_greeting_counts_when_it_is_known_what_was_done_to_the_copy(
     assert ended.outcome == ("unproven" if when else "proven")
 
 
+@pytest.mark.parametrize("status", ["unknown", "migrating", None])
+def test_a_copy_whose_status_says_nothing_while_it_is_made_is_waited_for(
+    drill: Restoring, status: str | None
+) -> None:
+    def odd(answer: Any) -> None:
+        answer["server"]["status"] = status
+
+    drill.project.server_seconds[drill.image.id] = 1500
+    drill.world.faults.add(
+        Fault(faults.edited(odd), method="GET", path=r"/servers/\d+", times=4, when="after")
+    )
+    assert drill.end().status == "proven"
+    assert drill.sent("POST", "/poweron") == 1
+    assert drill.sent("POST", "/poweroff") == 0
+
+
 def test_a_create_that_fails_later_is_the_next_candidates_turn(drill: Restoring) -> None:
     drill.project.server_failures.append(
         Failure("resource_unavailable", "error during placement", 40, "vanishes")

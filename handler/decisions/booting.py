@@ -128,7 +128,8 @@ def _looked(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
     firewall_id, owner = restore.firewall_id or 0, restore.run.owner
     if not (isolating.not_behind(copy, firewall_id) or isolating.not_applied(copy, firewall_id)):
         restore = replace(restore, was_isolated=True)
-    was_applied = restore.was_isolated
+    is_started = copy.status in ("starting", "running") or restore.powered_on_s is not None
+    was_applied = restore.was_isolated or not is_started
     if not is_off and (
         why := isolating.why_off(copy, seen.firewall, firewall_id, owner, was_applied=was_applied)
     ):
@@ -139,6 +140,8 @@ def _looked(restore: Restore, copy: Copy, seen: Seen, jitter: float) -> Step:
         if why := isolating.attached(copy, firewall_id):
             return _end(restore, "unproven", f"it was not powered on: {why}.", DETACH)
         return _off(restore, copy, seen, jitter)
+    if not is_started:  # it cannot be told whether it is on
+        return _wait(restore, f"the copy is {copy.status}", by_time(restore), jitter)
     return _on(_booting(restore), copy, jitter)
 
 
