@@ -18,6 +18,7 @@ from deploy.account import (
     refuse_unready,
 )
 from deploy.elsewhere import agree_to_place
+from deploy.running import runs_going_on, told
 from deploy.samconfig import kept_if_it_works, read_samconfig
 from deploy.settings import ROOT, Settings
 from deploy.terminal import agreed, ask, has_terminal
@@ -50,6 +51,7 @@ def bring(settings: Settings) -> int:
     owner = _owner(settings, stack, values)
     agree_to_place(settings, account, owner)
     if stack:
+        _refuse_to_break_off(account, stack, values)
         for line in _changes(stack, values):
             print(line)
         if not settings.yes and not has_terminal():
@@ -128,6 +130,17 @@ def _answer(question: str, parameter: Parameter) -> str:
             return value
         print(f"  {problem}")
     raise Unusable(f"No good answer for {parameter.name}, so nothing was deployed.")
+
+
+def _refuse_to_break_off(account: Account, stack: Stack, values: Mapping[str, str]) -> None:
+    """Without Restores nothing removes a drill's copy any more. Raises Unusable."""
+    if stack.parameters.get("Restores") != "true" or values.get("Restores", "true") == "true":
+        return
+    if restores := [run for run in runs_going_on(account, stack) if run.kind == "restore"]:
+        raise Unusable(
+            f"{told(restores)} Restores=false would take away what goes on with it and removes its "
+            "copy, which costs money, so nothing was changed. Wait until it has ended."
+        )
 
 
 def _changes(stack: Stack, values: Mapping[str, str]) -> list[str]:

@@ -8,8 +8,12 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from secrets import token_hex
 from shlex import quote
 from typing import Any
+
+from botocore.exceptions import BotoCoreError
 
 from deploy.account import (
     Account,
@@ -37,6 +41,10 @@ POLL_SECONDS = 2.0
 LONGEST_PLAN_SECONDS = 900
 # RestoreMinutes and BootMinutes at their longest, for several types one after the other.
 LONGEST_SECONDS = 12 * 3600
+
+
+class Unanswered(Failed):
+    """StartRestore broke off before it could say what it has started."""
 
 
 def restore(settings: Settings) -> int:
@@ -111,7 +119,19 @@ def _agreed(settings: Settings) -> bool:
 
 
 def _watched(account: Account, function: str, event: dict[str, Any]) -> Told:
-    answer = _start(account, function, event)
+    # Of an id there is one restore: an answer that is lost may be asked for again.
+    restore_id = f"{datetime.now(UTC):%Y%m%d}-{token_hex(6)}"
+    try:
+        answer = _start(account, function, {**event, "run_id": restore_id})
+    except (BotoCoreError, Unanswered, KeyboardInterrupt):
+        name = event.get("name") or f"restore-{restore_id}-… (the original's id)"
+        print(
+            f"\nNo answer of StartRestore: it may have started the restore {restore_id} all the "
+            f"same. Then there will be a new server {name}, which costs money. Look in the "
+            "Hetzner console, or at the executions of RestoreRun, before you start another one.",
+            file=sys.stderr,
+        )
+        raise
     for warning in answer.get("warnings", []):
         print(f"Warning: {warning}")
     [execution] = answer["executions"]
@@ -155,9 +175,8 @@ def _show(progress: Progress) -> None:
 
 
 def _start(account: Account, function: str, event: dict[str, Any]) -> dict[str, Any]:
-    """StartRestore's answer. Raises Unusable if it refuses, and Failed."""
-    # A second attempt would make a second server.
-    answer = account.client("lambda", attempts=1).invoke(
+    """StartRestore's answer. Raises Unusable if it refuses, Unanswered and Failed."""
+    answer = account.client("lambda").invoke(
         FunctionName=function, Payload=json.dumps(event).encode()
     )
     payload: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -166,4 +185,7 @@ def _start(account: Account, function: str, event: dict[str, Any]) -> dict[str, 
     said = str(payload.get("errorMessage", payload))
     if payload.get("errorType") in ("EventRefused", "NoProjects"):
         raise Unusable(said)
-    raise Failed(f"StartRestore ended with an error: {said}")
+    text = f"StartRestore ended with an error: {said}"
+    if payload.get("errorType") in ("NotAllStarted", "ExecutionsUnknown"):
+        raise Failed(text)
+    raise Unanswered(text)

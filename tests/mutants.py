@@ -120,6 +120,20 @@ MUTANTS = [
         test="tests/test_watch.py::test_a_second_one_that_is_left_is_told_by_its_name",
     ),
     Mutant(
+        "two stacks of one owner drill by the same id",
+        "handler/triggers/start_restore.py",
+        'return f"{run_id}-{crc32(state_machine_arn.encode()):08x}" if request.scheduled_time',
+        "return run_id if request.scheduled_time",
+        test="tests/test_restore_request.py",
+    ),
+    Mutant(
+        "switch restores off while a drill goes on",
+        "deploy/bring.py",
+        "        _refuse_to_break_off(account, stack, values)\n",
+        "",
+        test="tests/test_deploy.py::test_restores_are_not_switched_off_while_one_goes_on",
+    ),
+    Mutant(
         "a drill that made nothing had no turn",
         "handler/restore_run/remove_server.py",
         'if step.kind == "end":',

@@ -760,6 +760,23 @@ def test_a_drill_that_goes_on_is_told_with_what_it_would_leave_behind(
     assert "the firewall hetzner-snapshots-hetzner-snapshots-isolation in each project" in told
 
 
+def test_restores_are_not_switched_off_while_one_goes_on(
+    removal: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing would remove its copy, and the watch asks nobody any more."""
+    found = stacks[REGION, "hetzner-snapshots"]
+    found["Outputs"][-1]["OutputKey"] = "RestoreRunArn"
+    found["Parameters"].append({"ParameterKey": "Restores", "ParameterValue": "true"})
+    shell.setenv("YES", "1")
+    shell.setenv("PARAMETERS", "Restores=false")
+    told = said("deploy", capsys)
+    assert "One restore is going on: tonight_default. Restores=false would take away" in told
+    assert still_runs()
+
+
 def test_a_run_that_begins_while_the_removal_is_asked_about_keeps_the_stack(
     removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from deploy.__main__ import main
 from deploy.events import OF_RESTORE
 from deploy.restore_event import restore_event
 from deploy.restore_words import what_is_left, what_is_made
+from handler.documents.request import RUN_ID
 from handler.documents.restore import RestoreResult
 from handler.documents.restore_request import parse_restore_event
 from local.common.variables import Unusable
@@ -35,8 +37,10 @@ class Restores:
     restore: list[dict[str, Any]]
     verdict: str = "Completed"
     refusal: str = ""
+    broken: str = ""  # the error with which StartRestore ends
     events: list[dict[str, Any]] = field(default_factory=list)
     interrupted: bool = False
+    lost: list[BaseException] = field(default_factory=list)  # in place of answers to the restore
 
     def call(self, operation: str, arguments: dict[str, Any]) -> Any:
         if operation == "Invoke":
@@ -54,11 +58,17 @@ class Restores:
     def _start(self, event: dict[str, Any]) -> dict[str, Any]:
         self.events.append(event)
         arn = "arn:dry" if event.get("dry_run") else "arn:real"
+        if arn == "arn:real" and self.lost:
+            raise self.lost.pop(0)
         answer: dict[str, Any] = {
             "run_id": "20261129-abc",
             "executions": [{"project": "shop", "execution_arn": arn, "console": CONSOLE}],
             "warnings": [],
         }
+        if self.broken and arn == "arn:real":
+            answer = {"errorType": self.broken, "errorMessage": "Task timed out"}
+            body = io.BytesIO(json.dumps(answer).encode())
+            return {"Payload": body, "FunctionError": "Unhandled"}
         if self.refusal:
             answer = {"errorType": "EventRefused", "errorMessage": self.refusal}
         body = io.BytesIO(json.dumps(answer).encode())
@@ -102,6 +112,7 @@ def test_what_will_be_made_is_said_first_then_asked_then_watched_to_its_end(
     assert asked == ["Make it? [y/N] "]
     plan, real = restores.events
     assert plan == {"keep": True, "servers": ["sg5"], "dry_run": True}
+    assert RUN_ID.fullmatch(real.pop("run_id"))
     assert real == {"keep": True, "servers": ["sg5"], "snapshot": 90016}
     lines = capsys.readouterr().out.splitlines()
     for line in (
@@ -263,6 +274,37 @@ def test_who_leaves_is_told_that_it_goes_on_and_where(
     err = capsys.readouterr().err
     assert "The restore goes on at AWS. The new server is restore-1-42." in err
     assert CONSOLE in err
+
+
+@pytest.mark.parametrize(
+    ("lost", "code"),
+    [
+        (ReadTimeoutError(endpoint_url="https://lambda"), 2),
+        (ConnectionClosedError(endpoint_url="https://lambda"), 2),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_a_start_without_an_answer_may_have_started_and_that_is_said(
+    restores: Restores, shell: Shell, capsys: Capsys, lost: BaseException, code: int
+) -> None:
+    """Whoever starts it again without looking pays for two servers."""
+    shell.setenv("YES", "1")
+    restores.lost = [lost]
+    assert main("restore", os.environ) == code
+    run_id = restores.events[-1]["run_id"]
+    told = capsys.readouterr().err
+    assert f"it may have started the restore {run_id} all the same" in told
+    assert f"a new server restore-{run_id}-" in told and "before you start another one" in told
+
+
+def test_a_start_that_broke_off_may_have_started_and_that_is_said(
+    restores: Restores, shell: Shell, capsys: Capsys
+) -> None:
+    shell.setenv("YES", "1")
+    shell.setenv("NAME", "again")
+    restores.broken = "Sandbox.Timedout"
+    assert main("restore", os.environ) == 1
+    assert "there will be a new server again, which" in capsys.readouterr().err
 
 
 def test_the_port_of_the_probe_is_the_one_to_look_at() -> None:

@@ -1,6 +1,7 @@
 """StartRestore: what it takes, and what it refuses before anything has started."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,12 +9,12 @@ import boto3
 import pytest
 
 from handler.aws.settings import RestoreSettings
-from handler.documents.request import EventRefused
+from handler.documents.request import RUN_ID, EventRefused
 from handler.documents.restore import RestoreDocument
 from handler.documents.restore_request import FIELDS, RestoreRequest, parse_restore_event
 from handler.triggers.executions import ExecutionsUnknown, NotAllStarted
 from handler.triggers.projects import NoProjects
-from handler.triggers.start_restore import start_restore
+from handler.triggers.start_restore import new_restore_id, start_restore
 from local.virtual.template import REGION, Stack
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -152,12 +153,23 @@ def test_a_drill_is_started_in_each_project_and_a_repeat_starts_nothing() -> Non
     event = {"scheduled_time": "2026-11-22T09:00:00Z"}
     first = account.start(event)
     again = account.start(event, "another")
-    assert first["run_id"] == again["run_id"] == "20261122T090000Z"
+    assert first["run_id"] == again["run_id"]
+    assert re.fullmatch("20261122T090000Z-[0-9a-f]{8}", first["run_id"])
     assert [e["started"] for e in (*first["executions"], *again["executions"])] == [
         True, True, False, False,
     ]  # fmt: skip
     assert sorted(document.run.project for document in account.documents()) == ["blog", "shop"]
     assert all(not document.run.keep for document in account.documents())
+
+
+def test_two_stacks_of_one_owner_drill_at_the_same_time_under_different_ids() -> None:
+    """By the same id each would find the other's copy by its name, watch it and remove it."""
+    request = parse_restore_event({"scheduled_time": "2026-11-22T09:00:00Z"})
+    ids = {
+        new_restore_id(request, "1234", NOW, f"arn:aws:states:eu-central-1:1:stateMachine:{of}", ())
+        for of in ("RestoreRun-a", "RestoreRun-b")
+    }
+    assert len(ids) == 2 and all(RUN_ID.fullmatch(each) for each in ids)
 
 
 def test_a_restore_by_hand_has_the_requests_id_and_what_was_asked() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
@@ -64,7 +65,7 @@ def start_restore(
     chosen = choose(projects, settings.token_path, request.project, field)
     arn = settings.state_machine_arn
     known = known_restores(step_functions, arn)
-    run_id = request.run_id or new_run_id(request.scheduled_time, request_id, now, known)
+    run_id = request.run_id or new_restore_id(request, request_id, now, arn, known)
     logger.append_keys(run_id=run_id)
     started, unusable = [], list(() if request.project else projects.unusable)
     planned = [_named(request, run_id, project, settings) for project in chosen]
@@ -85,6 +86,22 @@ def start_restore(
         names = ", ".join(s["project"] for s in started) or "none"
         raise NotAllStarted(f"{'; '.join(unusable)}. Started as restore {run_id}: {names}.")
     return {"run_id": run_id, "executions": started, "warnings": list(projects.warnings)}
+
+
+def new_restore_id(
+    request: RestoreRequest,
+    request_id: str,
+    now: datetime,
+    state_machine_arn: str,
+    known: Sequence[Execution],
+) -> str:
+    """As a run's; by schedule with the stack's mark behind it.
+
+    Copies are known by this id and by their owner. Two stacks of one owner that drill at the same
+    time would take each other's copies for their own, and remove them.
+    """
+    run_id = new_run_id(request.scheduled_time, request_id, now, known)
+    return f"{run_id}-{crc32(state_machine_arn.encode()):08x}" if request.scheduled_time else run_id
 
 
 def known_restores(step_functions: "SFNClient", state_machine_arn: str) -> tuple[Execution, ...]:
