@@ -296,11 +296,19 @@ def test_once_it_was_powered_on_it_has_its_minutes_to_greet() -> None:
     assert said(booting.after_power_on(MADE, NO, 0.0))[:2] == ("end", "failed")
 
 
-@pytest.mark.parametrize("error", [None, DOWN, NO])
-def test_a_drills_copy_that_is_switched_off_is_removed_at_once(error: HetznerError | None) -> None:
-    reason = f"it was switched off: network 4 is on it. {DETACH}"
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (None, "it was switched off: network 4 is on it."),
+        (DOWN, "it was not switched off (down), though network 4 is on it."),
+        (NO, f"it was not switched off ({NO}), though network 4 is on it."),
+    ],
+)
+def test_a_drills_copy_that_is_switched_off_is_removed_at_once(
+    error: HetznerError | None, told: str
+) -> None:
     step = booting.after_power_off(OFF_BY_US, error, 0.0)
-    assert said(step) == ("end", "unproven", reason)
+    assert said(step) == ("end", "unproven", f"{told} {DETACH}")
 
 
 @pytest.mark.parametrize(

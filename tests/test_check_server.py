@@ -578,6 +578,21 @@ def test_a_poweroff_that_fails_is_tried_again_until_the_kept_copy_is_off(kept: R
     assert (ended.status, kept.copy.status) == ("unproven", "off")
 
 
+def test_a_drills_copy_that_is_not_switched_off_is_removed_and_not_told_to_be_off(
+    drill: Restoring,
+) -> None:
+    drill.project.boot = Boot(after_s=600)
+    drill.until("booting")
+    drill.step()
+    _network(drill)
+    drill.world.faults.add(Fault(faults.status(423, "locked"), path=".*/poweroff", times=None))
+    ended = drill.end()
+    assert (ended.status, drill.copies, drill.sent("POST", "/poweroff")) == ("unproven", [], 1)
+    assert "it was not switched off (locked" in ended.reason
+    assert "though network 11 is on it." in ended.reason
+    assert "it was switched off" not in ended.reason
+
+
 def test_a_kept_copy_that_cannot_be_switched_off_is_told(kept: Restoring) -> None:
     kept.project.boot = Boot(after_s=600)
     kept.until("booting")

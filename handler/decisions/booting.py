@@ -70,7 +70,7 @@ def after_power_on(restore: Restore, answer: Action | HetznerError, jitter: floa
 def after_power_off(restore: Restore, error: HetznerError | None, jitter: float) -> Step:
     """A drill's copy is removed at once, which is no weaker; what is kept is seen to be off."""
     if not restore.keep:
-        return _end_switched_off(restore)
+        return _end_switched_off(restore, error)
     said = f": {error}" if error else ""
     wait = by_time(restore)
     if isinstance(error, TransientError):
@@ -212,8 +212,10 @@ def _switched_off(restore: Restore, copy: Copy) -> Step:
     return Step("power_off", restore)
 
 
-def _end_switched_off(restore: Restore) -> Step:
+def _end_switched_off(restore: Restore, error: HetznerError | None = None) -> Step:
     reason = f"it was switched off: {restore.off_reason}."
+    if error:
+        reason = f"it was not switched off ({error}), though {restore.off_reason}."
     if restore.outcome:  # it was seen before
         return Step("mark", _with_problem(restore, reason))
     return _end(restore, "unproven", reason, DETACH)
