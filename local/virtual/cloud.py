@@ -125,6 +125,9 @@ class Cloud:
         self.asked: list[tuple[float, str, Any]] = []  # when which function was invoked with what
         self.has_restores = False
         self.restores: dict[str, Execution] = {}  # executions of RestoreRun
+        # Functions that a deploy has deleted, and executions that went with their state machine.
+        self.undeployed: frozenset[str] = frozenset()
+        self.forgotten: set[str] = set()
         # What the probe hears at an address and port, and what it has heard.
         self.greeting: Callable[[str, int], str] = lambda address, port: "no connection"
         self.heard: list[tuple[str, str]] = []
@@ -177,6 +180,8 @@ class Cloud:
         request_id: str = "",
     ) -> Any:
         """The function's answer. Raises Failed."""
+        if function in self.undeployed:
+            raise Failed("Lambda.ResourceNotFoundException", f"Function not found: {function}")
         fate = self._fate(function)
         if fate and fate.what == "throttled":
             raise Failed("Lambda.TooManyRequestsException", "Rate exceeded")
@@ -338,7 +343,7 @@ class Cloud:
                 "startDate": START + timedelta(seconds=e.started),
             }
             for e in reversed(self._of(stateMachineArn).values())
-            if statusFilter in (None, e.status)
+            if statusFilter in (None, e.status) and e.name not in self.forgotten
         ]
         first = int(nextToken or 0)
         page: dict[str, Any] = {"executions": listed[first : first + maxResults]}

@@ -95,8 +95,10 @@ def a_stop(day: Day, rng: random.Random) -> str:
 
 @TROUBLES.one
 def a_deploy_without_restores(day: Day, rng: random.Random) -> str:
-    """What starts drills is gone; those that run go on."""
+    """What starts drills is gone; those that run go on, or break off and are forgotten."""
     at, back = rng.choice([5.0, 60.0, 300.0, 7000.0]), rng.choice([600.0, 7 * 3600.0, 12 * 3600.0])
-    day.later(at, lambda: day.redeploy(restores=False))
+    deletes = rng.random() < 0.5
+    day.later(at, lambda: day.redeploy(restores=False, deletes=deletes))
     day.later(at + back, lambda: day.redeploy(restores=True))
-    return f"deployed without Restores at {at:.0f} s, with it {back:.0f} s later"
+    what = ", which deletes all of it" if deletes else ""
+    return f"deployed without Restores at {at:.0f} s{what}, with it {back:.0f} s later"

@@ -19,6 +19,7 @@ from handler.documents.labels import (
 from local.simulator import Project, Server
 from local.simulator.boot import SSH, Boot
 from local.virtual.cloud import stack
+from local.virtual.functions import RESTORING
 from local.virtual.machine import Failed
 from local.virtual.stage import START, Stage
 from tests.chaos import bad_copies, bad_days
@@ -179,9 +180,13 @@ class Day(Stage):
                 said = which(self, self.stream(f"trouble {number}"))
                 self.troubles.append(f"{number}. {which.__name__}: {said}")
 
-    def redeploy(self, restores: bool) -> None:
-        """The stack is deployed with or without Restores; executions that run go on."""
+    def redeploy(self, restores: bool, deletes: bool = False) -> None:
+        """The stack is deployed with or without Restores; executions that run go on, unless that
+        `deletes` what they consist of."""
         self.cloud.has_restores = restores
+        self.cloud.undeployed = frozenset(RESTORING if deletes else ())
+        if deletes:
+            self.cloud.forgotten |= self.cloud.restores.keys()
         for function in ("WatchServers", "SummariseRun"):
             os.environ.update(stack(restores).environment(function))
         os.environ.update(self.cloud.environment)

@@ -10,13 +10,14 @@ from handler.documents.labels import (
     LABEL_MANAGED_BY,
     LABEL_PROVEN_AT,
     LABEL_PROVEN_BY,
+    LABEL_RESTORE_ID,
     LABEL_SERVER_PROVEN_AT,
 )
 from local.simulator import Image
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import OWNER, is_ours
-from tests.chaos.copies import Day
+from tests.chaos.copies import Copied, Day
 from tests.chaos.told_copies import wrongly_told_of_copies
 from tests.chaos.told_restores import wrongly_told_of_restores
 from tests.leaks import piece_of
@@ -69,6 +70,18 @@ def _deleted(day: Day) -> Iterator[str]:
             yield f"deleted {deed.server_id}, which is a person's: of image {deed.image_id}"
         elif deed.by.function != "RemoveServer":
             yield f"{deed.by.function} deleted {deed.name}"
+        elif maker := _still_drilled(day, first, deed.by.execution, deed.at):
+            yield f"{deed.by.execution.name} deleted {deed.name}, of {maker}, which goes on"
+
+
+def _still_drilled(day: Day, copy: Copied, by: Execution, at: datetime) -> str:
+    """The other execution that has made the copy and was running then."""
+    for each in day.cloud.restores.values():
+        run, ended = each.input["run"], day.began_at(each.ended)
+        is_maker = (run["id"], run["project"]) == (copy.labels[LABEL_RESTORE_ID], copy.project)
+        if is_maker and each is not by and (each.status == "RUNNING" or ended > at):
+            return each.name
+    return ""
 
 
 def _let_act(day: Day) -> Iterator[str]:
@@ -140,9 +153,14 @@ def _still(day: Day, copy_id: int, since: datetime, at: datetime) -> bool:
 
 
 def _left(day: Day) -> Iterator[str]:
-    """Nothing of a drill is left, but what a person has taken or protected."""
+    """Nothing of a drill is left, but what a person has taken or protected, and what is of a drill
+    that nobody knows any more: people are told of it."""
+    known = {e.input["run"]["id"] for e in day.cloud.restores.values()
+             if e.name not in day.cloud.forgotten}  # fmt: skip
     for each in day.copies.values():
-        if each.is_drills and each.gone is None and each.id not in day.person.own | day.person.kept:
+        if each.gone or not each.is_drills or each.labels[LABEL_RESTORE_ID] not in known:
+            continue
+        if each.id not in day.person.own | day.person.kept:
             yield f"{each.name} ({each.id}) is left"
 
 
