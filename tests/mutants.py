@@ -1230,7 +1230,7 @@ MUTANTS = [
     Mutant(
         "copies: look once for a copy whose create had no answer",
         "handler/decisions/clearing.py",
-        "        if looked_s < LOST_SECONDS:",
+        "        if _so_far_s(restore) < LOST_SECONDS:",
         "        if False:",
         "tests/test_remove_server.py::test_a_lost_create_that_is_listed_late_is_found_and_removed",
     ),
