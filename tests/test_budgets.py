@@ -51,6 +51,15 @@ def test_while_the_actions_tell_no_limit_the_other_one_counts() -> None:
     assert Budget.of(told, of_actions=True).per_hour == 300
 
 
+def test_who_works_at_the_same_time_shares_it() -> None:
+    asked = [(100, 3), (100, 500), (100, None), (1, 3)]
+    shared = [
+        Budget.of(a_job(run={"servers_at_a_time": at_a_time, "server_count": count})).sharing
+        for at_a_time, count in asked
+    ]
+    assert shared == [3, 100, 100, 1]
+
+
 def test_both_are_carried_from_state_to_state() -> None:
     class Api:
         answered_at = NOW + timedelta(seconds=1)
