@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from handler.decisions import checking, creating, pacing
 from handler.decisions.pacing import Budget
-from handler.documents.errors import RateLimited
+from handler.documents.errors import RateLimited, TransientError
 from handler.documents.job import Job, StartedSnapshot
 from tests.test_creating import NONE, NOW, action
 from tests.test_creating import job as a_job
@@ -41,6 +41,11 @@ def test_who_was_refused_waits_for_what_refused() -> None:
         refused = pacing.after_error(error, a_job(**left), 0.0)
         assert refused.why.startswith("0 of ") and refused.seconds >= 700
     assert pacing.after_error(of_actions, a_job(**FULL), 0.0).seconds < 60
+
+
+def test_an_outage_is_waited_for_whatever_is_left() -> None:
+    for left in ({}, SPENT, FULL):
+        assert pacing.after_error(TransientError("down"), a_job(**left), 0.0).seconds == 39
 
 
 def test_while_the_actions_tell_no_limit_the_other_one_counts() -> None:

@@ -170,6 +170,13 @@ def test_what_the_first_version_has_written_is_read_and_written_as_it_was() -> N
     assert (Memory.parse(text), memory.to_text()) == (memory, text)
 
 
+def test_what_is_not_told_is_nothing_and_no_time_is_before_the_first() -> None:
+    untold = '{"at":null,"projects":{"new":"a03c - - - -"}}'
+    assert Memory.parse(untold) == Memory({"new": Remembered(NOW)})
+    early = Memory({"new": Remembered(EPOCH - HOUR)})
+    assert Memory.parse(early.to_text()) == Memory({"new": Remembered(EPOCH)})
+
+
 def test_a_parameter_of_ssm_is_filled_to_the_last_byte() -> None:
     few = fleet(50, 1).projects
     room = 4096 - len(Memory({**few, "z": SHOP}).to_text())
