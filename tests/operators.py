@@ -28,7 +28,8 @@ from tests.held import HELD
 
 ROOT = Path(__file__).parents[1]
 UNTRIED = 99  # a child's exit code that says nothing about the change
-CPU_SECONDS = 60  # A change that takes longer hangs, and counts as caught.
+# A change with which the tests take several times as long hangs, and counts as caught.
+MOST_SECONDS, TIMES_AS_LONG, MORE_SECONDS = 60, 3, 5
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -118,7 +119,9 @@ def _instead_of(child: ast.AST, parent: ast.AST, field: str) -> Iterator[ast.AST
             yield ast.Attribute(of, CALLS[name], ast.Load())
 
 
-def tried(changes: list[Change], jobs: int) -> Iterator[tuple[Change, bool]]:
+def tried(
+    changes: list[Change], jobs: int, cpu_s: int = MOST_SECONDS
+) -> Iterator[tuple[Change, bool]]:
     """Each change, and whether it survives; in a process of its own, forked from this one."""
     running: dict[int, Change] = {}
     waiting = iter(changes)
@@ -127,7 +130,7 @@ def tried(changes: list[Change], jobs: int) -> Iterator[tuple[Change, bool]]:
             sys.stdout.flush()
             if not (child := os.fork()):
                 try:
-                    os._exit(_outcome(change))
+                    os._exit(_outcome(change, cpu_s))
                 finally:  # not reached but by an error before the tests
                     traceback.print_exc()
                     os._exit(UNTRIED)
@@ -140,9 +143,9 @@ def tried(changes: list[Change], jobs: int) -> Iterator[tuple[Change, bool]]:
         yield running.pop(child), status == 0
 
 
-def _outcome(change: Change) -> int:
+def _outcome(change: Change, cpu_s: int) -> int:
     """What pytest exits with where the file's code is the changed one."""
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     COMPILED[str(ROOT / change.file)] = change.code
@@ -205,14 +208,17 @@ def _holds(file: str, options: argparse.Namespace) -> bool:
     """Prints which of the file's changes survived; whether that is as allowed."""
     began, changes, allowed = time.monotonic(), changes_of(file), HELD[file].allowed
     unchanged = compile((ROOT / file).read_text(), str(ROOT / file), "exec")
+    used_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     if not all(survives for _, survives in tried([Change(file, 0, "", unchanged)], 1)):
         print(f"{file}: its tests fail without any change")
         return False
+    used_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used_s
+    cpu_s = min(MOST_SECONDS, MORE_SECONDS + round(TIMES_AS_LONG * used_s))
     if not options.all:
         random.Random(options.seed).shuffle(changes)
         del changes[options.most :]
     alive, survivors, holds = [], 0, True
-    for change in (change for change, survives in tried(changes, options.jobs) if survives):
+    for change in (change for change, survives in tried(changes, options.jobs, cpu_s) if survives):
         alive.append(change.text)
         if not change.text.startswith(tuple(allowed)):
             survivors += 1

@@ -76,6 +76,14 @@ def test_a_project_that_cannot_be_read_costs_the_others_nothing(entry: object) -
     assert memory.problem == "what was remembered of blog cannot be read"
 
 
+@pytest.mark.parametrize(("count", "end"), [(10, "p18, p19"), (11, "p18, p19 and 1 more")])
+def test_ten_that_cannot_be_read_are_named_and_the_others_counted(count: int, end: str) -> None:
+    text = json.dumps({"projects": {f"p{n}": 7 for n in range(10, 10 + count)}})
+    problem = Memory.parse(text).problem
+    assert problem.startswith("what was remembered of p10, p11, ")
+    assert problem.endswith(f" {end} cannot be read")
+
+
 def test_a_last_look_without_its_time_cannot_be_read() -> None:
     text = json.loads(Memory({"shop": SHOP}).to_text())
     for at in (None, "soon", 7):
