@@ -27,7 +27,7 @@ from handler.documents.labels import (
 )
 from handler.documents.resources import Server, Snapshot
 from handler.documents.restore import Restore, RestoreDocument
-from handler.documents.restore_run import KnownRestore, RestoreRun
+from handler.documents.restore_run import Candidate, KnownRestore, RestoreRun
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -288,6 +288,39 @@ def test_the_candidates_in_order(market: Market, wanted: Wanted, order: str) -> 
     found, why = candidates(market, wanted)
     assert ", ".join(f"{each.server_type} {each.location}" for each in found) == order
     assert not why
+
+
+UNTOLD = snapshot(10, 1, architecture="", disk_gb=None)
+
+
+def test_where_nothing_is_told_of_a_snapshot_its_servers_type_says_what_it_needs() -> None:
+    small = kind("small", "0.001", "fsn1", disk=20)
+    market = Market((small, CAX11, CX23), {}, IPV4)
+    found, _ = candidates(market, replace(WANTED, snapshot=UNTOLD))
+    assert {each.server_type for each in found} == {"cx23"}
+    # If that is gone, too, every type may do.
+    found, _ = candidates(market, replace(WANTED, snapshot=UNTOLD, server=None))
+    assert {each.server_type for each in found} == {"small", "cax11", "cx23"}
+
+
+def test_a_type_that_hetzner_gives_up_in_one_location_is_taken_in_the_others() -> None:
+    fsn1, nbg1 = kind("cx23", "0.006", "fsn1", "nbg1").offers
+    given_up = replace(CX23, offers=(replace(fsn1, deprecated=True), nbg1))
+    found, _ = candidates(Market((given_up,), ZONES, IPV4), WANTED)
+    assert [each.location for each in found] == ["nbg1"]
+
+
+def test_the_price_of_a_type_that_is_no_longer_offered_is_not_known() -> None:
+    assert MARKET.priced("cx11", "fsn1") == Candidate("cx11", "fsn1", "", "EUR")
+    assert MARKET.priced("cx23", "sin") == Candidate("cx23", "sin", "", "EUR")
+    assert Market((CX23,)).priced("cx23", "fsn1") == Candidate("cx23", "fsn1", "", "")
+
+
+def test_twelve_are_tried_at_most_the_best_ones() -> None:
+    types = [kind(f"t{n}", str(n), "ash", "fsn1", "nbg1") for n in range(5)]
+    found, why = candidates(Market(types, ZONES, IPV4), WANTED)
+    assert len(found) == 12 and not why
+    assert [each.location for each in found] == 5 * ["fsn1"] + 5 * ["nbg1"] + 2 * ["ash"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from handler.documents.resources import Server, Snapshot
 from handler.documents.restore_run import Candidate
 
 MOST_CANDIDATES = 12
-UNKNOWN_PRICE = Decimal(10**6)  # is tried last
+UNKNOWN_PRICE = Decimal("Infinity")  # is tried last
 # Where, whether it is another type than the original, price, and names to be sure.
 Rank = tuple[int, bool, Decimal, str, str]
 SAME_LOCATION, SAME_ZONE, ANYWHERE = range(3)

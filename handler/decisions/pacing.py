@@ -227,7 +227,7 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
     if not any(look.progress for look in looks):
         return None
     if looks[-1].elapsed_s < elapsed_s:
-        return Wait(elapsed_s + max(8, elapsed_s // 20), "later than its progress said")
+        return Wait(elapsed_s + elapsed_s // 20, "later than its progress said")
     # Hetzner may count in steps: 25 means from 25 to 49.
     step = 25 if all(look.progress % 25 == 0 for look in looks) else 1
     at_least, at_most = float(elapsed_s), math.inf
@@ -242,7 +242,7 @@ def _by_progress(elapsed_s: int, looks: Sequence[Look]) -> Wait | None:
     low_s, high_s = sorted((round(at_least), round(at_most)))
     after = f"{low_s} to {high_s} s" if low_s < high_s else f"about {low_s} s"
     why = f"if it goes on so, done after {after}"
-    return Wait(math.ceil(max(at_s, elapsed_s + 8)), why, due=at_s >= at_most)
+    return Wait(math.ceil(at_s), why, due=at_s >= at_most)
 
 
 def _by_history(elapsed_s: int, usual_s: float, deviation: float, known: int) -> Wait | None:
