@@ -1,6 +1,7 @@
 """Random days with drills: a few of those of `make chaos`, and that their rules notice mistakes."""
 
-from collections.abc import Callable
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -69,13 +70,16 @@ def test_what_is_left_out_of_a_day_changes_nothing_else_in_it() -> None:
         assert set(check(9, "day", less).told) < set(whole)
 
 
-def bad(*failing: tuple[str, int]) -> Callable[..., Report]:
+def bad(monkeypatch: pytest.MonkeyPatch, *failing: tuple[str, int]) -> None:
+    """Nothing is played, and these are said to fail."""
+
     def played(seed: int, kind: str, less: Less | None = None) -> Report:
         told = [f"{kind} {seed}, {'less' if less else 'whole'}"]
         broken = ["a rule"] if (kind, seed) in failing else []
         return Report(kind, seed, told, broken, ["SUCCEEDED"], [])
 
-    return played
+    monkeypatch.setattr(chaos, "check", played)
+    monkeypatch.setattr("tests.chaos.check.check", played)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -87,7 +91,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_with_ten_nights_a_day_is_played_and_one_that_fails_ends_red(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(chaos, "check", bad(("day", 6)))
+    bad(monkeypatch, ("day", 6))
     assert run(monkeypatch, "--runs", "20", "--seed", "5") == 1
     said = capsys.readouterr().out
     assert "20 nights from seed 5: 0 failed." in said
@@ -100,8 +104,14 @@ def test_with_ten_nights_a_day_is_played_and_one_that_fails_ends_red(
 def test_one_kind_can_be_played_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(chaos, "check", bad(("night", 1)))
+    bad(monkeypatch, ("night", 1))
     assert run(monkeypatch, "--only", "day", "--runs", "3") == 0
     said = capsys.readouterr().out
     assert "3 days from seed 1: 0 failed." in said
     assert "night" not in said
+
+
+def test_processes_of_their_own_play_the_same() -> None:
+    command = [sys.executable, "-m", "tests.chaos", "--runs", "2", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert "2 nights from seed 1: 0 failed.\n1 days from seed 1: 0 failed." in done.stdout

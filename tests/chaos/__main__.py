@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from tests.chaos.check import KINDS, Report, check, show, shrink
+from tests.chaos.check import KINDS, Report, check, check_drawn, show, shrink
 
 NIGHTS_PER_DAY = 10
 
@@ -35,10 +35,10 @@ def main() -> int:
     played, failed, verdicts = Counter[str](), Counter[str](), Counter[str]()
     drawn = list(_seeds(options))
     with ExitStack() as stack:
-        reports: Iterator[Report] = map(_check, drawn)
+        reports: Iterator[Report] = map(check_drawn, drawn)
         if options.jobs > 1:
             pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(options.jobs))
-            reports = pool.imap(_check, drawn, chunksize=5)
+            reports = pool.imap(check_drawn, drawn, chunksize=5)
         for report in reports:
             played[report.kind] += 1
             verdicts.update(report.verdicts)
@@ -63,10 +63,6 @@ def _seeds(options: argparse.Namespace) -> Iterator[tuple[int, str]]:
         yield options.seed + number, options.only or "night"
         if not options.only and (number % NIGHTS_PER_DAY == 0):
             yield options.seed + number // NIGHTS_PER_DAY, "day"
-
-
-def _check(drawn: tuple[int, str]) -> Report:
-    return check(*drawn)
 
 
 def _tell(report: Report, quick: bool) -> None:

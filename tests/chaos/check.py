@@ -54,6 +54,11 @@ def check(seed: int, kind: str = "night", less: Less | None = None) -> Report:
     return Report(kind, seed, told, found, verdicts, requests)
 
 
+def check_drawn(drawn: tuple[int, str]) -> Report:
+    """For processes of their own, which import this module and never the one that is run."""
+    return check(*drawn)
+
+
 def shrink(seed: int, kind: str = "night") -> Less:
     """The parts that can be left out, one after the other, while it still fails."""
     less = Less()
