@@ -134,6 +134,13 @@ MUTANTS = [
         test="tests/test_deploy.py::test_restores_are_not_switched_off_while_one_goes_on",
     ),
     Mutant(
+        "a proof goes with the snapshot that a night prunes before the next is made",
+        "handler/restore_run/remove_server.py",
+        "if newest := marking.for_newest(restore, now, listed):",
+        "if False:",
+        test="tests/test_drill_stories.py",
+    ),
+    Mutant(
         "a drill that made nothing had no turn",
         "handler/restore_run/remove_server.py",
         'if step.kind == "end":',

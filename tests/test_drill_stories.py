@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from handler.documents.labels import LABEL_PROVEN_AT, LABEL_PROVEN_BY, LABEL_UNPROVEN_AT
+from handler.documents.labels import (
+    LABEL_PROVEN_AT,
+    LABEL_PROVEN_BY,
+    LABEL_SERVER_DRILLED_AT,
+    LABEL_SERVER_ID,
+    LABEL_SERVER_PROVEN_AT,
+    LABEL_UNPROVEN_AT,
+)
 from local.simulator import Fault
 from local.simulator.boot import SSH
 from local.simulator.catalog import SERVER_TYPES
@@ -142,6 +149,11 @@ def test_a_night_prunes_the_snapshot_while_its_copy_is_made(
     line = drilled(story, verdict, begins, is_told=went_first)
     assert story.image.id not in story.project.images
     assert (f"snapshot {story.image.id} " in line.partition("in fsn1")[2]) is went_first
+    # The night's snapshot was made before there was a proof to inherit.
+    source = str(story.server.id)
+    [newest] = [i for i in story.project.images.values() if i.labels[LABEL_SERVER_ID] == source]
+    assert (LABEL_SERVER_PROVEN_AT in newest.labels) is (verdict == "Completed")
+    assert LABEL_SERVER_DRILLED_AT in newest.labels
 
 
 def test_a_snapshot_that_is_pruned_while_its_copy_runs_is_proven_and_told_to_be_gone(

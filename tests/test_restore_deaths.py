@@ -11,7 +11,7 @@ from local.simulator.boot import Boot
 from tests.restores import NEXT, Restoring, restoring
 
 RETRY_SECONDS = 130
-REQUESTS = 42  # of the longest drill here; that it has no more is asserted
+REQUESTS = 44  # of the longest drill here; that it has no more is asserted
 
 
 class Died(BaseException):

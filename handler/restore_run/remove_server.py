@@ -43,12 +43,23 @@ def remove_server(restore: Restore, hetzner: Hetzner, jitter: float) -> Restore:
 
 
 def mark(restore: Restore, copies: Copies) -> None:
-    """Writes on the snapshot that its server was drilled, if that is not there yet. Never raises
-    Hetzner's errors: the drill has ended all the same."""
+    """Writes on the snapshot that its server was drilled, if that is not there yet, and hands it to
+    a newer one. Never raises Hetzner's errors: the drill has ended all the same."""
     now = restore.stopwatch.now
-    image_id = restore.source.image_id
-    if now is None or not (ours := marking.marks_at_end(restore, now)):
+    if now is None or restore.run.sweep:
         return
+    if ours := marking.marks_at_end(restore, now):
+        write(restore.source.image_id, ours, copies)
+    try:
+        listed = copies.hetzner.snapshots(restore.run.owner, restore.server.id)
+    except HetznerError as error:
+        logger.warning(f"Whether there is a newer snapshot is not known: {error}")
+        return
+    if newest := marking.for_newest(restore, now, listed):
+        write(*newest, copies)
+
+
+def write(image_id: int, ours: dict[str, str], copies: Copies) -> None:
     try:
         copies.change_labels(image_id, lambda labels: marking.marked(labels, ours))
     except HetznerError as error:
