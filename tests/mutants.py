@@ -1456,8 +1456,8 @@ MUTANTS = [
     Mutant(
         "copies: ask for no sweep of what is left",
         "handler/decisions/copies_left.py",
-        "    return any(hours in SWEEP_HOURS",
-        "    return False and any(hours in SWEEP_HOURS",
+        "    return any(hours == AGAIN_HOURS",
+        "    return False and any(hours == AGAIN_HOURS",
         "tests/test_drills_stopped.py::test_a_drill_that_is_stopped_in_any_state_is_told_and_swept_if_it_leaves_a_copy",
     ),
     Mutant(
