@@ -1286,9 +1286,9 @@ MUTANTS = [
     ),
     Mutant(
         "days: switch on what is not behind our firewall yet",
-        "handler/decisions/isolating.py",
-        '            return f"our firewall {firewall_id} is {status} on it"\n',
-        '            return ""\n',
+        "handler/decisions/booting.py",
+        "if why := isolating.why_not_on(copy, seen.firewall, seen.applying, restore.server.port):",
+        'if why := "":',
         kind="day",
     ),
     Mutant(
