@@ -1292,11 +1292,11 @@ MUTANTS = [
         kind="day",
     ),
     Mutant(
-        "days: leave on what something has attached itself to",
+        "copies: leave on what something has attached itself to",
         "handler/decisions/booting.py",
         'return Step("power_off", replace(restore, off_reason=why))',
         "pass",
-        kind="day",
+        "tests/test_check_server.py",
     ),
     Mutant(
         "days: sweep nothing",

@@ -145,11 +145,8 @@ def _looks_at(day: Day, copy_id: int) -> Iterator[Invocation]:
 
 
 def _still(day: Day, copy_id: int, since: datetime, at: datetime) -> bool:
-    """Whether nothing was done about it, or changed by somebody, between these."""
-    return not any(
-        deed.server_id == copy_id and since < deed.at <= at + timedelta(minutes=3)
-        for deed in day.world.deeds
-    )
+    """Whether nothing was done to it between these."""
+    return not any(deed.server_id == copy_id and since < deed.at <= at for deed in day.world.deeds)
 
 
 def _left(day: Day) -> Iterator[str]:
