@@ -71,7 +71,9 @@ def the_firewall(day: Day, rng: random.Random) -> str:
         day.project.firewall_seconds = rng.choice([60.0, 5000.0])
     elif kind == "after boot":
         day.world.firewall_applied_after_boot = True
+        day.world.starts_after_each_create = rng.random() < 0.3
     else:
+        day.world.firewall_stays_applied = rng.random() < 0.5
         day.later(at, happen)
     return f"our firewall {kind} at {at:.0f} s"
 
