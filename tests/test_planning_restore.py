@@ -295,12 +295,18 @@ UNTOLD = snapshot(10, 1, architecture="", disk_gb=None)
 
 def test_where_nothing_is_told_of_a_snapshot_its_servers_type_says_what_it_needs() -> None:
     small = kind("small", "0.001", "fsn1", disk=20)
-    market = Market((small, CAX11, CX23), {}, IPV4)
+    market = Market((small, CAX11, CX23), None, IPV4)
     found, _ = candidates(market, replace(WANTED, snapshot=UNTOLD))
     assert {each.server_type for each in found} == {"cx23"}
     # If that is gone, too, every type may do.
     found, _ = candidates(market, replace(WANTED, snapshot=UNTOLD, server=None))
     assert {each.server_type for each in found} == {"small", "cax11", "cx23"}
+
+
+def test_where_a_server_is_not_known_to_be_no_location_is_nearer() -> None:
+    market = Market((kind("near", "0.006", "ash"), kind("far", "0.010", "sin")), ZONES, IPV4)
+    found, _ = candidates(market, replace(WANTED, server=replace(SG5, type=None, location=None)))
+    assert [each.location for each in found] == ["ash", "sin"]
 
 
 def test_a_type_that_hetzner_gives_up_in_one_location_is_taken_in_the_others() -> None:
