@@ -280,6 +280,8 @@ KEPT = replace(WANTED, keep=True)
         (Market((kind("small", "0.001", "fsn1", memory=2), CX23), ZONES, IPV4),
          replace(KEPT, server_type="small"), "small fsn1"),
         # The server is gone.
+        (MARKET, replace(KEPT, server=None),
+         "cx23 ash, cx23 fsn1, cx23 nbg1, cx33 ash, cx33 fsn1, cx33 nbg1"),
         (MARKET, replace(WANTED, server=None),
          "cx23 ash, cx23 fsn1, cx23 nbg1, cx33 ash, cx33 fsn1, cx33 nbg1"),
     ],
@@ -348,6 +350,25 @@ def test_without_a_candidate_it_is_unproven_and_said_what_to_do(wanted: Wanted, 
                     server_type=wanted.server_type, location=wanted.location)  # fmt: skip
     [each] = document.restores
     assert each["status"] == "unproven" and each["result"]["reason"] == why
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ({}, "(a disk of 40 GB, x86)"),
+        ({"architecture": ""}, "(a disk of 40 GB)"),
+        ({"disk_gb": None}, "(x86)"),
+        ({"architecture": "", "disk_gb": None}, "(not told)"),
+    ],
+)
+def test_what_a_snapshot_needs_is_told_as_far_as_it_is_known(needs: Any, said: str) -> None:
+    _, why = candidates(Market(), replace(WANTED, snapshot=snapshot(10, 1, **needs), server=None))
+    assert said in why
+
+
+def test_a_type_that_is_nowhere_is_told_without_a_place() -> None:
+    _, why = candidates(Market((kind("cx9", "1"),)), replace(KEPT, server_type="cx9"))
+    assert why == "there is no cx9. Name another server_type or location, or none."
 
 
 def test_a_price_is_not_made_up() -> None:
