@@ -113,6 +113,14 @@ def test_a_drill_takes_the_newest_good_snapshot_of_the_oldest_proof() -> None:
     assert restore.candidates[0].price == "0.0068 EUR"
 
 
+def test_one_that_was_made_just_now_is_the_newest_and_one_of_the_future_is_not() -> None:
+    hour = 1 / 24
+    for ahead, taken in ((-0.5, 11), (0.9, 11), (1.1, 10)):
+        snapshots = [snapshot(10, 1), snapshot(11, 1, -ahead * hour)]
+        [restore] = restores(plan([SG5], snapshots))
+        assert restore.source.image_id == taken
+
+
 def test_who_was_never_proven_comes_first() -> None:
     document = plan([SG5, DB1], [snapshot(10, 1, 1, proven(400)), snapshot(20, 2)])
     assert list(told(document)) == ["db-1"]
@@ -165,7 +173,8 @@ def test_a_bad_label_costs_that_server_its_drill_and_no_other(labels: Any, said:
 
 
 @pytest.mark.parametrize(
-    ("probe", "port"), [("ssh", 22), ("ssh.2222", 2222), ("none", 0), (None, 22)]
+    ("probe", "port"),
+    [("ssh", 22), ("ssh.2222", 2222), ("ssh.65535", 65535), ("none", 0), (None, 22)],
 )
 def test_the_label_says_where_the_probe_listens(probe: str | None, port: int) -> None:
     labels = {"probe": probe} if probe else {}
