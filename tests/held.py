@@ -57,7 +57,13 @@ HELD = {
             "_usual: (0.0, 0.0) -> (0.0, ": "what varies is asked for only if something is usual",
         },
     ),
-    "handler/decisions/isolating.py": Held(("tests/test_isolating.py",)),
+    "handler/decisions/isolating.py": Held(
+        ("tests/test_isolating.py",),
+        {
+            "being_applied: running[0] -> running[-1]": "one of them is named, whichever",
+            "why_off: firewall -> True": TYPED,
+        },
+    ),
     "handler/decisions/removing.py": Held(("tests/test_removing.py",)),
     "handler/decisions/creating.py": Held(
         ("tests/test_creating.py", "tests/test_budgets.py"),
@@ -111,7 +117,18 @@ HELD = {
             ),
         },
     ),
-    "handler/decisions/choosing.py": Held(("tests/test_planning_restore.py",)),
+    "handler/decisions/choosing.py": Held(
+        ("tests/test_planning_restore.py",),
+        {
+            "choose: server_id is not None -> True": TYPED,
+            "_is_probe: text.partition('.')[2] or 22 -> text.partition('.')[2] or 2": (
+                "any of these is a port"
+            ),
+            "_in_turn.turn: looked.timestamp() if looked else 0 -> looked.timestamp() if looked": (
+                "it is compared only with others that were never looked at"
+            ),
+        },
+    ),
     "handler/decisions/planning_restore.py": Held(("tests/test_planning_restore.py",)),
     "handler/decisions/proof.py": Held(("tests/test_planning_restore.py",)),
     "handler/decisions/copies_left.py": Held(("tests/test_copies_left.py",)),

@@ -162,7 +162,8 @@ def test_what_is_left_out_of_drills_is_said() -> None:
     ],
 )  # fmt: skip
 def test_a_bad_label_costs_that_server_its_drill_and_no_other(labels: Any, said: str) -> None:
-    document = plan([server(1, "sg5", **labels), DB1], [snapshot(10, 1), snapshot(20, 2)])
+    snapshots = [snapshot(10, 1), snapshot(20, 2, 1, proven(30))]
+    document = plan([server(1, "sg5", **labels), DB1], snapshots)
     assert told(document)["db-1"] == "new: "
     assert told(document)["sg5"].startswith(f"skipped: {said}")
     named = plan([server(1, "sg5", **labels)], [snapshot(10, 1)], servers=("sg5",))
@@ -170,6 +171,7 @@ def test_a_bad_label_costs_that_server_its_drill_and_no_other(labels: Any, said:
     # What a person asks to keep does not depend on it.
     kept = plan([server(1, "sg5", **labels)], [snapshot(10, 1)], servers=("sg5",), keep=True)
     assert told(kept) == {"sg5": "new: "}
+    assert restores(kept)[0].server.probe == "ssh"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_bad_label_costs_that_server_its_drill_and_no_other(labels: Any, said:
 def test_the_label_says_where_the_probe_listens(probe: str | None, port: int) -> None:
     labels = {"probe": probe} if probe else {}
     [restore] = restores(plan([server(1, "sg5", **labels)], [snapshot(10, 1)]))
-    assert restore.server.port == port
+    assert (restore.server.port, restore.status) == (port, "new")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,8 @@ def test_what_a_person_names_is_restored_or_told_why_not(asked: Any, decided: An
     servers = [SG5, DB1, WEB, A_COPY, server(5, "off", drill="false")]
     snapshots = [
         snapshot(10, 1), snapshot(11, 1, 0.1, status="unavailable"), snapshot(20, 2),
-        snapshot(90, 9), snapshot(50, 5),
+        snapshot(90, 9), snapshot(50, 5), snapshot(80, 8, 0.5),
+        snapshot(91, 9, 0.2, {LABEL_SERVER_ID: ""}, made_of=None),
     ]  # fmt: skip
     document = plan(servers, snapshots, **asked)
     assert told(document) == decided
@@ -218,16 +221,55 @@ def test_what_a_person_names_is_restored_or_told_why_not(asked: Any, decided: An
     ("asked", "why"),
     [
         ({"servers": ("sg5", "nobody")}, "neither a server nor a snapshot of nobody"),
+        # An old name of one that is there.
+        ({"servers": ("name-1",)}, "neither a server nor a snapshot of name-1"),
         ({"snapshot": 77}, "77 is no snapshot of ours in this project"),
         ({"snapshot": 10, "servers": ("db-1",)}, "snapshot 10 is of sg5 (1), not of db-1"),
         ({"snapshot": 12}, "snapshot 12 does not tell whose it is"),
+        ({"snapshot": 13}, "snapshot 13 does not tell whose it is"),
     ],
 )
 def test_a_name_that_is_wrong_starts_nothing_at_all(asked: Any, why: str) -> None:
-    snapshots = [snapshot(10, 1), snapshot(12, 1, made_of=2)]
+    nobodys = snapshot(13, 1, labels={LABEL_SERVER_ID: ""}, made_of=None)
+    snapshots = [snapshot(10, 1), snapshot(12, 1, made_of=2), nobodys]
     document = plan([SG5, DB1], snapshots, **asked)
     assert (document.status, document.restores) == ("failed", ())
     assert why in document.reason
+
+
+TOLD_OF_COPIES = dict(throw_away="true", managed_by="me", server_id="1", restore_id="drill-1")
+
+
+def test_a_copy_is_in_no_drill() -> None:
+    copied = server(4, "drill-drill-1-1", **TOLD_OF_COPIES)
+    document = plan([copied, SG5], [snapshot(10, 1, 1, proven(3)), snapshot(40, 4)])
+    assert (list(told(document)), document.notes) == (["sg5"], ())
+
+
+def test_of_two_that_are_gone_with_the_same_name_the_one_with_the_newest_snapshot_counts() -> None:
+    name = {LABEL_SERVER_NAME: "web"}
+    snapshots = [snapshot(80, 8, 0.5, name), snapshot(90, 9, 1, name), snapshot(81, 8, 2, name)]
+    [restore] = restores(plan([SG5], snapshots, servers=("web",)))
+    assert (restore.server.id, restore.source.image_id) == (8, 80)
+
+
+def test_one_that_is_gone_with_its_name_is_called_by_its_id() -> None:
+    nameless = snapshot(90, 9, labels={LABEL_SERVER_NAME: ""})
+    assert told(plan([SG5], [nameless], servers=(9,))) == {"server 9": "new: "}
+
+
+def test_who_fits_no_type_is_told_and_the_next_one_has_its_turn() -> None:
+    large = snapshot(30, 3, 1, disk_gb=400)
+    snapshots = [snapshot(10, 1, 1, proven(5)), snapshot(20, 2, 1, proven(9)), large]
+    document = plan([SG5, DB1, WEB], snapshots)
+    assert [each.server.name for each in restores(document)] == ["web", "db-1"]
+
+
+def test_bad_labels_are_restores_as_far_as_there_is_room_and_notes_then() -> None:
+    wrong = [server(n, f"s{n}", drill="no") for n in range(10, 35)]
+    document = plan([*wrong, SG5], [snapshot(10, 1), *(snapshot(n, n) for n in range(10, 35))])
+    assert len(document.restores) == 20 and told(document)["sg5"] == "new: "
+    assert [note.partition(":")[0] for note in document.notes] == [f"s{n}" for n in range(29, 35)]
 
 
 def test_nothing_to_drill_is_a_failure_only_if_something_should_have_been() -> None:
