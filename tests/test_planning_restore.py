@@ -27,7 +27,7 @@ from handler.documents.labels import (
 )
 from handler.documents.resources import Server, Snapshot
 from handler.documents.restore import Restore, RestoreDocument
-from handler.documents.restore_run import Candidate, KnownRestore, RestoreRun
+from handler.documents.restore_run import Candidate, KnownRestore, RestoreRun, Source
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -258,11 +258,48 @@ def test_one_that_is_gone_with_its_name_is_called_by_its_id() -> None:
     assert told(plan([SG5], [nameless], servers=(9,))) == {"server 9": "new: "}
 
 
-def test_who_fits_no_type_is_told_and_the_next_one_has_its_turn() -> None:
-    large = snapshot(30, 3, 1, disk_gb=400)
-    snapshots = [snapshot(10, 1, 1, proven(5)), snapshot(20, 2, 1, proven(9)), large]
-    document = plan([SG5, DB1, WEB], snapshots)
-    assert [each.server.name for each in restores(document)] == ["web", "db-1"]
+@pytest.mark.parametrize(
+    ("large", "drilled"),
+    [
+        ({3}, ["web", "db-1"]),
+        ({3, 2}, ["web", "db-1", "sg5"]),
+        ({2}, ["web"]),
+        ({1, 2, 3, 4}, ["web", "db-1", "sg5", "mail"]),
+    ],
+)
+def test_who_fits_no_type_is_told_and_the_next_one_has_its_turn(
+    large: set[int], drilled: list[str]
+) -> None:
+    """In their order: web, db-1, sg5, mail."""
+    turns = {3: 12, 2: 9, 1: 6, 4: 3}
+    snapshots = [
+        snapshot(10 * id_, id_, 1, proven(days), disk_gb=400 if id_ in large else 40)
+        for id_, days in turns.items()
+    ]
+    document = plan([SG5, DB1, WEB, server(4, "mail")], snapshots)
+    assert [each.server.name for each in restores(document)] == drilled
+
+
+def test_no_drill_tries_more_than_one_execution_may_restore() -> None:
+    servers = [server(n, f"s{n}") for n in range(10, 35)]
+    snapshots = [snapshot(n, n, disk_gb=400) for n in range(10, 35)]
+    assert len(plan(servers, snapshots).restores) == 20
+    names = tuple(each.name for each in servers)
+    assert len(plan(servers, snapshots, servers=names, keep=True).restores) == 20
+
+
+def test_twenty_notes_are_told_and_the_others_counted() -> None:
+    for count, last in ((20, "s29: left out"), (21, "and 1 more"), (25, "and 5 more")):
+        servers = [server(n, f"s{n}", drill="false") for n in range(10, 10 + count)]
+        notes = plan(servers, []).notes
+        assert len(notes) == min(count, 21) and notes[-1].startswith(last)
+
+
+def test_a_restore_names_the_snapshot_that_it_is_made_of() -> None:
+    [restore] = restores(plan([SG5], [snapshot(10, 1)]))
+    assert restore.source == Source(10, "2026-11-20T09:00:00Z", 40)
+    [none] = restores(plan([SG5], [], servers=("sg5",)))
+    assert none.source == Source(0, "", None)
 
 
 def test_bad_labels_are_restores_as_far_as_there_is_room_and_notes_then() -> None:
@@ -284,6 +321,15 @@ def test_a_kept_restore_has_the_name_that_was_asked_for_or_one_of_its_own() -> N
     assert (named.copy_name, other.copy_name) == ("sg5-b", "restore-drill-7-1")
     taken = plan([SG5, DB1], [snapshot(10, 1)], servers=("sg5",), keep=True, name="DB-1")
     assert told(taken) == {"sg5": "failed: there is a server called db-1 (2); take another name"}
+
+
+def test_a_copy_that_this_restore_has_made_already_takes_no_name_away() -> None:
+    made = server(70, "drill-drill-7-1", **TOLD_OF_COPIES | {"restore_id": "drill-7"})
+    assert told(plan([SG5, made], [snapshot(10, 1)])) == {"sg5": "new: "}
+    others = server(70, "drill-drill-7-1", **TOLD_OF_COPIES)
+    assert told(plan([SG5, others], [snapshot(10, 1)])) == {
+        "sg5": "failed: there is a server called drill-drill-7-1 (70); take another name"
+    }
 
 
 @pytest.mark.parametrize("run_id", ["r" * 32, "R-2026"])
