@@ -131,7 +131,11 @@ HELD = {
     ),
     "handler/decisions/planning_restore.py": Held(
         ("tests/test_planning_restore.py",),
-        {"_restore: snapshot is None or choice.failed or choice.skipped -> choice": TYPED},
+        {
+            "_restore: (format_time(snapshot.created) if snapshot else '') or '' -> format": TYPED,
+            "_restore: snapshot is None or choice.failed or choice.skipped -> choice": TYPED,
+            "_left_over: format_time(made_of.created) or '' -> format": TYPED,
+        },
     ),
     "handler/decisions/proof.py": Held(("tests/test_planning_restore.py",)),
     "handler/decisions/copies_left.py": Held(("tests/test_copies_left.py",)),

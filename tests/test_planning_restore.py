@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from handler.decisions.candidates import Market, Wanted, candidates
-from handler.decisions.planning_restore import Seen, planned
+from handler.decisions.planning_restore import Seen, planned, rows
 from handler.decisions.proof import label_time, last_proofs, time_in_label
 from handler.documents.copies import AddressPrices, Copy, Offer, ServerType
 from handler.documents.document import format_time
@@ -27,7 +27,13 @@ from handler.documents.labels import (
 )
 from handler.documents.resources import Server, Snapshot
 from handler.documents.restore import Restore, RestoreDocument
-from handler.documents.restore_run import Candidate, KnownRestore, RestoreRun, Source
+from handler.documents.restore_run import (
+    Candidate,
+    KnownRestore,
+    Original,
+    RestoreRun,
+    Source,
+)
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -513,15 +519,53 @@ def test_a_sweep_removes_what_drills_that_have_ended_left_and_nothing_else() -> 
         KnownRestore("dead", "2026-11-20T08:00:00Z", False),
         KnownRestore("alive", "2026-11-21T08:00:00Z", True),
     )
-    copies = [copy(70, "dead"), copy(71, "alive"), copy(72, "nobody"), copy(73, "dead", "one")]
+    copies = [copy(70, "dead"), copy(71, "alive"), copy(72, "nobody"), copy(73, "dead", "one"),
+              copy(74, "dead", "\u0661")]  # fmt: skip
     document = plan([SG5], [snapshot(10, 1)], copies=copies, sweep=True, restores=known)
     [restore] = restores(document)
     assert (restore.status, restore.copy_id, restore.copy_name) == ("removing", 70, "drill-dead-1")
     assert (restore.restore_id, restore.source.image_id) == ("dead", 10)
     assert restore.began == "2026-11-20T07:55:00Z"  # AWS's clock and Hetzner's may differ
     assert restore.candidates[0].price == "0.0068 EUR"
-    assert [note.partition(" (")[0] for note in document.notes] == ["server 72", "server 73"]
+    assert [note.partition(" (")[0] for note in document.notes] == [
+        "server 72", "server 73", "server 74"
+    ]  # fmt: skip
+    assert document.status == "ready" and restore.server == Original(1, "sg5")
+    assert restore.source == Source(10, "2026-11-20T09:00:00Z", 40)
     assert restore.run.restores == ()
+
+
+def test_a_sweep_removes_what_is_left_of_servers_that_are_gone_twenty_at_a_time() -> None:
+    known = (KnownRestore("dead", "", False),)
+    copies = [copy(70 + n, "dead", "9") for n in range(21)]
+    document = plan([SG5], [], copies=copies, sweep=True, restores=known)
+    assert len(document.restores) == 20
+    assert restores(document)[0].server == Original(9, "server 9")
+    # When it began is not known.
+    assert restores(document)[0].began is None
+
+
+def test_the_log_has_a_row_for_each_restore() -> None:
+    snapshots = [snapshot(10, 1), snapshot(20, 2)]
+    new = plan([SG5, WEB], snapshots, servers=("sg5", "web"))
+    assert list(rows(new)) == [
+        "sg5: snapshot 10 of 2026-11-20 as drill-drill-7-1, cx23 in fsn1, 0.0068 EUR per hour; "
+        "6 candidates",
+        "web: failed: it has no good snapshot",
+    ]
+    unpriced = Market((kind("cx23", None, "fsn1"),), ZONES, IPV4)
+    dry = plan([SG5], snapshots, market=unpriced, servers=("sg5",), dry_run=True)
+    assert list(rows(dry)) == [
+        "sg5: snapshot 10 of 2026-11-20 as drill-drill-7-1, cx23 in fsn1, its price is not told; "
+        "1 candidates"
+    ]
+    taken = plan([SG5, DB1], snapshots, servers=("sg5",), keep=True, name="db-1")
+    assert list(rows(taken)) == [
+        "sg5: failed: there is a server called db-1 (2); take another name"
+    ]
+    known = (KnownRestore("dead", "2026-11-20T08:00:00Z", False),)
+    swept = plan([SG5], snapshots, copies=[copy(70, "dead")], sweep=True, restores=known)
+    assert list(rows(swept)) == ["sg5: removing"]
 
 
 def test_a_sweep_without_leftovers_is_done() -> None:

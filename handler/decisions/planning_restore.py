@@ -170,10 +170,10 @@ def rows(document: RestoreDocument) -> Iterator[str]:
         restore = Restore.from_dict(each)
         name, source = restore.server.name, restore.source
         if each["status"] in ("new", "planned") and (first := restore.candidate):
-            price = first.price or "a price that Hetzner does not tell"
+            price = f"{first.price} per hour" if first.price else "its price is not told"
             yield (
                 f"{name}: snapshot {source.image_id} of {source.created[:10]} as "
-                f"{restore.copy_name}, {first}, {price} per hour; "
+                f"{restore.copy_name}, {first}, {price}; "
                 f"{len(restore.candidates)} candidates"
             )
         else:
