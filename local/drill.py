@@ -179,8 +179,9 @@ def question(plan: list[Told], endpoint: str) -> str:
 
 
 def as_planned(event: dict[str, Any], plan: list[Told]) -> dict[str, Any]:
-    """The event, with the servers that the plan has chosen: what was said is what is done."""
-    ids = [each.id for told in plan for each in told.results if each.status == "planned"]
+    """The event, with the servers of the plan, those that get no drill too: what was said is what
+    is done, and the verdict is about all of it."""
+    ids = [each.id for told in plan for each in told.results if each.id]
     return event if event.get("snapshot") or not ids else {**event, "servers": ids}
 
 

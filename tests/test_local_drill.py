@@ -237,8 +237,9 @@ def test_the_question_says_what_is_made_and_deleted_and_what_it_costs() -> None:
 
 
 def test_what_was_planned_is_what_is_done() -> None:
-    plan = [told(history(summarised(result("planned"))))]
-    assert as_planned({"keep": False}, plan) == {"keep": False, "servers": [42]}
+    skipped = result("skipped", id=43, reason="its label is bad")
+    plan = [told(history(summarised(result("planned"), skipped)))]
+    assert as_planned({"keep": False}, plan) == {"keep": False, "servers": [42, 43]}
     of_a_snapshot = {"snapshot": 90016}
     assert as_planned(of_a_snapshot, plan) == of_a_snapshot
 
