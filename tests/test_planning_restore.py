@@ -254,7 +254,7 @@ def test_a_copy_is_in_no_drill() -> None:
 
 def test_of_two_that_are_gone_with_the_same_name_the_one_with_the_newest_snapshot_counts() -> None:
     name = {LABEL_SERVER_NAME: "web"}
-    snapshots = [snapshot(80, 8, 0.5, name), snapshot(90, 9, 1, name), snapshot(81, 8, 2, name)]
+    snapshots = [snapshot(80, 8, 0.5, name), snapshot(90, 9, 1, name), snapshot(91, 9, 2, name)]
     [restore] = restores(plan([SG5], snapshots, servers=("web",)))
     assert (restore.server.id, restore.source.image_id) == (8, 80)
 

@@ -63,7 +63,7 @@ def test_what_seems_to_be_made_later_than_now_tells_no_age(hetzner: datetime) ->
 
 
 def test_a_server_from_the_future_counts_from_the_projects_first_look() -> None:
-    ahead = server(created=NOW + 2 * HOUR)
+    ahead = server(created=NOW + HOUR)
     [state] = of(seen([ahead]), shop=replace(KNOWN, first_seen=NOW - 28 * HOUR))
     assert said(state) == [
         "it has no good snapshot, 1.2 days after it was first seen, 2026-11-20 08:00Z"
@@ -73,6 +73,8 @@ def test_a_server_from_the_future_counts_from_the_projects_first_look() -> None:
 def test_a_run_that_has_only_begun_mends_nothing_that_was_told() -> None:
     going = seen(snapshots=[good(28)], is_running=True)
     assert [said(of(going, shop=before)[0]) != [] for before in (KNOWN, TOLD)] == [False, True]
+    # Where none goes on there is no time at all.
+    assert said(of(seen(snapshots=[good(26.01)]), shop=KNOWN)[0])
     # A limit alone gives a run no time.
     for hours, late in ((26, False), (26.01, True)):
         [state] = of(seen(snapshots=[good(hours)], is_running=True), limits=Limits(26))
@@ -103,6 +105,11 @@ def test_servers_that_cannot_be_seen_are_overdue_since_they_were_seen_last() -> 
     ]  # fmt: skip
     [state] = of(UNSEEN_NOW, shop=Remembered(NOW - DAY, told=frozenset({7})))
     assert [each.since for each in state.overdue] == [NOW]
+
+
+def test_a_project_that_is_not_seen_is_overdue_from_its_limit_on() -> None:
+    [state] = of(UNSEEN_NOW, shop=replace(KNOWN, last_seen=NOW - 27 * HOUR))
+    assert [(each.told_as, each.since) for each in state.overdue] == [(UNSEEN, NOW - HOUR)]
 
 
 @pytest.mark.parametrize("last_seen", [None, NOW - HOUR])

@@ -206,7 +206,7 @@ def _in_turn(
     first, later = in_turn[: run.drill_servers], in_turn[run.drill_servers :]
     room = MOST_RESTORES - len(first)
     more = [f"{each.name}: {each.skipped}" for each in wrong[room:]]
-    return Chosen((*first, *wrong[:room]), tuple(later), (*more, *notes))
+    return Chosen((*first, *wrong), tuple(later), (*more, *notes))
 
 
 def _gone(name: str, snapshots: Iterable[Snapshot], there: dict[int, Server]) -> int | None:
