@@ -15,6 +15,7 @@ from handler.documents.labels import (
     LABEL_SERVER_DRILLED_AT,
     LABEL_UNPROVEN_AT,
 )
+from handler.documents.resources import Action
 from handler.documents.restore import Restore
 from handler.documents.restore_run import Original
 from tests.restore_tables import (
@@ -138,6 +139,8 @@ ROWS = [
         "is running; its label says that it is not probed"),
     Row("what it proved is not written yet", GREETED, on(), "mark", "proven", "greets"),
     Row("nor when it has gone off since", GREETED, seen(), "mark", "proven", "greets"),
+    Row("something has attached itself since its proof", GREETED, on(**NETWORK), "power_off",
+        "proven", "greets"),
     Row("something has attached itself", BOOTING, on(**NETWORK), "power_off", "booting", ""),
     Row("its firewall was opened", BOOTING, seen(copy=RUNNING, firewall=LETS_OUT), "power_off",
         "booting", ""),
@@ -279,6 +282,24 @@ def test_few_requests_lengthen_the_wait() -> None:
     short = booting.decide(replace(MADE, requests_left=0), off(locked=True), 0.0).restore
     assert short.wait_seconds > 700
     assert short.reason == "the copy is locked; 0 of 3600 requests per hour left"
+
+
+@pytest.mark.parametrize(
+    ("restore", "seen_action", "may"),
+    [
+        (MADE, None, True),
+        (MADE, action("success"), True),
+        (MADE, action(), False),
+        (BOOTING, None, False),
+        (BOOTING, action("success", "start_server"), False),
+        (BOOTING, action("running", "start_server"), False),
+        (BOOTING, action("error", "start_server"), True),
+    ],
+)
+def test_it_is_powered_on_once_and_again_only_if_that_has_failed(
+    restore: Restore, seen_action: Action | None, may: bool
+) -> None:
+    assert booting.may_be_powered_on(restore, seen_action) is may
 
 
 # What came of the deeds.
