@@ -101,6 +101,8 @@ HELD = {
         ("tests/test_booting.py",),
         {
             "_looked: restore.firewall_id or 0 -> ": "no firewall has such an id",
+            "_off: restore.firewall_id or 0 -> ": "no firewall has such an id",
+            "_off: seen.firewall -> True": TYPED,
             "_after_error: restore.deadline_s or 0 -> ": "a copy that is on has a deadline",
         },
     ),

@@ -228,6 +228,26 @@ def test_a_copy_that_is_on_without_our_doing_has_its_minutes_from_then_on() -> N
     assert (again.powered_on_s, again.deadline_s) == (100, 1000)
 
 
+@pytest.mark.parametrize(
+    ("firewalls", "isolated"), [(((5, "applied"),), True), (((5, "pending"),), False), ((), False)]
+)
+def test_it_is_remembered_that_its_firewall_was_applied(firewalls: Any, isolated: bool) -> None:
+    look = off(locked=True, firewalls=firewalls)
+    assert booting.decide(MADE, look, 0.0).restore.was_isolated is isolated
+    # Once it was, it may be applied again.
+    again = booting.decide(replace(MADE, was_isolated=True), look, 0.0)
+    assert again.restore.was_isolated
+
+
+def test_one_that_may_be_on_behind_a_firewall_that_never_worked_is_switched_off() -> None:
+    pending = {"firewalls": ((5, "pending"),)}
+    for status in ("starting", "running"):
+        assert booting.decide(MADE, on(status=status, **pending), 0.0).kind == "power_off"
+    # A status that tells nothing is believed to be off until it was powered on.
+    assert booting.decide(MADE, on(status="migrating", **pending), 0.0).kind == "wait"
+    assert booting.decide(BOOTING, on(status="migrating", **pending), 0.0).kind == "power_off"
+
+
 def test_a_failed_power_on_is_forgotten() -> None:
     step = booting.decide(BOOTING, seen(action=action("error", "start_server")), 0.0)
     assert step.restore.power_action is None
@@ -422,6 +442,14 @@ def test_an_outcome_that_cannot_be_written_remains_and_is_told(
     assert (step.restore.problem, step.restore.reason) == (f"No key. {told}", "greets")
     # Of a drill RemoveServer tells the problem, of what is kept the end.
     assert said(booting.after_mark(kept(greeted), error, 0.0))[2] == f"greets. No key. {told}"
+
+
+def test_a_snapshot_that_is_held_gets_its_outcome_at_the_next_look() -> None:
+    held = booting.after_mark(GREETED, Locked("held", "locked"), 0.0)
+    assert said(held) == (
+        "wait", "booting", "proven; not yet written on snapshot 7: held (locked)"
+    )  # fmt: skip
+    assert held.restore.wait_seconds == 60
 
 
 def test_that_it_was_switched_off_after_its_proof_is_told() -> None:
