@@ -101,6 +101,10 @@ def test_while_its_rules_are_being_applied_the_copy_is_not_powered_on(
     )
 
 
+def test_rules_whose_application_has_ended_are_not_waited_for() -> None:
+    assert why_not_on(BARE, WALL, (Action(9, "apply_firewall", "success", 100),)) == ""
+
+
 def test_what_is_not_known_of_its_rules_powers_nothing_on() -> None:
     assert why_not_on(BARE, WALL, None) == (
         "it is not known whether the rules of our firewall are being applied"

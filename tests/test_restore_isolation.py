@@ -84,17 +84,36 @@ def test_rules_that_are_applied_to_another_server_alone_are_not_waited_for(
     assert either.end().status == "proven"
 
 
-@pytest.mark.parametrize("times", [1, None])
+@pytest.mark.parametrize("times", [1, 3])
 def test_nothing_is_powered_on_if_it_is_not_told_what_is_applied(
-    drill: Restoring, times: int | None
+    drill: Restoring, times: int
 ) -> None:
     drill.world.faults.add(
-        Fault(faults.status(404, "not_found"), path=r"/firewalls/\d+/actions", times=times)
+        Fault(faults.status(503, "unavailable"), path=r"/firewalls/\d+/actions", times=times)
     )
-    ended = drill.end()
-    assert ended.status == ("proven" if times else "unproven")
-    assert drill.sent("POST", "/poweron") == (1 if times else 0)
-    assert times or "it is not known whether the rules of our firewall" in ended.reason
+    drill.until("booting")
+    asked = [r for r in drill.world.requests if r.path.endswith("/actions") and r.method == "GET"]
+    assert [r.status for r in asked if "/firewalls/" in r.path] == [503] * times + [200]
+    assert drill.end().status == "proven"
+
+
+def test_where_its_actions_are_not_found_the_status_at_the_copy_decides(drill: Restoring) -> None:
+    drill.project.firewall_seconds = 100
+    drill.world.faults.add(
+        Fault(faults.status(404, "not_found"), path=r"/firewalls/\d+/actions", times=None)
+    )
+    assert drill.end().status == "proven"
+    assert drill.never_acted()
+
+
+def test_at_the_look_that_sets_its_rules_right_nothing_is_powered_on(drill: Restoring) -> None:
+    drill.step()
+    drill.world.clock.advance(100)
+    drill.project.firewalls.set_rules(drill.wall, [])
+    drill.step()
+    assert (drill.sent("POST", "/set_rules"), drill.sent("POST", "/poweron")) == (1, 0)
+    assert "it is not powered on yet" in drill.restore.reason
+    assert drill.end().status == "proven"
 
 
 @pytest.mark.parametrize("change", ["name", "label"])

@@ -112,7 +112,10 @@ def being_applied(applying: Iterable[Action] | None, copy_id: int) -> str:
     """
     if applying is None:
         return "it is not known whether the rules of our firewall are being applied"
-    running = [one for one in applying if not one.server_ids or copy_id in one.server_ids]
+    running = [
+        one for one in applying
+        if one.is_running and (not one.server_ids or copy_id in one.server_ids)
+    ]  # fmt: skip
     return f"the rules of our firewall are being applied: {running[0]}" if running else ""
 
 

@@ -21,15 +21,10 @@ def ensured(
     if found is None:
         made = copies.create_firewall(name, owner, rules)
         return copies.firewall(made.id)
-    return with_rules(copies, found, rules) if is_ours(found) else found
-
-
-def with_rules(copies: Copies, firewall: Firewall, rules: frozenset[Rule]) -> Firewall:
-    """The firewall as it is read, after its rules were set right if they were others."""
-    if firewall.rules == rules:
-        return firewall
-    copies.set_rules(firewall.id, rules)
-    return copies.firewall(firewall.id)
+    if found.rules == rules or not is_ours(found):
+        return found
+    copies.set_rules(found.id, rules)
+    return copies.firewall(found.id)
 
 
 def firewall_now(copies: Copies, firewall_id: int) -> Firewall | None:

@@ -26,7 +26,7 @@ from handler.documents.restore import Restore
 from handler.hetzner.api import Hetzner
 from handler.hetzner.copies import Copies
 from handler.hetzner.greeting import greeting
-from handler.hetzner.isolation import firewall_now, with_rules
+from handler.hetzner.isolation import firewall_now
 
 PROBE_SECONDS = 10.0
 
@@ -77,7 +77,8 @@ def gather(restore: Restore, copies: Copies) -> Seen:
 
 
 def firewall_of(restore: Restore, copies: Copies) -> Firewall | None:
-    """Our firewall, set right if somebody has changed it. None: it is gone. Raises HetznerError.
+    """Our firewall as it is read, then set right if somebody has changed it: the next look finds it
+    right. None: it is gone. Raises HetznerError.
 
     Once the copy is on, one that lets something out is left as it is: the copy is switched off.
     So is one that somebody has made theirs: others may depend on it.
@@ -90,14 +91,16 @@ def firewall_of(restore: Restore, copies: Copies) -> Firewall | None:
         return firewall
     if restore.powered_on and isolating.lets_out(firewall):
         return firewall
-    return with_rules(copies, firewall, isolating.rules(restore.server.port))
+    if firewall.rules != (right := isolating.rules(restore.server.port)):
+        copies.set_rules(firewall.id, right)
+    return firewall
 
 
-def _applying(firewall: Firewall, copies: Copies) -> tuple[Action, ...] | None:
+def _applying(firewall: Firewall, copies: Copies) -> tuple[Action, ...]:
     try:
         return copies.applying(firewall.id)
-    except NotFound:  # the next look tells that it is gone
-        return None
+    except NotFound:  # if it is gone, the copy, which is read after it, has it no more
+        return ()
 
 
 def _action(restore: Restore, copies: Copies) -> Action | None:
