@@ -936,9 +936,17 @@ MUTANTS = [
     Mutant(
         "copies: believe that the rules are set",
         "handler/hetzner/isolation.py",
-        "rules)\n    return copies.firewall(firewall.id)\n",
-        "rules)\n    return Firewall(firewall.id, firewall.name, firewall.labels, rules)\n",
+        "rules)\n    return copies.firewall(found.id)\n",
+        "rules)\n    return Firewall(found.id, found.name, found.labels, rules)\n",
         "tests/test_create_server.py::test_nothing_is_made_while_the_rules_that_are_read_back_are_not_ours",
+    ),
+    Mutant(
+        "copies: power on at the look that sets the rules right",
+        "handler/restore_run/check_server.py",
+        "        copies.set_rules(firewall.id, right)\n    return firewall\n",
+        "        copies.set_rules(firewall.id, right)\n"
+        "        return copies.firewall(firewall.id)\n    return firewall\n",
+        "tests/test_restore_isolation.py::test_at_the_look_that_sets_its_rules_right_nothing_is_powered_on",
     ),
     Mutant(
         "copies: believe that a firewall was made as wanted",
@@ -950,7 +958,7 @@ MUTANTS = [
     Mutant(
         "copies: leave a changed firewall as it is",
         "handler/hetzner/isolation.py",
-        "    if firewall.rules == rules:\n",
+        "    if found.rules == rules or not is_ours(found):\n",
         "    if True:\n",
         "tests/test_create_server.py::test_a_firewall_that_somebody_has_changed_is_set_right_before_it_is_used",
     ),

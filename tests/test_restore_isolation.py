@@ -107,6 +107,10 @@ def test_where_its_actions_are_not_found_the_status_at_the_copy_decides(drill: R
 
 
 def test_at_the_look_that_sets_its_rules_right_nothing_is_powered_on(drill: Restoring) -> None:
+    drill.world.firewall_stays_applied = True
+    drill.world.faults.add(
+        Fault(faults.status(404, "not_found"), path=r"/firewalls/\d+/actions", times=None)
+    )
     drill.step()
     drill.world.clock.advance(100)
     drill.project.firewalls.set_rules(drill.wall, [])
