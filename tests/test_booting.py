@@ -457,6 +457,9 @@ def test_that_it_was_switched_off_after_its_proof_is_told() -> None:
     assert booting.after_power_off(proven, None, 0.0).restore.problem == (
         "it was switched off: network 4 is on it."
     )
+    # Once.
+    again = replace(proven, problem="No key. it was switched off: network 4 is on it.")
+    assert booting.after_power_off(again, None, 0.0).restore.problem == again.problem
 
 
 # What is written on the snapshot.

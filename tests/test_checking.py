@@ -267,6 +267,13 @@ LISTINGS = [
     ),
     Row("an outage is waited for", PRUNING, seen(error=DOWN), "pruning", "down"),
     Row(
+        "also one that comes with the question for its labels",
+        PRUNING,
+        seen(NEW, *OLD, server=DOWN),
+        "pruning",
+        "down",
+    ),
+    Row(
         "an outage at the deadline ends it",
         after_minutes(60),
         seen(error=DOWN),
