@@ -89,6 +89,7 @@ HELD = {
             "_not_yet: arrival.snapshot is None or arrival.kind != 'early' or (not now) -> "
             "arrival.kind": TYPED,
             "_missing: job.snapshot is not None -> True": TYPED,
+            "after_deleting: limited -> True": "None is waited for as any trouble is",
         },
     ),
     "handler/report/results.py": Held(

@@ -1,6 +1,7 @@
 """What CheckServer decides after each look at a copy: tables, each row a sentence."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from handler.documents.labels import (
     LABEL_PROVEN_AT,
     LABEL_PROVEN_BY,
     LABEL_SERVER_DRILLED_AT,
+    LABEL_SERVER_ID,
+    LABEL_SERVER_PROVEN_AT,
     LABEL_UNPROVEN_AT,
 )
-from handler.documents.resources import Action
+from handler.documents.resources import Action, Snapshot
 from handler.documents.restore import Restore
 from handler.documents.restore_run import Original
 from tests.restore_tables import (
@@ -496,6 +499,34 @@ def test_the_snapshot_says_whether_and_how_it_came_back(restore: Restore, ours: 
 )  # fmt: skip
 def test_at_the_end_the_server_has_had_its_turn(restore: Restore, ours: Any) -> None:
     assert marking.marks_at_end(restore, NOW) == ours
+
+
+def night(id_: int, hours: float, of: int = 42, made_of: int = 42) -> Snapshot:
+    """A snapshot of so many hours after the drilled one."""
+    made = NOW + timedelta(hours=hours - 24)
+    return Snapshot(id_, made, labels={LABEL_SERVER_ID: str(of)}, made_of=made_of)
+
+
+def test_a_snapshot_that_was_made_during_the_drill_is_handed_its_outcome() -> None:
+    listing = [night(8, 1), night(9, 24), night(7, 0)]
+    time = "20261121T020000Z"
+    assert marking.for_newest(GREETED, NOW, listing) == (
+        9, {LABEL_SERVER_DRILLED_AT: time, LABEL_SERVER_PROVEN_AT: time}
+    )  # fmt: skip
+    failed = replace(GREETED, outcome="failed")
+    assert marking.for_newest(failed, NOW, listing) == (9, {LABEL_SERVER_DRILLED_AT: time})
+    # A sweep drills nothing; and of an unknown time nothing is newer.
+    sweep = replace(GREETED, run=replace(GREETED.run, sweep=True))
+    untold = replace(GREETED, source=replace(GREETED.source, created=""))
+    for restore in (sweep, untold):
+        assert marking.for_newest(restore, NOW, listing) is None
+
+
+@pytest.mark.parametrize(
+    "other", [night(7, 0), night(6, -24), night(9, 24, of=43, made_of=43), night(9, 24, made_of=43)]
+)
+def test_no_other_snapshot_is_handed_anything(other: Snapshot) -> None:
+    assert marking.for_newest(GREETED, NOW, [other]) is None
 
 
 def test_a_proof_takes_the_place_of_a_failure_and_a_failure_that_of_none() -> None:
