@@ -403,6 +403,19 @@ def test_when_more_would_go_than_may_the_decision_is_kept_first() -> None:
     )
 
 
+def test_where_nothing_is_made_the_decision_is_kept_before_anything_goes() -> None:
+    only = replace(PRUNING, snapshot=None, run=replace(PRUNING.run, prune_only=True))
+    step = pruning.decide(only, seen(*OLD), 0.0, NOW)
+    assert (step.job.to_delete, step.delete) == ((1,), None)
+    assert (step.job.status, step.job.reason) == ("pruning", "deletes 1 for now")
+
+
+def test_a_dry_run_has_deleted_nothing_whatever_is_gone() -> None:
+    gone = replace(PRUNING, snapshot=None, before=(3,), run=replace(PRUNING.run, dry_run=True))
+    planned = pruning.decide(gone, seen(*OLD), 0.0, NOW).job.result
+    assert planned and not planned.at_least
+
+
 def test_a_dry_run_plans_as_if_the_new_snapshot_were_there() -> None:
     job = replace(PRUNING, snapshot=None, reason="would be made now",
                   run=replace(PRUNING.run, dry_run=True))  # fmt: skip

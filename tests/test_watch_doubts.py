@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from handler.decisions.overdue import COPIES, TWICE, UNSEEN, Limits, Look, ProjectState, judged
+from handler.decisions.watching import concluded
 from handler.documents.labels import LABEL_ENABLED, LABEL_EVERY
-from handler.documents.memory import Remembered
+from handler.documents.memory import Memory, Remembered
 from handler.documents.resources import Server, Snapshot
 from tests.test_overdue import DAY, HOUR, KNOWN, LIMITS, NOW, good, seen, server
 
@@ -187,6 +188,32 @@ def test_a_copy_is_left_behind_by_both_clocks(hetzner: datetime | None) -> None:
     # Ours may be wrong as well.
     [state] = of(at(left(copy(1)), hetzner), limits=COPIES_TOO, shop=KNOWN)
     assert not state.overdue
+
+
+@pytest.mark.parametrize(
+    ("letters", "copies", "news"),
+    [
+        (set(), set(), {70, 71}),
+        ({COPIES}, {70}, {71}),
+        ({COPIES}, set(), set()),  # there was no room for their ids: all count as told
+        (set(), {70}, {70, 71}),
+    ],
+)
+def test_only_a_copy_that_was_not_told_is_news(
+    letters: set[str], copies: set[int], news: set[int]
+) -> None:
+    before = replace(KNOWN, told_of_project=frozenset(letters), copies=frozenset(copies))
+    states = of(left(copy(3), copy(4, 71)), limits=COPIES_TOO, shop=before)
+    view = concluded(states, Memory({"shop": before}), NOW)
+    assert {each.copy for each in view.news} == news
+
+
+def test_which_copies_were_told_is_remembered_while_they_cannot_be_seen() -> None:
+    told = replace(KNOWN, told_of_project=frozenset({COPIES}), copies=frozenset({70}))
+    for look, copies in ((UNSEEN_NOW, {70}), (left(copy(3, 71)), {71}), (left(), set())):
+        states = of(look, limits=COPIES_TOO, shop=told)
+        view = concluded(states, Memory({"shop": told}), NOW)
+        assert view.memory.projects["shop"].copies == copies
 
 
 @pytest.mark.parametrize("last_seen", [None, NOW - HOUR])
