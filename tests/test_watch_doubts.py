@@ -208,6 +208,16 @@ def test_only_a_copy_that_was_not_told_is_news(
     assert {each.copy for each in view.news} == news
 
 
+def test_another_trouble_that_was_told_is_no_news_because_copies_are_known() -> None:
+    before = replace(
+        KNOWN, last_seen=NOW - 27 * HOUR, told_of_project=frozenset({COPIES, UNSEEN}),
+        copies=frozenset({70}),
+    )  # fmt: skip
+    states = of(UNSEEN_NOW, limits=COPIES_TOO, shop=before)
+    view = concluded(states, Memory({"shop": before}), NOW)
+    assert {each.told_as for each in view.overdue} == {COPIES, UNSEEN} and view.news == ()
+
+
 def test_which_copies_were_told_is_remembered_while_they_cannot_be_seen() -> None:
     told = replace(KNOWN, told_of_project=frozenset({COPIES}), copies=frozenset({70}))
     for look, copies in ((UNSEEN_NOW, {70}), (left(copy(3, 71)), {71}), (left(), set())):
