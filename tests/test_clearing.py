@@ -145,6 +145,15 @@ def test_how_long_it_is_waited(error: HetznerError, seconds: int) -> None:
     assert clearing.after_delete(REMOVING, error, 0.0).restore.wait_seconds == seconds
 
 
+@pytest.mark.parametrize(("passed_s", "seconds"), [(0, 8), (60, 8), (100, 12), (1000, 120)])
+def test_one_that_does_not_go_is_looked_at_ever_more_rarely(passed_s: int, seconds: int) -> None:
+    deleting = Seen(copy=replace(COPY, status="deleting"))
+    later = at(REMOVING, 600 + passed_s)
+    assert clearing.decide(later, deleting, 0.0).restore.wait_seconds == seconds
+    held = clearing.decide(later, Seen(error=Locked("held")), 0.0).restore
+    assert held.wait_seconds == max(30, seconds)
+
+
 def test_what_has_broken_off_may_have_made_something() -> None:
     begun = clearing.begun(replace(BOOTING, maybe_posted=False))
     assert (begun.status, begun.maybe_posted, begun.outcome) == ("removing", True, "failed")
