@@ -118,6 +118,7 @@ def test_a_server_without_the_label_has_no_rhythm_and_no_note() -> None:
         ("1w", 72, "not due: newest good snapshot 3 d old, every 1w"),
         ("1w", 47.9, "not due: newest good snapshot 47 h old, every 1w"),
         ("1w", 48, "not due: newest good snapshot 2 d old, every 1w"),
+        ("4w", 24 * 23, "not due: newest good snapshot 23 d old, every 4w"),
         ("2d", 36, ""),
         ("2d", 35.99, "not due: newest good snapshot 35 h old, every 2d"),
         ("1d", 12, ""),
@@ -153,7 +154,7 @@ def test_only_a_good_snapshot_of_the_server_itself_makes_it_wait() -> None:
     ):
         assert reason(run_of(), "1w", [bad]) == ""
         assert reason(run_of(), "1w", [good(NIGHT - 7 * DAY), bad]) == ""
-    assert newest_good([replace(fresh, labels={})]) == {}
+    assert newest_good([replace(fresh, labels={}, made_of=None)]) == {}
 
 
 def test_what_the_run_has_begun_it_goes_on_with() -> None:
