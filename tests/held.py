@@ -180,6 +180,10 @@ HELD = {
     ),
     "handler/documents/memory.py": Held(
         ("tests/test_memory.py", "tests/test_overdue.py"),
-        {"_remembered_in: newest and late is not None -> late is not None": TYPED},
+        {
+            "_entry_of: newest and each.last_seen -> each.last_seen": TYPED,
+            "_remembered_in: newest and late is not None -> late is not None": TYPED,
+            "_remembered_in: 1: -> ": "int() reads a copy's mark as a sign",
+        },
     ),
 }

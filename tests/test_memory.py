@@ -181,6 +181,9 @@ def test_what_the_first_version_has_written_is_read_and_written_as_it_was() -> N
 def test_what_is_not_told_is_nothing_and_no_time_is_before_the_first() -> None:
     untold = '{"at":null,"projects":{"new":"a03c - - - -"}}'
     assert Memory.parse(untold) == Memory({"new": Remembered(NOW)})
+    # Nobody was told, and a newer version has written one field more.
+    newer = '{"at":null,"projects":{"new":"a03c - 0 - - - 77"}}'
+    assert Memory.parse(newer) == Memory({"new": Remembered(NOW)})
     early = Memory({"new": Remembered(EPOCH - HOUR)})
     assert Memory.parse(early.to_text()) == Memory({"new": Remembered(EPOCH)})
 
