@@ -110,9 +110,10 @@ build: setup .aws-sam/build/template.yaml ## sam build: the package that is depl
 events: setup ## put events/*.json into the Test tabs of StartRun, StartRestore
 	@$(PY) -m deploy events
 
-# A file's tests stay together: those on the local stack share one cloud.
+# A file's tests stay together: those on the local stack share one cloud. They wait a lot: three
+# processes keep two cores busy.
 test: build ## all tests, also on a stack that is deployed locally
-	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 chaos: venv ## simulate RUNS=1000 random nights full of errors, and days
 	$(PY) -m tests.chaos --runs "$$RUNS" --seed "$$SEED" --jobs 2

@@ -29,7 +29,7 @@ from tests.conftest import TOKEN
 from tests.mutants import MUTANTS, Mutant
 from tests.snapshots import available, ours
 
-NIGHTS, AT_ONCE, FIRST = 500, 50, 1
+NIGHTS, AT_ONCE, FIRST = 250, 25, 1
 SCHEDULED = {"scheduled_time": "2026-11-21T02:00:00Z"}
 
 
