@@ -1044,7 +1044,8 @@ MUTANTS = [
         "handler/decisions/isolating.py",
         "        if one == firewall_id and status != APPLIED:",
         "        if False:",
-        "tests/test_check_server.py::test_it_is_powered_on_once_its_firewall_is_applied_and_not_before",
+        "tests/test_restore_isolation.py"
+        "::test_where_its_actions_are_not_found_the_status_at_the_copy_decides",
     ),
     Mutant(
         "copies: mind no outbound rule",
@@ -1335,11 +1336,11 @@ MUTANTS = [
         kind="day",
     ),
     Mutant(
-        "days: no all clear without FreshnessHours",
+        "copies: no all clear without FreshnessHours",
         WATCHING,
         "all_clear = is_over and",
         "all_clear = has_limit and",
-        kind="day",
+        "tests/test_overdue.py::test_without_a_limit_only_what_drills_had_left_is_told_to_be_over",
     ),
     Mutant(
         "days: an outcome takes the place of all labels",
@@ -1349,11 +1350,11 @@ MUTANTS = [
         kind="day",
     ),
     Mutant(
-        "days: snapshots of copies",
+        "copies: take copies for servers that are to be saved",
         "handler/hetzner/survey.py",
         "if not server.is_copy]",
         "if True]",
-        kind="day",
+        "tests/test_proof_stories.py::test_no_survey_of_a_project_has_its_copies",
     ),
     Mutant(
         "days: whatever is heard is a proof",
