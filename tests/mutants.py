@@ -420,7 +420,7 @@ MUTANTS = [
         "handler/hetzner/api.py",
         'return "actions" in path.split("/")',
         "return False",
-        "tests/test_budgets.py",
+        "tests/test_hetzner.py::test_what_is_left_is_kept_apart",
     ),
     Mutant(
         "believe one clock alone",
