@@ -96,7 +96,7 @@ ROWS = [
     Row("for ten minutes", at(LOST_CREATE, 600 + 599), NONE, "wait", "removing",
         f"a create had no answer: {NAME} is looked for"),
     Row("and no longer", at(LOST_CREATE, 600 + 600), NONE, "end", "failed",
-        "nothing was made by the create that had no answer"),
+        "no server of the create that had no answer is there"),
     # It is not known.
     Row("an outage is waited for", REMOVING, Seen(error=DOWN), "wait", "removing", "down"),
     Row("too many requests, too", replace(REMOVING, requests_left=0), Seen(error=BUSY), "wait",

@@ -135,7 +135,7 @@ def _none(restore: Restore, seen: Seen, jitter: float) -> Step:
         if _so_far_s(restore) < LOST_SECONDS:
             reason = f"a create had no answer: {restore.copy_name} is looked for"
             return _wait(restore, reason, pacing.in_trouble(restore.attempts, jitter))
-        return _end(restore, "nothing was made by the create that had no answer")
+        return _end(restore, "no server of the create that had no answer is there")
     what = "removed" if restore.removal else "somebody else has removed it"
     return _end(replace(restore, copy_id=None), what)
 

@@ -35,7 +35,7 @@ def an_attachment(day: Day, rng: random.Random) -> str:
         else:
             copy.volumes.append(77)
 
-    def select(project: Project, copy: Server) -> None:
+    def select(project: Project, _: Server | None = None) -> None:
         day.person.meddled.append(day.loop.now)
         if kind == "load balancer":
             project.load_balancers.add(7, selector=LABEL_THROW_AWAY)
@@ -45,7 +45,7 @@ def an_attachment(day: Day, rng: random.Random) -> str:
         project._firewalls.follow_labels()
 
     if rng.random() < 0.3 and kind in ("load balancer", "firewall"):
-        day.later(wait, lambda: select(day.project, day.any_server(rng)))
+        day.later(wait, lambda: select(day.project))
     else:
         day.when_there(wait, attach if kind in ("network", "volume") else select)
     return f"a {kind} attaches itself, {wait:.0f} s"

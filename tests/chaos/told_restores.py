@@ -133,7 +133,9 @@ def _of_price(day: Day, told: Told) -> Iterator[str]:
     if not type_:
         return
     rescaled = copy is not None and copy.id in day.person.rescaled
-    if copy and not rescaled and (type_, location) != (copy.server_type, copy.location):
+    # Its create had no answer, and a person deleted it before a look: another type was tried.
+    unseen = "of the create that had no answer" in result.get("reason", "")
+    if copy and not (rescaled or unseen) and (type_, location) != (copy.server_type, copy.location):
         yield f"it was made as {copy.server_type} in {copy.location}"
     per_hour = sum(price_of(type_, location or ""), Decimal())
     if (price := result.get("price_per_hour")) and Decimal(price.split()[0]) != per_hour:
