@@ -144,8 +144,10 @@ def _of_price(day: Day, told: Told) -> Iterator[str]:
     if not result.get("cost") or wrong_clock or copy is None:
         return
     cost = Decimal(result["cost"].split()[0])
-    last, most = copy.gone or told.at, max(told.at, copy.gone or told.at)
-    least = _cost(per_hour, min(last, told.at) - copy.created - timedelta(minutes=2))
+    most = max(told.at, copy.gone or told.at)
+    # What stays has cost so much when its own restore ended, which may be long before the summary.
+    last = min(copy.gone, told.at) if copy.gone else copy.created
+    least = _cost(per_hour, last - copy.created - timedelta(minutes=2))
     if not least <= cost <= _cost(per_hour, most - copy.created):
         yield f"it cost {least} to {_cost(per_hour, most - copy.created)}"
 
