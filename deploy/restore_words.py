@@ -48,7 +48,7 @@ def what_is_left(result: RestoreResult, owner: str) -> Iterator[str]:
         "volumes with what is on them; floating and primary IPs, IPv6 (it has none), DNS names; "
         "load balancer targets, labels, Backups."
     )
-    yield ("4. Lift our firewall, in the Hetzner console (the server, Firewalls) or with:")
+    yield "4. Lift our firewall, in the Hetzner console (the server, Firewalls) or with:"
     yield (
         f"     hcloud firewall remove-from-resource --type server --server {name} "
         f"{firewall_name(owner)}"

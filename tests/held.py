@@ -143,10 +143,7 @@ HELD = {
             "_left_over: format_time(made_of.created) or '' -> format": TYPED,
         },
     ),
-    "handler/decisions/proof.py": Held(
-        ("tests/test_proven.py", "tests/test_planning_restore.py"),
-        {"last_proofs: known < moment -> known <= moment": "it is the same moment"},
-    ),
+    "handler/decisions/proof.py": Held(("tests/test_proven.py", "tests/test_planning_restore.py")),
     "handler/decisions/copies_left.py": Held(("tests/test_copies_left.py",)),
     "handler/decisions/overdue.py": Held(
         ("tests/test_overdue.py", "tests/test_watch_doubts.py"),

@@ -157,8 +157,8 @@ MUTANTS = [
     Mutant(
         "believe a drill in the future",
         "handler/decisions/proof.py",
-        "if moment and not (now and now < moment):\n                found",
-        "if moment:\n                found",
+        "if not (now and now < moment):\n                found",
+        "if True:\n                found",
         test="tests/test_drill_turns.py",
     ),
     Mutant(

@@ -7,7 +7,6 @@ asserts on is what Hetzner holds then, what was done to servers, and what people
 from collections.abc import Callable
 from typing import Any
 
-from handler.decisions.isolating import firewall_name
 from handler.documents.labels import LABEL_RESTORE_ID, LABEL_THROW_AWAY
 from local.simulator import Image, Server
 from local.simulator.boot import Boot
@@ -16,6 +15,7 @@ from local.virtual.cloud import Execution, Invocation
 from local.virtual.machine import Failed
 from local.virtual.stage import Stage
 from local.virtual.truth import OWNER
+from tests.restores import wall_in
 
 HOUR = 3600.0
 FIRST_LOOK = 0.5 * HOUR
@@ -113,9 +113,7 @@ class RestoreStage(Stage):
 
     @property
     def wall(self) -> Firewall:
-        name = firewall_name(OWNER)
-        [wall] = [wall for wall in self.project.firewalls.values() if wall.name == name]
-        return wall
+        return wall_in(self.project, OWNER)
 
     @property
     def runs(self) -> bool:

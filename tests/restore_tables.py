@@ -1,6 +1,6 @@
 """One restore on its way, its copy and its firewall: what the tables of restores start from."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,6 +81,18 @@ COPY = Copy(
     floating_ips=(),
 )
 RUNNING = replace(COPY, status="running")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a state decides; `seen` is what its own module calls so."""
+
+    sentence: str
+    restore: Restore
+    seen: Any
+    kind: str
+    status: str  # how it goes on, or its outcome
+    reason: str
 
 
 def kept(restore: Restore) -> Restore:

@@ -34,6 +34,13 @@ NEXT = {
 MOST_STATES = 500
 
 
+def wall_in(project: Project, owner: str) -> Firewall:
+    """The one firewall of that owner's restores."""
+    name = isolating.firewall_name(owner)
+    [wall] = [wall for wall in project.firewalls.values() if wall.name == name]
+    return wall
+
+
 @dataclass
 class Restoring:
     """A project with one server, one snapshot of it, and a restore of that."""
@@ -89,9 +96,7 @@ class Restoring:
 
     @property
     def wall(self) -> Firewall:
-        name = isolating.firewall_name(OWNER)
-        [wall] = [wall for wall in self.project.firewalls.values() if wall.name == name]
-        return wall
+        return wall_in(self.project, OWNER)
 
     def sent(self, method: str, path: str = "") -> int:
         """How many such requests Hetzner has got."""

@@ -1,6 +1,6 @@
 """What CheckServer decides after each look at a copy: tables, each row a sentence."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +33,7 @@ from tests.restore_tables import (
     NOW,
     RUNNING,
     WALL,
+    Row,
     action,
     at,
     kept,
@@ -57,16 +58,6 @@ def on(**changes: Any) -> Seen:
 
 def off(**changes: Any) -> Seen:
     return seen(copy=replace(COPY, **changes))
-
-
-@dataclass(frozen=True)
-class Row:
-    sentence: str
-    restore: Restore
-    seen: Seen
-    kind: str
-    status: str  # how it goes on, or its outcome
-    reason: str
 
 
 def said(step: Step) -> tuple[str, str, str]:

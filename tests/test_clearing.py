@@ -1,6 +1,6 @@
 """What RemoveServer decides after each look: tables, each row a sentence."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,7 +9,6 @@ from handler.decisions import clearing
 from handler.decisions.clearing import Seen, Step
 from handler.documents.errors import HetznerError, Locked, Protected
 from handler.documents.labels import LABEL_THROW_AWAY
-from handler.documents.restore import Restore
 from handler.documents.restore_run import Candidate
 from tests.restore_tables import (
     BOOTING,
@@ -24,6 +23,7 @@ from tests.restore_tables import (
     NO,
     NOW,
     RUNNING,
+    Row,
     at,
 )
 
@@ -39,16 +39,6 @@ KEPT_LABELS = {name: text for name, text in COPY.labels.items() if name != LABEL
 STILL = f"server 70 ({NAME}) is still there and costs 0.0061 EUR per hour, not removed: "
 DELETE = "Delete it in the Hetzner console. Before that: proven, greets"
 NONE = Seen(sees_project=True)
-
-
-@dataclass(frozen=True)
-class Row:
-    sentence: str
-    restore: Restore
-    seen: Seen
-    kind: str
-    status: str
-    reason: str
 
 
 ROWS = [

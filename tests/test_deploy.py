@@ -738,15 +738,20 @@ def test_a_run_is_stopped_before_its_machine_is_removed_if_somebody_says_so(
     assert "The run tonight_default is stopped." in capsys.readouterr().out
 
 
+def with_restores(stacks: Stacks) -> None:
+    """What goes on in the stack is a restore."""
+    found = stacks[REGION, "hetzner-snapshots"]
+    found["Outputs"][-1]["OutputKey"] = "RestoreRunArn"
+    found["Parameters"].append({"ParameterKey": "Restores", "ParameterValue": "true"})
+
+
 def test_a_drill_that_goes_on_is_told_with_what_it_would_leave_behind(
     removal: list[str],
     stacks: Stacks,
     shell: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    found = stacks[REGION, "hetzner-snapshots"]
-    found["Outputs"][-1]["OutputKey"] = "RestoreRunArn"
-    found["Parameters"].append({"ParameterKey": "Restores", "ParameterValue": "true"})
+    with_restores(stacks)
     shell.setenv("YES", "1")
     assert main("destroy", os.environ) == 2
     told = capsys.readouterr().out
@@ -767,9 +772,7 @@ def test_restores_are_not_switched_off_while_one_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nothing would remove its copy, and the watch asks nobody any more."""
-    found = stacks[REGION, "hetzner-snapshots"]
-    found["Outputs"][-1]["OutputKey"] = "RestoreRunArn"
-    found["Parameters"].append({"ParameterKey": "Restores", "ParameterValue": "true"})
+    with_restores(stacks)
     shell.setenv("YES", "1")
     shell.setenv("PARAMETERS", "Restores=false")
     told = said("deploy", capsys)

@@ -1,7 +1,6 @@
 """When a copy may be powered on and must be switched off: tables, one row per clause."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,25 +9,11 @@ from handler.decisions import isolating
 from handler.documents.copies import Copy, Firewall, Rule
 from handler.documents.labels import LABEL_MANAGED_BY
 from handler.documents.resources import Action
+from tests import restore_tables
 
-NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
-WALL = Firewall(
-    5, "hetzner-snapshots-me-isolation", {LABEL_MANAGED_BY: "me"}, isolating.rules(2222)
-)
-BARE = Copy(
-    id=1,
-    name="copy",
-    status="off",
-    created=NOW,
-    labels={},
-    image_id=7,
-    ipv4="127.0.0.1",
-    ipv6=False,
-    firewalls=((5, "applied"),),
-    networks=(),
-    volumes=(),
-    load_balancers=(),
-    floating_ips=(),
+WALL = replace(restore_tables.WALL, rules=isolating.rules(2222))
+BARE = replace(
+    restore_tables.COPY, id=1, name="copy", created=restore_tables.NOW, labels={}, ipv4="127.0.0.1"
 )
 SSH = Rule("in", "tcp", "22", frozenset({"0.0.0.0/0"}))
 LETS_OUT = "firewall 5 has other outbound rules than the one that leads nowhere"

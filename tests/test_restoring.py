@@ -1,6 +1,6 @@
 """What CreateServer decides after each look: a table, each row a sentence."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -19,7 +19,6 @@ from handler.documents.errors import (
     Unauthorized,
 )
 from handler.documents.labels import LABEL_THROW_AWAY
-from handler.documents.restore import Restore
 from tests.restore_tables import (
     BUSY,
     COPY,
@@ -28,6 +27,7 @@ from tests.restore_tables import (
     LOST,
     NOW,
     WALL,
+    Row,
     at,
     kept,
 )
@@ -43,16 +43,6 @@ def seen(**more: object) -> Seen:
 
 def answered(answer: object) -> Seen:
     return seen(created=answer)
-
-
-@dataclass(frozen=True)
-class Row:
-    sentence: str
-    restore: Restore
-    seen: Seen
-    kind: str
-    status: str  # how it goes on, or its outcome
-    reason: str
 
 
 def said(step: Step) -> tuple[str, str, str]:

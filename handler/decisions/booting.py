@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from handler.decisions import isolating, listening, pacing, removing
-from handler.decisions.looking import NOTHING_SEEN, Seen, Step, by_time
+from handler.decisions.looking import NOTHING_SEEN, Seen, Step, by_time, until_again
 from handler.decisions.pacing import Budget
 from handler.decisions.restoring import NEXT_SECONDS, expected
 from handler.documents.copies import Copy
@@ -72,9 +72,7 @@ def after_power_off(restore: Restore, error: HetznerError | None, jitter: float)
     if not restore.keep:
         return _end_switched_off(restore, error)
     said = f": {error}" if error else ""
-    wait = by_time(restore)
-    if isinstance(error, TransientError):
-        wait = pacing.after_error(error, restore, jitter)
+    wait = until_again(error, restore, jitter)
     # Also after the deadline: the next look tells whether it is off.
     reason = f"it is switched off, because {restore.off_reason}{said}"
     return Step("wait", restore.waiting("booting", reason, wait))
@@ -111,9 +109,7 @@ def after_mark(restore: Restore, error: HetznerError | None, jitter: float) -> S
         return _end(replace(restore, marked=True), restore.outcome, restore.outcome_reason)
     passes = isinstance(error, (TransientError, Locked))
     if passes and restore.proof_attempts < MOST_PROOF_ATTEMPTS:
-        wait = by_time(restore)
-        if isinstance(error, TransientError):
-            wait = pacing.after_error(error, restore, jitter)
+        wait = until_again(error, restore, jitter)
         reason = f"{restore.outcome}; not yet written on snapshot {image_id}: {error}"
         return Step("wait", restore.moved_to("booting", reason, wait.seconds))
     what = f"the outcome could not be written on snapshot {image_id}: {error}."

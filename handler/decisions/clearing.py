@@ -7,6 +7,7 @@ from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import Literal
 
 from handler.decisions import pacing, removing
+from handler.decisions.looking import longer
 from handler.decisions.restoring import expected
 from handler.documents.copies import Copy
 from handler.documents.document import Wait, format_time, parse_time
@@ -27,8 +28,6 @@ REMOVE_MINUTES = 60
 LOST_SECONDS = 600
 LOOK_SECONDS = 8  # after a delete, until it is seen to be gone; at least
 HELD_SECONDS = 30
-# Of the time so far: a copy that does not go must not fill the execution's history.
-GROWTH = 0.12
 HOUR = 3600
 CENT = Decimal("0.01")
 UNSAVED = (
@@ -156,8 +155,8 @@ def _so_far_s(restore: Restore) -> int:
 
 
 def _longer(restore: Restore, at_least_s: int) -> Wait:
-    """The longer it has taken, the longer."""
-    return Wait(round(max(at_least_s, GROWTH * _so_far_s(restore))))
+    """A copy that does not go must not fill the execution's history."""
+    return longer(at_least_s, _so_far_s(restore))
 
 
 def _wait(restore: Restore, reason: str, wait: Wait) -> Step:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from handler.decisions import pacing
 from handler.documents.copies import Copy, Firewall
 from handler.documents.document import Wait
-from handler.documents.errors import HetznerError
+from handler.documents.errors import HetznerError, TransientError
 from handler.documents.resources import Action
 from handler.documents.restore import Restore
 
@@ -24,7 +25,7 @@ class Seen:
     copy: Copy | None = None
     firewall: Firewall | None = None  # None: it is gone, or not asked for
     action: Action | None = None  # the one that creates it or powers it on; None: not known
-    # What is being done to our firewall; None: not asked, or not known.
+    # What is being done to our firewall; None: not asked.
     applying: tuple[Action, ...] | None = None
     error: HetznerError | None = None  # why the rest is not known
 
@@ -40,8 +41,20 @@ class Step:
     restore: Restore
 
 
-def by_time(restore: Restore) -> Wait:
+def longer(at_least_s: int, so_far_s: int) -> Wait:
     """The wait until the next look: the longer it has taken, the longer."""
+    return Wait(round(max(at_least_s, GROWTH * so_far_s)))
+
+
+def by_time(restore: Restore) -> Wait:
+    """The wait until the next look at a copy, by the time since it was made or powered on."""
     since_s = restore.powered_on_s if restore.powered_on_s is not None else restore.created_s
     so_far_s = restore.stopwatch.elapsed_s - (since_s or 0)
-    return Wait(round(max(LOOK_SECONDS, GROWTH * so_far_s)))
+    return longer(LOOK_SECONDS, so_far_s)
+
+
+def until_again(error: HetznerError | None, restore: Restore, jitter: float) -> Wait:
+    """The wait until what has failed is tried again."""
+    if isinstance(error, TransientError):
+        return pacing.after_error(error, restore, jitter)
+    return by_time(restore)

@@ -1,7 +1,7 @@
 """When a server's backups were last proven, by the labels of its snapshots: pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -80,38 +80,46 @@ def last_proofs(snapshots: Iterable[Snapshot], now: datetime | None = None) -> d
     What cannot be read is no proof, nor is one from after `now`, one that only came back running,
     or one on a snapshot whose labels somebody has copied from another server's.
     """
-    found: dict[int, datetime] = {}
-    for snapshot in snapshots:
-        if snapshot.server_id is None or snapshot.is_of_another:
-            continue
-        for moment in _proofs(snapshot.labels):
-            known = found.get(snapshot.server_id)
-            if (known is None or known < moment) and not (now and now < moment):
-                found[snapshot.server_id] = moment
-    return found
-
-
-def _proofs(labels: Mapping[str, str]) -> list[datetime]:
-    said = [labels.get(LABEL_SERVER_PROVEN_AT, "")]
-    if labels.get(LABEL_PROVEN_BY) == SSH:
-        said.append(labels.get(LABEL_PROVEN_AT, ""))
-    return [moment for moment in map(time_in_label, said) if moment]
+    return _latest(snapshots, _proofs, now)
 
 
 def looked_at(snapshots: Iterable[Snapshot], now: datetime | None = None) -> dict[int, datetime]:
     """Per server's id when a restore of it ended last, whatever came of it, as far as its
     snapshots tell. A time after `now` says nothing: that server would never have its turn."""
+    return _latest(snapshots, _looks, now)
+
+
+def _latest(
+    snapshots: Iterable[Snapshot],
+    told: Callable[[Mapping[str, str]], list[datetime]],
+    now: datetime | None,
+) -> dict[int, datetime]:
+    """Per server's id the latest time, up to `now`, that the labels of its snapshots tell."""
     found: dict[int, datetime] = {}
     for snapshot in snapshots:
         if snapshot.server_id is None or snapshot.is_of_another:
             continue
-        for label in (
-            LABEL_PROVEN_AT, LABEL_UNPROVEN_AT, LABEL_SERVER_PROVEN_AT, LABEL_SERVER_DRILLED_AT
-        ):  # fmt: skip
-            moment = time_in_label(snapshot.labels.get(label, ""))
-            if moment and not (now and now < moment):
+        for moment in told(snapshot.labels):
+            if not (now and now < moment):
                 found[snapshot.server_id] = max(moment, found.get(snapshot.server_id, moment))
     return found
+
+
+def _proofs(labels: Mapping[str, str]) -> list[datetime]:
+    if labels.get(LABEL_PROVEN_BY) == SSH:
+        return _times(labels, LABEL_SERVER_PROVEN_AT, LABEL_PROVEN_AT)
+    return _times(labels, LABEL_SERVER_PROVEN_AT)
+
+
+def _looks(labels: Mapping[str, str]) -> list[datetime]:
+    return _times(
+        labels, LABEL_PROVEN_AT, LABEL_UNPROVEN_AT, LABEL_SERVER_PROVEN_AT, LABEL_SERVER_DRILLED_AT
+    )
+
+
+def _times(labels: Mapping[str, str], *names: str) -> list[datetime]:
+    said = [labels.get(name, "") for name in names]
+    return [moment for moment in map(time_in_label, said) if moment]
 
 
 def handed_on(

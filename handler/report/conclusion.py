@@ -32,16 +32,17 @@ class Conclusion:
         findings = self.findings
         if findings is None:
             return {}
-        inventory, proven = findings.inventory, self.proven
+        inventory = findings.inventory
+        proven = self.proven if findings.of_all else None
         return {
             metrics.STORED: inventory.all.size_gb if inventory else None,
             metrics.COST: inventory.all.monthly if inventory else None,
             metrics.ORPHANS: inventory.orphans.count if inventory else None,
             metrics.OLDEST: findings.oldest_hours if findings.of_all else None,
             metrics.REQUESTS_LEFT: findings.requests_left,
-            metrics.PROVEN: proven.proven if proven and findings.of_all else None,
+            metrics.PROVEN: proven.proven if proven else None,
             # 0 where drills are for no server: no figure would leave the alarm as it was.
-            metrics.OLDEST_PROOF: proven.longest_days or 0 if proven and findings.of_all else None,
+            metrics.OLDEST_PROOF: (proven.longest_days or 0) if proven else None,
         }
 
 

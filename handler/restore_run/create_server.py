@@ -2,8 +2,8 @@
 
 Each attempt sends one create at most. Where nothing is in the way that is five requests: the
 server of the copy's name (an earlier create may have made it), the SSH keys, the firewall, its
-rules read back, the create. After a candidate that could not be had it also looks
-for the snapshot.
+rules read back, the create. After a candidate that could not be had it also looks for the
+snapshot.
 """
 
 import random
