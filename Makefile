@@ -113,6 +113,7 @@ events: setup ## put events/*.json into the Test tabs of StartRun, StartRestore
 # A file's tests stay together: those on the local stack share one cloud. They wait a lot: three
 # processes keep two cores busy.
 test: build ## all tests, also on a stack that is deployed locally
+	@sh checks/hcloud.sh
 	$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 chaos: venv ## simulate RUNS=1000 random nights full of errors, and days

@@ -22,6 +22,7 @@ FUNCTIONS = ("StartRestore", "PlanRestore", "CreateServer", "CheckServer", "Remo
 STATES = 13  # that the drill here goes through, with its function's work
 PAUSES = 15  # that the longest function makes: before and after each request
 MOMENTS = 17  # at which it is swept at once
+NO_SERVER = "no server of the create that had no answer is there"
 RETRIES = 6  # Step Functions tries a function so many times
 # Until a copy that is left may be called that, and one look more.
 SWEPT_WITHIN = 6
@@ -128,7 +129,7 @@ def test_a_drill_whose_functions_die_once_between_any_two_requests_is_proven(pau
     [
         ("PlanRestore", 6, "Failed: PlanRestore broke off (Runtime.ExitError)"),
         # Before the create, and after it.
-        *(("CreateServer", pause, "it broke off while new: look at the log; nothing was made")
+        *(("CreateServer", pause, f"it broke off while new: look at the log; {NO_SERVER}")
           for pause in (1, 3, 5, 7)),
         *(("CreateServer", pause, "it broke off while new: look at the log; removed")
           for pause in (8, 10, 12)),
