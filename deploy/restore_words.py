@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from handler.decisions.isolating import firewall_name
 from handler.documents.restore import RestoreResult
+from handler.report.restore import not_to_be_used
 from local.common.restores import of_day
 
 
@@ -34,6 +35,9 @@ def what_is_left(result: RestoreResult, owner: str) -> Iterator[str]:
     yield f"The new server: {name} (id {result.copy_id}){at}, {result.server_type} in " + (
         f"{result.location}, {price(result)} until you delete it."
     )
+    if result.unguarded:
+        yield not_to_be_used(result)
+        return
     yield "No other server was touched. What is left to do:"
     yield "1. Look at it. It has the users, passwords and keys of the snapshot:"
     port = result.probe.partition(".")[2]

@@ -601,6 +601,7 @@ def test_a_kept_copy_that_cannot_be_switched_off_is_told(kept: Restoring) -> Non
     kept.world.faults.add(Fault(faults.html(502), path=".*/poweroff", times=None))
     ended = kept.end()
     assert ended.status == "failed"
+    assert ended.result and ended.result.unguarded
     assert "could not be switched off. Switch it off in the Hetzner console." in ended.reason
 
 

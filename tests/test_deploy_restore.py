@@ -312,6 +312,13 @@ def test_the_port_of_the_probe_is_the_one_to_look_at() -> None:
     assert "     ssh -p 2222 root@203.0.113.9" in list(what_is_left(there, "owner"))
 
 
+def test_of_one_that_may_act_it_is_not_said_that_nothing_leaves_it() -> None:
+    there = RestoreResult.from_dict(result("unproven", **THERE, unguarded=True))
+    words = "\n".join(what_is_left(there, "owner"))
+    assert "restore-1-42 (id 7001)" in words and "it must not run" in words
+    assert "nothing leaves" not in words and "ssh" not in words and "hcloud" not in words
+
+
 def test_its_own_firewalls_come_before_ours_is_lifted() -> None:
     words = "\n".join(what_is_left(RestoreResult.from_dict(result("restored", **THERE)), "owner"))
     assert words.index("first its firewalls") < words.index("hcloud firewall remove-from-resource")

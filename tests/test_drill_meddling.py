@@ -162,6 +162,45 @@ def test_in_place_of_one_that_a_person_deletes_while_it_is_made_another_is(
     assert len(story.made) == 2 and story.deeds("deleted") == ["deleted"]
 
 
+@pytest.fixture
+def kept() -> RestoreStage:
+    kept = RestoreStage()
+    kept.boots(300)
+    kept.restore({"servers": ["sg5"], "keep": True})
+    return kept
+
+
+LIFTED = "hcloud firewall remove-from-resource"
+
+
+@pytest.mark.parametrize("moment", ["made", "runs"])
+@pytest.mark.parametrize("meddles", [deletes_it, adds_another, adds_a_balancer, attaches_a_network])
+def test_a_kept_server_that_is_not_alone_behind_our_firewall_is_not_said_to_be(
+    kept: RestoreStage, moment: str, meddles: Callable[[RestoreStage], None]
+) -> None:
+    """Who did what is said of a good one would let a second production server act."""
+    kept.when(lambda: getattr(kept, moment), lambda: meddles(kept))
+    kept.play_out()
+    [message] = kept.told("SummariseRestore")
+    assert kept.copy.status == "off" and f"{kept.copy.name} was not left running" in message
+    assert "lets nothing out" not in message and LIFTED not in message
+
+
+def test_a_kept_server_that_runs_behind_our_firewall_is_said_to(kept: RestoreStage) -> None:
+    kept.play_out()
+    [message] = kept.told("SummariseRestore")
+    assert f"{kept.copy.name} is behind a firewall that lets nothing out" in message
+    assert LIFTED in message and "was not left running" not in message
+
+
+def test_a_kept_server_that_a_person_deletes_is_not_said_to_be_there(kept: RestoreStage) -> None:
+    kept.when(lambda: kept.runs, lambda: deletes(kept.copy, kept))
+    kept.play_out()
+    [message] = kept.told("SummariseRestore")
+    assert "the copy is not found" in message and "Look in the Hetzner console" in message
+    assert " per hour" not in message and LIFTED not in message
+
+
 def renames(copy: Server) -> None:
     copy.name = "mine"
 

@@ -241,7 +241,11 @@ def _vanished(restore: Restore, seen: Seen, error: NotFound) -> Step:
     """The copy is not found: a create that fails later takes it away, or somebody has."""
     action = seen.action
     if restore.powered_on_s is not None or not (action and action.status == "error"):
-        return _end(restore, "failed", f"the copy is not found: {error}.")
+        look = ""
+        if restore.keep:  # of a drill RemoveServer looks
+            restore = replace(restore, copy_id=None)
+            look = f"Look in the Hetzner console whether a server {restore.copy_name} is there."
+        return _end(restore, "failed", f"the copy is not found: {error}.", look)
     reason = f"{restore.candidate}: {action.error}"
     later = replace(
         restore,

@@ -39,6 +39,7 @@ class RestoreResult:
     price_per_hour: str = ""
     name: str = ""  # of the copy
     copy_id: int | None = None  # of a copy that is there now
+    unguarded: bool = False  # it is kept, and was not left running behind our firewall alone
     address: str = ""
     probe: str = ""
     greeting: str = ""
@@ -148,6 +149,11 @@ class Restore(OfRestoreRun):
     def began_at(self) -> datetime | None:
         return parse_time(self.began)
 
+    @property
+    def _is_guarded(self) -> bool:
+        """Whether the copy was switched on, which needs our firewall, and nothing came to it."""
+        return self.powered_on_s is not None and not self.off_reason
+
     def ending(self, outcome: str, reason: str = "", advice: str = "") -> Self:
         """The restore with its outcome: a drill's copy is removed next, what is kept is done."""
         if self.keep:
@@ -177,6 +183,7 @@ class Restore(OfRestoreRun):
             price_per_hour=candidate.price if candidate else "",
             name=self.copy_name,
             copy_id=self.copy_id,
+            unguarded=self.keep and self.copy_id is not None and not self._is_guarded,
             address=self.address,
             probe=self.server.probe,
             greeting=shortened(self.greeting, 80),

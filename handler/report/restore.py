@@ -175,7 +175,9 @@ def text(conclusion: Conclusion, run: RestoreRun, links: Mapping[str, str]) -> s
 def left_to_do(results: Iterable[RestoreResult], run: RestoreRun) -> Iterator[str]:
     """What a person does with a server that was kept."""
     for result in results:
-        if run.keep and result.copy_id:
+        if run.keep and result.unguarded:
+            yield not_to_be_used(result)
+        elif run.keep and result.copy_id:
             firewall = firewall_name(run.owner)
             yield (
                 f"{result.name} is behind a firewall that lets nothing out, and in only to port 22 "
@@ -186,3 +188,13 @@ def left_to_do(results: Iterable[RestoreResult], run: RestoreRun) -> Iterator[st
                 f"  hcloud firewall remove-from-resource --type server --server {result.name} "
                 f"{firewall}"
             )
+
+
+def not_to_be_used(result: RestoreResult) -> str:
+    """What a person does with a server that was kept and may not be kept from acting."""
+    return (
+        f"{result.name} was not left running behind our firewall alone; why stands above. As long "
+        "as that is so it must not run: cron jobs and mail of the original would run twice. In the "
+        "Hetzner console set it right and switch it on, or delete it and start another restore; "
+        "until then it is billed."
+    )
