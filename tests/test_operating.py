@@ -30,6 +30,7 @@ from handler.report import metrics, notification
 from handler.report.advice import advice_for
 from handler.report.metrics import NAMESPACE
 from handler.report.summary import Verdict, summary_line
+from handler.restore_run.plan_restore import PLAN_MINUTES
 from local.common.parameters import check
 from local.logs import readable
 from local.simulator import Project, World
@@ -477,6 +478,7 @@ def test_numbers_in_the_text_are_those_of_the_code() -> None:
     parameters = read_template()["Parameters"]
     assert TOKEN_CACHE_SECONDS == 300 and "300 seconds" in section("Rotating a token")
     assert MOST_FAILED_ACTIONS == 5 and "tried again, up to five times" in REASONS
+    assert PLAN_MINUTES == 60 and "gives up after an hour" in REASONS
     assert MOST_ATTENTION == 20 and "the table names twenty" in REASONS
     assert parameters["MaxDeletions"]["Default"] == 5
     assert "`MaxDeletions` snapshots of a server (5)" in section("Changing retention")
