@@ -482,10 +482,7 @@ def test_the_snapshot_says_whether_and_how_it_came_back(restore: Restore, ours: 
         (replace(GREETED, outcome="restored", **UNPROBED),
          {LABEL_PROVEN_AT: "20261121T020000Z", LABEL_PROVEN_BY: "running"}),
         (replace(GREETED, outcome="failed"), {LABEL_SERVER_DRILLED_AT: "20261121T020000Z"}),
-        # It is written already, or no drill's.
-        (replace(GREETED, marked=True), {}),
-        (replace(GREETED, run=replace(GREETED.run, sweep=True)), {}),
-        (replace(GREETED, run=replace(GREETED.run, dry_run=True)), {}),
+        (replace(GREETED, marked=True), {}),  # it is written already
     ],
 )  # fmt: skip
 def test_at_the_end_the_server_has_had_its_turn(restore: Restore, ours: Any) -> None:
@@ -506,11 +503,9 @@ def test_a_snapshot_that_was_made_during_the_drill_is_handed_its_outcome() -> No
     )  # fmt: skip
     failed = replace(GREETED, outcome="failed")
     assert marking.for_newest(failed, NOW, listing) == (9, {LABEL_SERVER_DRILLED_AT: time})
-    # A sweep drills nothing; and of an unknown time nothing is newer.
-    sweep = replace(GREETED, run=replace(GREETED.run, sweep=True))
+    # Of an unknown time nothing is newer.
     untold = replace(GREETED, source=replace(GREETED.source, created=""))
-    for restore in (sweep, untold):
-        assert marking.for_newest(restore, NOW, listing) is None
+    assert marking.for_newest(untold, NOW, listing) is None
 
 
 @pytest.mark.parametrize(

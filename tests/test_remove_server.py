@@ -307,7 +307,7 @@ def test_a_function_that_died_after_its_delete_deletes_nothing_else(drill: Resto
 
 def test_a_copy_that_a_dead_drill_has_left_is_swept_by_the_same_rule(drill: Restoring) -> None:
     drill.until("booting")
-    left = drill.restore
+    left, labels = drill.restore, dict(drill.image.labels)
     drill.restore = replace(
         left,
         run=replace(left.run, id="sweep-1", sweep=True),
@@ -318,6 +318,7 @@ def test_a_copy_that_a_dead_drill_has_left_is_swept_by_the_same_rule(drill: Rest
     )
     ended = drill.end()
     assert (ended.status, drill.copies) == ("removed", [])
+    assert drill.image.labels == labels  # a sweep drills nothing
 
 
 def test_a_sweep_leaves_what_is_older_than_its_restore(drill: Restoring) -> None:

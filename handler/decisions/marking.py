@@ -27,11 +27,11 @@ def marks(restore: Restore, now: datetime) -> dict[str, str]:
 
 
 def marks_at_end(restore: Restore, now: datetime) -> dict[str, str]:
-    """Our labels at the end of a drill that has none for its outcome: none if it is not needed.
+    """Our labels at the end of a drill; none if its outcome is on the snapshot already.
 
     Whatever it was that went wrong, the server has had its turn.
     """
-    if restore.marked or restore.run.sweep or restore.run.dry_run:
+    if restore.marked:
         return {}
     if restore.outcome in ("proven", "restored"):
         return marks(restore, now)
@@ -56,7 +56,7 @@ def for_newest(
         and not snapshot.is_of_another
         and snapshot.created > made
     ]
-    if not newer or restore.run.sweep:
+    if not newer:
         return None
     time = label_time(now)
     proof = {LABEL_SERVER_PROVEN_AT: time} if restore.outcome == "proven" else {}

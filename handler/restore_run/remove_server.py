@@ -46,7 +46,7 @@ def mark(restore: Restore, copies: Copies) -> None:
     """Writes on the snapshot that its server was drilled, if that is not there yet, and hands it to
     a newer one. Never raises Hetzner's errors: the drill has ended all the same."""
     now = restore.stopwatch.now
-    if now is None or restore.run.sweep:
+    if now is None or restore.run.sweep:  # a sweep drills nothing
         return
     if ours := marking.marks_at_end(restore, now):
         write(restore.source.image_id, ours, copies)
