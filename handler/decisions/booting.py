@@ -42,8 +42,9 @@ def decide(restore: Restore, seen: Seen, jitter: float) -> Step:
         restore,
         address=copy.ipv4 or "",  # one that it had may be another server's now
         copy_created=format_time(copy.created),
-        firewall_id=restore.firewall_id or _only_firewall(seen),
     )
+    if restore.firewall_id is None and seen.firewall:  # of a copy that was found by its name
+        restore = replace(restore, firewall_id=seen.firewall.id)
     if copy.status == "deleting":
         return _wait(restore, "somebody deletes the copy", by_time(restore), jitter)
     if restore.off_reason:
@@ -292,8 +293,3 @@ def _with_problem(restore: Restore, what: str) -> Restore:
     if what in restore.problem:
         return restore
     return replace(restore, problem=f"{restore.problem} {what}".strip())
-
-
-def _only_firewall(seen: Seen) -> int | None:
-    """Ours, of a copy that was found by its name."""
-    return seen.firewall.id if seen.firewall else None

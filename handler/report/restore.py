@@ -1,5 +1,6 @@
 """Restores in words: one line for each, the verdict, the notification. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -106,8 +107,8 @@ def _line(
     if len(results) == 1:
         said = sentence(results[0], document.run)
         return said if said.startswith(f"{verdict}: ") else f"{verdict}: {said}"
-    counts = [f"{sum(r.status == s for r in results)} {s}" for s in WORDS]
-    return f"{verdict}: {', '.join(c for c in counts if not c.startswith('0 '))}"
+    counts = Counter(result.status for result in results)
+    return f"{verdict}: {', '.join(f'{counts[one]} {one}' for one in WORDS if counts[one])}"
 
 
 def sentence(result: RestoreResult, run: RestoreRun) -> str:
@@ -121,7 +122,7 @@ def sentence(result: RestoreResult, run: RestoreRun) -> str:
     if result.server_type:
         facts.append(f"{result.server_type} in {result.location}")
     facts += _left(result, run)
-    text = f"{WORDS.get(result.status, result.status)}: {', '.join(facts)}"
+    text = f"{WORDS.get(result.status, result.status)}: {', '.join(filter(None, facts))}"
     needs_reason = result.status not in ("proven", "planned") and result.reason
     told = result.reason if needs_reason else result.problem
     return f"{text}: {told}" if told else text
@@ -137,19 +138,18 @@ def _looked(result: RestoreResult) -> Iterator[str]:
 
 
 def _left(result: RestoreResult, run: RestoreRun) -> Iterator[str]:
-    """What is there now, and what it costs."""
+    """What is there now, and what it costs; empty: it is not told."""
     per_hour = f"{result.price_per_hour} per hour net" if result.price_per_hour else ""
     if result.status == "planned":
         yield f"would be called {result.name}"
-        yield from [per_hour] if per_hour else []
+        yield per_hour
     elif run.keep and result.copy_id:
         address = f" at {result.address}" if result.address else ""
         yield f"server {result.copy_id} ({result.name}){address}"
-        yield from [per_hour] if per_hour else []
+        yield per_hour
     elif result.status in ("proven", "restored") and result.copy_id is None:
         yield "removed"
-    if result.cost:
-        yield result.cost
+    yield result.cost
 
 
 def subject(conclusion: Conclusion, run: RestoreRun, stack: str) -> str:

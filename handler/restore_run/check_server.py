@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handler.aws.logs import log_restore, logger, restore_output
 from handler.aws.runtime import hetzner_for
 from handler.decisions import booting, isolating, listening, marking
-from handler.decisions.looking import Seen, Step
+from handler.decisions.looking import Seen
 from handler.documents.copies import Firewall
 from handler.documents.errors import HetznerError, NotFound
 from handler.documents.resources import Action
@@ -48,9 +48,9 @@ def check_server(restore: Restore, hetzner: Hetzner, jitter: float, probe: Probe
     step = booting.decide(restore.observed(hetzner), seen, jitter)
     match step.kind:
         case "power_on":
-            step = booting.after_power_on(step.restore, power_on(step, copies), jitter)
+            step = booting.after_power_on(step.restore, power_on(step.restore, copies), jitter)
         case "power_off":
-            step = booting.after_power_off(step.restore, power_off(step, copies), jitter)
+            step = booting.after_power_off(step.restore, power_off(step.restore, copies), jitter)
         case "probe":
             heard = probe(step.restore.address, step.restore.server.port, PROBE_SECONDS)
             since = done_to(step.restore, copies) if listening.is_greeting(heard) else ()
@@ -62,10 +62,10 @@ def check_server(restore: Restore, hetzner: Hetzner, jitter: float, probe: Probe
 
 def gather(restore: Restore, copies: Copies) -> Seen:
     """The copy, its firewall and the action it waits for. Never raises Hetzner's errors."""
+    if restore.copy_id is None:
+        return Seen(error=NotFound("no copy is known"))
     seen = Seen()
     try:
-        if restore.copy_id is None:
-            return replace(seen, error=NotFound("no copy is known"))
         # The firewall first: what is powered on by these answers was read last.
         firewall = firewall_of(restore, copies)
         seen = replace(seen, firewall=firewall, action=_action(restore, copies))
@@ -114,18 +114,17 @@ def _action(restore: Restore, copies: Copies) -> Action | None:
         return None
 
 
-def power_on(step: Step, copies: Copies) -> Action | HetznerError:
-    assert step.restore.copy_id
-    logger.info(f"{step.restore.server.name}: to power on server {step.restore.copy_id}")
+def power_on(restore: Restore, copies: Copies) -> Action | HetznerError:
+    assert restore.copy_id
+    logger.info(f"{restore.server.name}: to power on server {restore.copy_id}")
     try:
-        return copies.power_on(step.restore.copy_id)
+        return copies.power_on(restore.copy_id)
     except HetznerError as error:
         return error
 
 
-def power_off(step: Step, copies: Copies) -> HetznerError | None:
+def power_off(restore: Restore, copies: Copies) -> HetznerError | None:
     """Switches off what this restore has made, at once; None: Hetzner has begun."""
-    restore = step.restore
     assert restore.copy_id
     logger.warning(
         f"{restore.server.name}: to switch off server {restore.copy_id}: {restore.off_reason}"

@@ -138,8 +138,9 @@ def reasons(told: Told) -> Iterator[str]:
     for result in told.results:
         if result.status not in ("proven", "planned") and result.reason not in told.line:
             yield f"{result.server}: {result.status}: {result.reason}"
-        if result.problem not in result.reason or result.status == "proven":
-            yield from [f"{result.server}: {result.problem}"] if result.problem else []
+        is_said = result.problem in result.reason and result.status != "proven"
+        if result.problem and not is_said:
+            yield f"{result.server}: {result.problem}"
 
 
 def grouped(notes: Sequence[str]) -> Iterator[str]:
