@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from handler.decisions.isolating import firewall_name
 from handler.documents.restore import RestoreResult
-from handler.report.restore import not_to_be_used
+from handler.report.restore import not_to_be_used, that_lifts
 from local.common.restores import of_day
 
 
@@ -29,7 +29,7 @@ def price(result: RestoreResult) -> str:
 
 
 def what_is_left(result: RestoreResult, owner: str) -> Iterator[str]:
-    """After the end, if there is a new server."""
+    """After the end, if there is a new server: what the message tells in fewer words."""
     name, original = result.name, result.server
     at = f" at {result.address}" if result.address else ""
     yield f"The new server: {name} (id {result.copy_id}){at}, {result.server_type} in " + (
@@ -53,10 +53,7 @@ def what_is_left(result: RestoreResult, owner: str) -> Iterator[str]:
         "load balancer targets, labels, Backups."
     )
     yield "4. Lift our firewall, in the Hetzner console (the server, Firewalls) or with:"
-    yield (
-        f"     hcloud firewall remove-from-resource --type server --server {name} "
-        f"{firewall_name(owner)}"
-    )
+    yield f"     {that_lifts(result, owner)}"
     yield (
         "From the next night on it gets snapshots like any server that your settings select. It "
         "is never removed by this stack."

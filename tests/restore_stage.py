@@ -7,7 +7,6 @@ asserts on is what Hetzner holds then, what was done to servers, and what people
 from collections.abc import Callable
 from typing import Any
 
-from handler.documents.labels import LABEL_RESTORE_ID, LABEL_THROW_AWAY
 from local.simulator import Image, Server
 from local.simulator.boot import Boot
 from local.simulator.firewalls import Firewall
@@ -177,8 +176,3 @@ class RestoreStage(Stage):
             self.cloud.invoke("WatchServers", {}, 900, None)
         except Failed as failed:
             self.cloud.refusals.append(f"WatchServers: {failed.error}")
-
-
-def drills(copy: Server) -> bool:
-    """Whether it is a copy that is thrown away, by its labels."""
-    return LABEL_THROW_AWAY in copy.labels and LABEL_RESTORE_ID in copy.labels

@@ -178,16 +178,22 @@ def left_to_do(results: Iterable[RestoreResult], run: RestoreRun) -> Iterator[st
         if run.keep and result.unguarded:
             yield not_to_be_used(result)
         elif run.keep and result.copy_id:
-            firewall = firewall_name(run.owner)
             yield (
                 f"{result.name} is behind a firewall that lets nothing out, and in only to port 22 "
                 "and to those that are probed: cron jobs and mail of the original would run twice. "
                 "Once the original is off, attach what it had: firewalls first (without ours and "
                 "without these all ports are open), networks, volumes, addresses (it has no IPv6). "
                 "Then let it act:\n"
-                f"  hcloud firewall remove-from-resource --type server --server {result.name} "
-                f"{firewall}"
+                f"  {that_lifts(result, run.owner)}"
             )
+
+
+def that_lifts(result: RestoreResult, owner: str) -> str:
+    """The command that takes our firewall off the server."""
+    return (
+        f"hcloud firewall remove-from-resource --type server --server {result.name} "
+        f"{firewall_name(owner)}"
+    )
 
 
 def not_to_be_used(result: RestoreResult) -> str:
