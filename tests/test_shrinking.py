@@ -299,6 +299,13 @@ def test_sizes_that_are_not_known_are_passed_over() -> None:
     assert watched(*nights(9, 0.0), new=1)
 
 
+def test_one_of_another_server_is_compared_with_nothing_and_hides_nothing() -> None:
+    """Somebody has copied our labels to it."""
+    assert not watched(night(0, 9), night(1, 400, made_of=7), night(2, 9), new=2)
+    assert watched(night(0, 9), night(1, 0.5, made_of=7), night(2, 0.4), new=2)
+    assert watched(night(0, 9, made_of=42), night(1, 0.4), new=1)
+
+
 def test_the_note_names_what_is_kept_and_what_lets_it_go() -> None:
     small = tuple(nights(11.43, 0.4, 0.3))
     start = job(

@@ -31,7 +31,8 @@ def warning(job: Job, snapshots: Sequence[Snapshot]) -> str:
     """What people must know of this run's own snapshot if it has less than half the size of the
     newest one before it; empty if it has more. The next run compares with this one: told once."""
     mine = job.snapshot.image_id if job.snapshot else None
-    known = _sized(snapshot for snapshot in snapshots if snapshot.is_available)
+    good = (each for each in snapshots if each.is_available and not each.is_of_another)
+    known = _sized(good)
     new, now_gb = next((pair for pair in known if pair[0].id == mine), (None, 0.0))
     if new is None:
         return ""

@@ -8,6 +8,7 @@ from local.simulator import Image
 from local.virtual.cloud import Execution, Invocation
 from local.virtual.stage import Stage
 from local.virtual.truth import Deletion
+from tests.chaos.gone import is_of_another
 
 TOLD = " GB after "  # the end of a reason may be cut
 
@@ -74,8 +75,9 @@ def _last_look(night: Stage, execution: Execution, server_id: int) -> Invocation
 
 
 def _is_small(seen: list[Image], result: dict[str, Any], execution: Execution) -> bool:
-    """By the true sizes, as they were when the function listed them."""
-    known = [i for i in seen if i.status == "available" and i.image_size is not None]
+    """By the true sizes, as they were when it listed them; those of others say nothing."""
+    good = [i for i in seen if i.status == "available" and not is_of_another(i)]
+    known = [i for i in good if i.image_size is not None]
     mine = [i for i in known if i.id == result.get("image_id")]
     run_id = execution.input["run"]["id"]
     earlier = [

@@ -82,7 +82,7 @@ def may_go(images: list[Image], days: int, now: datetime) -> set[int]:
     good = [
         image
         for image in images
-        if image.status == "available" and is_ours(image, server_id) and not _is_of_another(image)
+        if image.status == "available" and is_ours(image, server_id) and not is_of_another(image)
     ]
     if not days or not good:
         return set()
@@ -92,7 +92,7 @@ def may_go(images: list[Image], days: int, now: datetime) -> set[int]:
     return free - {last.id} if idle > 1 else set()
 
 
-def _is_of_another(image: Image) -> bool:
+def is_of_another(image: Image) -> bool:
     """Whether it was made of another server than its label says."""
     made_of = image.created_from["id"] if image.created_from else None
     return made_of not in (None, int(image.labels[LABEL_SERVER_ID]))
@@ -172,7 +172,7 @@ def _is_larger(one: int, images: list[Image], may: set[int]) -> bool:
     sizes = {
         i.id: i.image_size or 0.0
         for i in images
-        if i.status == "available" and not _is_of_another(i)
+        if i.status == "available" and not is_of_another(i)
     }
     return sizes[one] > 2 * max(sizes[id_] for id_ in sizes.keys() - may)
 
