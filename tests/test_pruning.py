@@ -236,8 +236,10 @@ def test_one_protected_between_listing_and_delete_stays(
         old.protected = True
 
     world.faults.add(Fault(hook(protect), method="DELETE"))
-    assert aws.run({"retention": "last1"}).verdict() == "Completed"
+    night = aws.run({"retention": "last1"})
+    assert night.verdict() == "Completed"
     assert old.id in project.images
+    assert (night.results["sg5"]["deleted"], night.results["sg5"]["kept"]) == (0, 2)
 
 
 def test_a_snapshot_whose_label_was_taken_off_is_never_touched(aws: Aws, project: Project) -> None:

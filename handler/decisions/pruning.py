@@ -61,11 +61,12 @@ class Step:
 
 @dataclass(slots=True)
 class Deleted:
-    """What became of the deletes: which went, which were gone already, what to try again and why,
-    what was refused."""
+    """What became of the deletes: which went, which were gone already, which somebody has
+    protected, what to try again and why, what was refused."""
 
     went: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    protected: list[int] = field(default_factory=list)
     failed: dict[int, HetznerError] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
@@ -162,7 +163,7 @@ def after_deleting(job: Job, step: Step, deleted: Deleted, jitter: float) -> Job
         return _wait(job, reason, pacing.in_trouble(job.attempts, jitter))
     if deleted.refused:
         return not_pruned(job, "; ".join(deleted.refused))
-    return _done(job, step.notes, step.kept)
+    return _done(job, step.notes, step.kept + len(deleted.protected))
 
 
 def _done(job: Job, notes: str, kept: int | None = None) -> Job:

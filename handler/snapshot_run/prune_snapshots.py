@@ -121,6 +121,7 @@ def delete(job: Job, image_ids: tuple[int, ...], hetzner: Hetzner) -> Deleted:
             deleted.failed[image_id] = error
         except Protected:
             logger.warning(f"{job.server.name}: snapshot {image_id} is protected now and stays")
+            deleted.protected.append(image_id)
         except HetznerError as error:
             deleted.refused.append(f"snapshot {image_id} not deleted: {error}")
     return deleted
