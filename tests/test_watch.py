@@ -114,6 +114,25 @@ def test_a_server_that_fails_night_after_night_rings_though_the_others_are_fine(
     days.tells((26, "overdue: default/db-1"), (96, ALL_CLEAR))
 
 
+def taken_again(days: Days) -> None:
+    days.db.labels[LABEL_ENABLED] = "false"
+    days.night(0, 1, 2, 3)
+    days.at(52, lambda: days.db.labels.clear())
+
+
+def test_a_server_that_is_taken_again_counts_at_once(days: Days) -> None:
+    taken_again(days)
+    days.play(80)
+    days.tells((52, "overdue: default/db-1"), (72, ALL_CLEAR))
+
+
+def test_a_run_of_it_at_once_rings_nobody(days: Days) -> None:
+    taken_again(days)
+    days.night(52.1 / 24, servers=["db-1"])
+    days.play(80)
+    assert days.told == []
+
+
 def test_no_night_at_all_is_told_by_the_time_since_the_first_look(days: Days) -> None:
     days.play(40)
     days.tells((FIRST_LOOK + 26, BOTH))
