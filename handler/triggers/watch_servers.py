@@ -5,6 +5,7 @@ Apart from runs, because the proof that all is saved must not come from what it 
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,11 @@ from handler.decisions.watching import (
     without,
     worth_a_look,
 )
-from handler.documents.errors import HetznerError
+from handler.documents.errors import HetznerError, IncompleteListing
 from handler.documents.memory import Memory
 from handler.documents.printable import printable
 from handler.documents.request import EventRefused
+from handler.documents.survey import Survey
 from handler.documents.watch_request import WatchRequest, parse_watch_event
 from handler.hetzner.api import Hetzner
 from handler.hetzner.survey import take_look
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 # Left for telling and remembering, and for a request that was sent before.
 RESERVE_MS = 60_000
+MOST_TRIES = 4  # to list a project that changes meanwhile
 SWEEP = json.dumps({"sweep": True})
 
 Connect = Callable[[str, int], Hetzner]  # a project, and the milliseconds to leave to others
@@ -176,13 +179,7 @@ def gather(
 def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running: bool) -> Look:
     """Never raises: an error in one project costs no other its look."""
     try:
-        survey = take_look(
-            hetzner,
-            settings.owner,
-            settings.label_selector,
-            has_restores=settings.has_restores,
-        )
-        return Look(project, survey, is_running=is_running)
+        return Look(project, survey_of(hetzner, settings), is_running=is_running)
     except HetznerError as error:
         why = str(error)
         logger.warning(f"{project} could not be seen whole: {why}", extra={"project": project})
@@ -190,6 +187,19 @@ def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running:
         why = f"an error in this function: {type(error).__name__}"
         logger.exception(f"{project} could not be seen whole", extra={"project": project})
     return Look(project, None, why, is_running=is_running)
+
+
+def survey_of(hetzner: Hetzner, settings: WatchSettings) -> Survey:
+    """The project as it is. Raises HetznerError.
+
+    Listings that changed while they were read are read again at once: a run that begins each hour
+    when the watch looks would hide its project for ever.
+    """
+    owner, selector, restores = settings.owner, settings.label_selector, settings.has_restores
+    for _ in range(MOST_TRIES - 1):
+        with suppress(IncompleteListing):
+            return take_look(hetzner, owner, selector, has_restores=restores)
+    return take_look(hetzner, owner, selector, has_restores=restores)
 
 
 def sweep(looks: Sequence[Look], limits: Limits, now: datetime, settings: WatchSettings) -> str:

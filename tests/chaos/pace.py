@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from handler.documents.document import JUMP, LONGEST_WAIT_SECONDS
 from handler.hetzner.api import PER_PAGE
+from handler.triggers.watch_servers import MOST_TRIES
 from local.virtual.stage import Stage
 
 ONE_MORE_LOOK_SECONDS = 216
@@ -25,6 +26,8 @@ def _pace(night: Stage) -> Iterator[str]:
             night.wire.per_page or PER_PAGE
         )
         most = 9 + 4 * pages + len(night.truth.before)
+        if invocation.function == "WatchServers":
+            most *= MOST_TRIES
         if invocation.requests > most:
             yield f"{invocation.function}: {invocation.requests} requests, at most {most}"
         if not document or document.get("status") not in WITH_A_WAIT:
