@@ -39,8 +39,9 @@ def _send(address: Address, message: Message) -> str:
     title = fitted(message.title, service.title_maxlen or MOST_CHARACTERS)
     formats: Any = service.notify_format  # one, or several
     as_html = NotifyFormat.TEXT not in (formats if isinstance(formats, tuple) else (formats,))
-    # Many services have no place for a title and get it as the first line.
-    room = service.body_maxlen - _length(f"<b>{title}</b>\n\n", as_html)
+    # Many services have no place for a title and get it as the first line. A pager may take less
+    # than that: Apprise cuts it, but sends nothing without a body.
+    room = max(1, service.body_maxlen - _length(f"<b>{title}</b>\n\n", as_html))
     # One that takes the message and answers later would get it again.
     service.socket_read_timeout = max(service.socket_read_timeout, READ_SECONDS)
     # The text is cut before, by lines. This is only for what grows even more on the way.

@@ -116,6 +116,18 @@ def test_a_long_message_is_cut_to_what_the_service_takes_and_says_so(
     assert "Failed: all." in text and CUT in text and text.endswith("The log of this run: here")
 
 
+@pytest.mark.parametrize("most", [67, 80, 140])  # APRS, DAPNET, an SMS
+def test_a_title_longer_than_the_service_takes_is_cut_and_sent(world: Receivers, most: int) -> None:
+    """`make tell` has sent a short one there."""
+    address = address_of(world.webhook)
+    address.service.title_maxlen, address.service.body_maxlen = 0, most
+    title = f"ALARM: {STACK}-RunNotCompletedAlarm-ABCDEFGHIJKL".ljust(150, "x")
+    assert send(address, Message(title, "It did not end Completed.", "failure")) == ""
+    [received] = world.of(LOOPBACK)
+    assert received.json["message"].startswith(title[:60])
+    assert len(received.json["message"]) <= most
+
+
 @pytest.fixture
 def written(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     """All that was logged, at any level and by whomever, or written to the terminal."""
