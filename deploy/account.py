@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import boto3
@@ -171,10 +172,13 @@ def refuse_unready(stack: Stack, settings: Settings) -> None:
 
 
 def command(target: str, settings: Settings, more: str = "") -> str:
-    """The make command to type, with the variables that differ from the defaults."""
+    """The make command to type: without another word it is for this stack and no other."""
     words = ["make", target, *([more] if more else [])]
     if settings.environment != "default":
         words.append(f"STACK={settings.stack}")
-    if settings.region and not settings.last_deploy:
+    known = settings.last_deploy.region if settings.last_deploy else None
+    if settings.region and settings.region != known:
         words.append(f"REGION={settings.region}")
+    if settings.other_samconfig:
+        words.append(f"SAMCONFIG={quote(settings.other_samconfig)}")
     return f"`{' '.join(words)}`"

@@ -11,6 +11,7 @@ from local.common.variables import Unusable, flag
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "hetzner-snapshots"
+SAMCONFIG = "samconfig.toml"
 STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
 # Of samconfig.toml: the stack of no name's section, and the file's version.
 NO_SECTIONS = ("default", "version")
@@ -60,7 +61,7 @@ class Settings:
                 f"PROJECT={project} is no name for a project: 1 to 29 letters, digits and dashes. "
                 "The name is yours to choose, Hetzner does not see it."
             )
-        samconfig = ROOT / (environ.get("SAMCONFIG", "").strip() or "samconfig.toml")
+        samconfig = ROOT / (environ.get("SAMCONFIG", "").strip() or SAMCONFIG)
         last_deploy = read_samconfig(samconfig, environment_of(stack))
         return cls(
             stack=stack,
@@ -83,6 +84,14 @@ class Settings:
     @property
     def environment(self) -> str:
         return environment_of(self.stack)
+
+    @property
+    def other_samconfig(self) -> str:
+        """As SAMCONFIG= says it; empty if it is the usual file."""
+        if self.samconfig == ROOT / SAMCONFIG:
+            return ""
+        inside = self.samconfig.is_relative_to(ROOT)
+        return str(self.samconfig.relative_to(ROOT) if inside else self.samconfig)
 
 
 def environment_of(stack: str) -> str:

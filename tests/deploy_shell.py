@@ -32,7 +32,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
     for name, value in clean({"PATH": os.environ.get("PATH", "")}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    monkeypatch.setenv("SAMCONFIG", str(tmp_path / "samconfig.toml"))
+    monkeypatch.setattr("deploy.settings.ROOT", tmp_path)  # where samconfig.toml is
     monkeypatch.setenv("REGION", REGION)
     monkeypatch.setenv("SERVER", "sg5")  # without one `make restore` asks AWS nothing
     monkeypatch.setattr("sys.stdin", io.StringIO(""))

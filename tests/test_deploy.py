@@ -205,6 +205,33 @@ def test_a_stack_that_cannot_be_used_is_said_with_the_remedy(
     assert status in text and remedy in text
 
 
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({"REGION": "us-east-1"}, "REGION=us-east-1"),
+        ({"REGION": REGION, "SAMCONFIG": "second.toml"}, f"REGION={REGION} SAMCONFIG=second.toml"),
+    ],
+)
+def test_a_remedy_is_for_the_stack_that_it_is_about_and_not_for_the_one_deployed_before(
+    stacks: Stacks,
+    account: None,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    variables: dict[str, str],
+    place: str,
+) -> None:
+    """`make destroy` alone would remove the stack that works."""
+    (tmp_path / "samconfig.toml").write_text(KEPT_HERE)
+    for name, value in variables.items():
+        shell.setenv(name, value)
+    dead = a_stack("ROLLBACK_COMPLETE", TokenPath="/tokens")
+    stacks[variables["REGION"], "hetzner-snapshots"] = dead
+    assert f"Remove it with `make destroy {place}`, then `make deploy {place}`." in said(
+        "deploy", capsys
+    )
+
+
 def test_before_there_is_a_token_the_trial_says_how_to_store_one(
     stack: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

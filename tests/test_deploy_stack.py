@@ -266,7 +266,7 @@ def removed(place: Place, beside: Beside, watched: Watched) -> dict[str, Step]:
 def test_a_stack_that_is_not_there_is_said_with_where_it_was_looked_for(not_there: Step) -> None:
     assert not_there.code == 2
     assert f"There is no stack {STACK} in {REGION} of the account" in not_there.shown
-    assert "`make deploy REGION=us-east-1`" in not_there.shown
+    assert "`make deploy REGION=us-east-1 SAMCONFIG=" in not_there.shown
     assert "Traceback" not in not_there.shown
 
 
@@ -287,7 +287,10 @@ def test_the_first_deployment_asks_in_words_and_keeps_the_answers(
     assert 'Retention = "daily' in kept
     account = place.client("sts").get_caller_identity()["Account"]
     assert f'[default.account]\nid = "{account}"' in kept
-    assert "Next: `make token PROJECT=default`, `make smoke`." in deployed.shown
+    kept_in = f"SAMCONFIG={place.folder / 'samconfig.toml'}"
+    assert (
+        f"Next: `make token PROJECT=default {kept_in}`, `make smoke {kept_in}`." in deployed.shown
+    )
 
 
 @pytest.mark.parametrize(
@@ -357,7 +360,7 @@ def test_the_status_is_what_the_watch_sees(watched: Watched) -> None:
 def test_a_project_that_is_forgotten_is_gone_from_ssm_and_from_memory(watched: Watched) -> None:
     unknown, unasked = watched.steps["unknown"], watched.steps["unasked"]
     assert "'second', which is not remembered; remembered are: none." in unknown.shown
-    assert unasked.code == 2 and "`make forget PROJECT=second YES=1 STACK=staging`" in unasked.shown
+    assert unasked.code == 2 and "`make forget PROJECT=second YES=1 STACK=staging" in unasked.shown
     forgotten = watched.steps["forgotten"]
     assert forgotten.code == 0, forgotten.shown
     assert "The SSM parameter /hetzner-snapshots/tokens/second is removed." in forgotten.shown
@@ -399,7 +402,7 @@ def test_nothing_is_deployed_elsewhere_or_changed_unasked(
         "other region": "this is eu-west-1 of the account 000000000000",
         "other account": "this is us-east-1 of the account 999999999999",
         "other account's token": "these credentials are of the account 999999999999",
-        "unasked": "If you mean it: `make deploy YES=1`",
+        "unasked": "If you mean it: `make deploy YES=1",
         "declined": "Nothing was done.",
     }.items():
         assert elsewhere[name].code == 2, elsewhere[name].shown
@@ -436,12 +439,12 @@ def test_the_snapshots_outlive_both_stacks(
 
 def test_removing_asks_and_says_what_stays(place: Place, removed: dict[str, Step]) -> None:
     assert removed["unasked"].code == 2
-    assert "`make destroy YES=1`" in removed["unasked"].shown
+    assert "`make destroy YES=1" in removed["unasked"].shown
     assert removed["refused"].code != 0
     assert "Nothing was removed." in removed["refused"].shown
     assert removed["running"].code == 2
     assert "One run is going on: " in removed["running"].shown
-    assert "`make destroy YES=1 STOP=1`" in removed["running"].shown
+    assert "`make destroy YES=1 STOP=1" in removed["running"].shown
     agreed = removed["agreed"]
     assert " is stopped." in agreed.shown
     assert agreed.code == 0, agreed.shown

@@ -53,7 +53,7 @@ class Place:
         self.ssm.put_parameter(Name=parameter_of(self.stack), Value="x", Type="SecureString")
 
     def said(self) -> str:
-        return reach_of(self.account, self.stack).told(Settings.from_env({"SAMCONFIG": "none"}))
+        return reach_of(self.account, self.stack).told(Settings.from_env({}))
 
     def run_says(self) -> str:
         return why_unreached(self.topic, parameter_of(self.stack))
