@@ -376,6 +376,17 @@ def test_a_message_about_thousands_fits_sns() -> None:
 def test_the_advice_about_a_project_names_its_parameter_and_how_to_forget_it(letter: str) -> None:
     advice = watch.advice_for(Overdue("shop", "", NOW, "gone", letter), "/tokens")
     assert "/tokens/shop" in advice and 'invoke WatchServers with {"forget": "shop"}' in advice
+    assert "`make forget PROJECT=shop" in advice
+
+
+@pytest.mark.parametrize("letter", [NO_TOKEN, EMPTY, ANOTHER, TWICE, UNSEEN])
+def test_the_advice_is_for_this_stack_and_not_for_the_usual_one(letter: str) -> None:
+    """Typed as it is written it would remove the token of the other stack's project."""
+    gone = Overdue("shop", "", NOW, "gone", letter)
+    advice = watch.advice_for(gone, "/tokens", stack="staging")
+    assert "`make forget PROJECT=shop STACK=staging" in advice
+    usual = watch.advice_for(gone, "/tokens", stack="hetzner-snapshots")
+    assert usual == watch.advice_for(gone, "/tokens") and "STACK" not in usual
 
 
 @pytest.mark.parametrize("hours", [0, 26])

@@ -15,7 +15,7 @@ from handler.documents.watch_request import parse_watch_event
 from handler.triggers import watch_servers
 from handler.triggers.watch_servers import NotTold
 from local.simulator import Project, World
-from local.virtual.template import REGION
+from local.virtual.template import PSEUDO, REGION
 from tests.aws import Aws
 from tests.eventful import Inbox
 from tests.leaks import a_token
@@ -139,6 +139,21 @@ def test_a_look_alone_tells_nobody_and_remembers_nothing(
     aws.invoke("WatchServers", {})
     [message] = inbox.messages()
     assert message["Subject"] == "hetzner-snapshots: overdue: default/sg5"
+
+
+def test_what_is_to_be_typed_is_for_the_stack_that_tells(
+    aws: Aws, world: World, project: Project, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two stacks in an account the other has a project of that name, too."""
+    monkeypatch.setitem(PSEUDO, "AWS::StackName", "staging")
+    server = project.add_server("sg5")
+    aws.invoke("WatchServers", {})
+    project.delete_server(server)
+    answer = aws.invoke("WatchServers", {})
+    [message] = inbox.messages()
+    forget = "`make forget PROJECT=default STACK=staging KEEP_TOKEN=1`"
+    assert forget in message["Message"] and forget in answer["overdue_now"][0]["advice"]
+    assert "All that the watch sees: make status STACK=staging, or" in message["Message"]
 
 
 def test_a_project_that_is_forgotten_is_not_missed(aws: Aws, project: Project) -> None:

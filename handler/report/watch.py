@@ -25,12 +25,13 @@ from handler.documents.printable import printable
 from handler.report.notification import as_subject
 
 MOST_NAMED, MOST_IN_SUBJECT = 100, 3
+USUAL_STACK = "hetzner-snapshots"  # the one that make means if STACK= is not said
 SWEPT = "StartRestore is asked to remove it, now and once a day; if it stays: "
 BY_HAND = "Look at it in the Hetzner console and delete it there if nobody needs it."
 
 
 def answer_of(
-    view: View, token_path: str, running: Collection[str], *, has_restores: bool
+    view: View, token_path: str, running: Collection[str], *, has_restores: bool, stack: str = ""
 ) -> dict[str, Any]:
     """What WatchServers answers, and `make status` shows. Sizes in GB, times RFC 3339."""
     return {
@@ -44,7 +45,7 @@ def answer_of(
                 "server": each.server,
                 "since": format_time(each.since),
                 "reason": each.reason,
-                "advice": advice_for(each, token_path, has_restores),
+                "advice": advice_for(each, token_path, has_restores, stack),
             }
             for each in view.overdue
         ],
@@ -63,13 +64,16 @@ def subject(view: View, stack: str) -> str:
     return as_subject(f"{stack}: overdue: {', '.join(names[:MOST_IN_SUBJECT])}{behind}")
 
 
-def text(view: View, token_path: str, *, has_restores: bool = False, not_swept: str = "") -> str:
+def text(
+    view: View, token_path: str, *, has_restores: bool = False, not_swept: str = "", stack: str = ""
+) -> str:
     """What is newly overdue, since when and why, and what to do.
 
     `not_swept`: why StartRestore could not be asked to remove what drills have left.
     """
     at = f"{view.looked_at:%Y-%m-%d %H:%MZ}"
-    where = 'All that the watch sees: make status, or WatchServers with {"only_look": true}.'
+    look = _make("status", stack)
+    where = f'All that the watch sees: {look}, or WatchServers with {{"only_look": true}}.'
     if view.told == "all clear":
         return f"{_all_clear(view, at)}\n\n{where}\n"
     news = view.news[:MOST_NAMED]
@@ -78,7 +82,7 @@ def text(view: View, token_path: str, *, has_restores: bool = False, not_swept: 
     rows += [f"  and {more} more: the answer of WatchServers has all"] if more > 0 else []
     parts = ["\n".join([f"Overdue at {at}:", *rows])]
     # The same advice is said once.
-    advice = dict.fromkeys(advice_for(each, token_path, has_restores) for each in news)
+    advice = dict.fromkeys(advice_for(each, token_path, has_restores, stack) for each in news)
     parts.append("\n".join(["What to do:", *(f"- {each}" for each in advice)]))
     if not_swept:
         parts.append(not_swept)
@@ -102,22 +106,25 @@ def _all_clear(view: View, at: str) -> str:
     return f"{line}, as far as it could be seen. Not seen this time: {seen}{behind}."
 
 
-def advice_for(overdue: Overdue, token_path: str, has_restores: bool = False) -> str:
+def advice_for(
+    overdue: Overdue, token_path: str, has_restores: bool = False, stack: str = ""
+) -> str:
     """What a person can do about it."""
     name = overdue.project
     parameter = f"{token_path}/{name}"
     forget = f"invoke WatchServers with {json.dumps({'forget': name})}"
-    by_make = f"`make forget PROJECT={name}`, or delete that parameter and {forget}"
+    make_forget = _make(f"forget PROJECT={name}", stack)
+    by_make = f"`{make_forget}`, or delete that parameter and {forget}"
     match overdue.told_as:
         case str(letter) if letter == NO_TOKEN:
             return (
                 f"Store the token of {name} again in the SSM parameter {parameter}; if the project "
-                f"is no longer to be saved: `make forget PROJECT={name}`, or {forget}."
+                f"is no longer to be saved: `{make_forget}`, or {forget}."
             )
         case str(letter) if letter in (EMPTY, ANOTHER):
             return (
                 f"Look whether {parameter} holds the token of the project {name}, and store the "
-                f"right one. If it is as it should be: `make forget PROJECT={name} KEEP_TOKEN=1`, "
+                f"right one. If it is as it should be: `{make_forget} KEEP_TOKEN=1`, "
                 f"or {forget}; then it is learned anew."
             )
         case str(letter) if letter == TWICE:
@@ -144,6 +151,11 @@ def advice_for(overdue: Overdue, token_path: str, has_restores: bool = False) ->
         "was no run, look whether the schedule is enabled and at the dead letters. Mend that and "
         f"start StartRun with {event}."
     )
+
+
+def _make(target: str, stack: str) -> str:
+    """The command for this stack: without STACK= it would be for another one's project."""
+    return f"make {target}{f' STACK={stack}' if stack not in ('', USUAL_STACK) else ''}"
 
 
 def _called(overdue: Overdue) -> str:

@@ -131,7 +131,11 @@ def watch_servers(
         not_swept = sweep(seen.looks, limits, now, settings)
         act(view, seen, not_swept, settings, ssm)
     return watch.answer_of(
-        view, settings.token_path, seen.running, has_restores=settings.has_restores
+        view,
+        settings.token_path,
+        seen.running,
+        has_restores=settings.has_restores,
+        stack=settings.stack,
     )
 
 
@@ -240,6 +244,7 @@ def act(view: View, seen: Seen, not_swept: str, settings: WatchSettings, ssm: "S
                     settings.token_path,
                     has_restores=settings.has_restores,
                     not_swept=not_swept,
+                    stack=settings.stack,
                 ),
             )
             if not _is_heard(settings):
