@@ -63,6 +63,7 @@ def bring(settings: Settings) -> int:
         if not settings.yes and not agreed(question):
             print("Nothing was changed.")
             return 1
+        _refuse_to_break_off(account, stack, values)  # one may have begun meanwhile
     _run_sam(settings, account, values)
     deployed = find_stack(account, settings.stack)
     if deployed is None:

@@ -61,8 +61,9 @@ def destroy(settings: Settings) -> int:
     # Read before the removal, so that it can be printed even if something fails.
     secrets = stored_tokens(account, stack) + _addresses(account, stack)
     same_owner = _others_of_owner(account, stack)
-    if (now := runs_going_on(account, stack)) and not runs:
-        raise Unusable(f"{told(now)} Begun meanwhile, so nothing was removed. Try again.")
+    now = runs_going_on(account, stack)
+    if begun := [run for run in now if run not in runs]:
+        raise Unusable(f"{told(begun)} Begun meanwhile, so nothing was removed. Try again.")
     stop(account, now)
     _delete(settings, account)
     print(f"\nThe stack {stack.name} is gone. What stays:")

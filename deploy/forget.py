@@ -39,6 +39,8 @@ def forget(settings: Settings) -> int:
     if not _agreed(settings):
         print("Nothing was changed.")
         return 1
+    if removes:  # one may have begun while the question stood
+        _refuse_while_it_runs(account, stack, settings)
     # In this order: if the second step fails, the project is told as overdue until it is forgotten.
     # In the other, it would be learned anew by its token.
     if removes:

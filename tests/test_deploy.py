@@ -21,6 +21,7 @@ from deploy.__main__ import main
 from deploy.account import Failed
 from deploy.bring import _quoted, sam
 from deploy.give_token import NO_IMAGE, may_write, seen_with
+from deploy.running import Run
 from deploy.samconfig import LastDeploy, read_profile, read_samconfig
 from handler.hetzner.api import client_for
 from local.common.parameters import check, template_parameters
@@ -815,6 +816,42 @@ def test_a_run_that_begins_while_the_removal_is_asked_about_keeps_the_stack(
     shell.setattr("deploy.destroy.runs_going_on", lambda *given: answers.pop(0)(*given))
     shell.setenv("YES", "1")
     assert "Begun meanwhile, so nothing was removed." in said("destroy", capsys)
+    assert still_runs() and removal == []
+
+
+def test_a_drill_that_begins_while_a_runs_end_was_agreed_to_is_not_stopped(
+    removal: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody was told that its copy stays and costs."""
+    with_restores(stacks)
+    night = Run("arn:of-the-night", "night_default")
+    looked = deploy.destroy.runs_going_on
+    answers = [lambda *_: [night], lambda *given: [night, *looked(*given)]]
+    shell.setattr("deploy.destroy.runs_going_on", lambda *given: answers.pop(0)(*given))
+    shell.setenv("YES", "1")
+    shell.setenv("STOP", "1")
+    told = said("destroy", capsys)
+    assert told.startswith("One restore is going on: tonight_default. Begun meanwhile, so nothing")
+    assert still_runs() and removal == []
+
+
+def test_a_drill_that_begins_while_a_deployment_is_asked_about_keeps_restores(
+    removal: list[str],
+    stacks: Stacks,
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with_restores(stacks)
+    looked = deploy.bring.runs_going_on
+    answers = [lambda *_: [], looked]
+    shell.setattr("deploy.bring.runs_going_on", lambda *given: answers.pop(0)(*given))
+    shell.setattr("deploy.bring.sam", lambda *given: removal.append("deployed"))
+    shell.setenv("YES", "1")
+    shell.setenv("PARAMETERS", "Restores=false")
+    assert "Restores=false would take away what goes on with it" in said("deploy", capsys)
     assert still_runs() and removal == []
 
 

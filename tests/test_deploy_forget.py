@@ -10,6 +10,7 @@ import pytest
 from botocore.client import BaseClient
 
 from deploy.__main__ import main
+from deploy.running import Run
 from tests.deploy_shell import REGION, Stacks, a_stack, at_a_terminal, said
 
 Capsys = pytest.CaptureFixture[str]
@@ -180,6 +181,16 @@ def test_a_run_of_the_project_is_not_broken_off(
     ) is refused
     assert ("shop" in tokens()) is refused
     assert bool(memory.asked) is not refused
+
+
+def test_a_run_that_begins_while_the_question_stands_is_not_broken_off(
+    memory: Memory, shell: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    answers: list[list[Run]] = [[], [Run("arn:of-the-night", "tonight_shop_12345678")]]
+    shell.setattr("deploy.forget.runs_going_on", lambda *_: answers.pop(0))
+    shell.setenv("YES", "1")
+    assert "One run is going on: tonight_shop_12345678." in said("forget", capsys)
+    assert tokens() == ["default", "shop"] and not memory.asked
 
 
 def test_a_stack_without_the_watch_keeps_its_token(
