@@ -225,4 +225,18 @@ def _say_what_next(settings: Settings, before: Stack | None, stack: Stack) -> No
     email = stack.parameters.get("NotificationEmail")
     if email and (before is None or before.parameters.get("NotificationEmail") != email):
         print(f"AWS writes to {email} once: only after the link in that mail is anything told.")
+    if idle := _without_effect(stack.parameters):
+        print(
+            f"Without effect: {idle}. No drill starts, and no alarm tells that none does, until "
+            f"{command('deploy', settings, 'PARAMETERS=Restores=true')}."
+        )
     print(f"Next: {command('token', settings, 'PROJECT=default')}, {command('smoke', settings)}.")
+
+
+def _without_effect(parameters: Mapping[str, str]) -> str:
+    """What is switched on of drills in a stack that has none; empty if nothing is."""
+    if parameters.get("Restores") == "true":
+        return ""
+    off = {"DrillScheduleState": "DISABLED", "ProofDays": "0"}
+    given = {name: parameters.get(name, usual) for name, usual in off.items()}
+    return " ".join(f"{name}={value}" for name, value in given.items() if value != off[name])

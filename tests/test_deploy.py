@@ -417,6 +417,36 @@ def test_without_a_terminal_an_existing_stack_is_not_changed_unasked(
     assert passed_to_sam == []
 
 
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"ProofDays": "60"}, "Without effect: ProofDays=60. No drill starts"),
+        ({"DrillScheduleState": "ENABLED", "Restores": "false"}, "DrillScheduleState=ENABLED. No"),
+        ({"DrillScheduleState": "ENABLED", "ProofDays": "60", "Restores": "true"}, ""),
+        ({"DrillScheduleState": "DISABLED", "ProofDays": "0", "Restores": "false"}, ""),
+        ({}, ""),  # of an older version
+    ],
+)
+def test_drills_and_their_alarm_that_are_switched_on_without_restores_are_said_to_do_nothing(
+    shell: pytest.MonkeyPatch,
+    stacks: Stacks,
+    account: None,
+    capsys: pytest.CaptureFixture[str],
+    parameters: dict[str, str],
+    said: str,
+) -> None:
+    def deployed(*given: Any) -> None:
+        made = a_stack(**parameters)
+        made["Outputs"].append({"OutputKey": "DashboardLink", "OutputValue": "https://d.example"})
+        stacks[REGION, "hetzner-snapshots"] = made
+
+    shell.setattr("deploy.bring.sam", deployed)
+    assert main("deploy", os.environ) == 0
+    told = capsys.readouterr().out
+    assert said in told and ("Without effect" in told) == bool(said)
+    assert ("`make deploy PARAMETERS=Restores=true" in told) == bool(said)
+
+
 ACCOUNT, ANOTHER = "123456789012", "999999999999"
 KEPT_HERE = f'{SAVED}[default.account]\nid = "{ACCOUNT}"\n'
 KEPT_ELSEWHERE = f'{SAVED}[default.account]\nid = "{ANOTHER}"\n'
