@@ -22,6 +22,7 @@ class Reach:
     unconfirmed: int
     addresses: bool  # stored by `make tell`
     tell_subscribed: bool
+    mail: str = ""  # NotificationEmail, as it was deployed
 
     @property
     def nobody(self) -> bool:
@@ -44,11 +45,23 @@ class Reach:
                 "gone. In the SNS console subscribe the function Tell to the topic again."
             )
         if self.nobody:
-            parts.append(
-                f"Store an address with {command('tell', settings)}, or deploy with "
-                "PARAMETERS='NotificationEmail=you@example.org' and follow the link in the mail."
-            )
+            parts.append(f"Store an address with {command('tell', settings)}, {self._by_mail}.")
         return " ".join(parts)
+
+    @property
+    def _by_mail(self) -> str:
+        if self.unconfirmed:
+            return "or follow that link"
+        if not self.mail:
+            return (
+                "or deploy with PARAMETERS='NotificationEmail=you@example.org' and follow the link "
+                "in the mail"
+            )
+        # CloudFormation makes it once, and does not look whether it is still there.
+        return (
+            f"or, in the SNS console, create the topic's subscription of {self.mail} again: it was "
+            "ended or not confirmed in three days, and a deployment does not bring it back"
+        )
 
 
 def reach_of(account: Account, stack: Stack) -> Reach:
@@ -68,6 +81,7 @@ def reach_of(account: Account, stack: Stack) -> Reach:
         unconfirmed=len(unconfirmed),
         addresses=addresses_stored(account, stack),
         tell_subscribed=len(others) < len(found),
+        mail=stack.parameters.get("NotificationEmail", ""),
     )
 
 

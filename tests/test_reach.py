@@ -1,6 +1,7 @@
 """Whom messages reach: said by `make smoke` and `make tell`, and by each run in its log."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -98,6 +99,17 @@ def test_addresses_reach_somebody(place: Place) -> None:
     place.store()
     assert place.said() == "Messages reach the addresses of `make tell`."
     assert place.run_says() == ""
+
+
+def test_a_mail_that_was_never_confirmed_is_not_asked_for_by_a_deployment(place: Place) -> None:
+    """CloudFormation sees no change in the same address, and AWS writes no mail."""
+    place.subscribe("lambda", TELL)
+    place.stack = replace(place.stack, parameters={"NotificationEmail": MAIL})
+    said = place.said()
+    assert f"in the SNS console, create the topic's subscription of {MAIL} again" in said
+    assert "PARAMETERS=" not in said
+    place.stack = replace(place.stack, parameters={"NotificationEmail": ""})
+    assert "or deploy with PARAMETERS='NotificationEmail=you@example.org'" in place.said()
 
 
 def test_a_confirmed_subscription_reaches_somebody(place: Place) -> None:
