@@ -65,10 +65,14 @@ def destroy(settings: Settings) -> int:
     if begun := [run for run in now if run not in runs]:
         raise Unusable(f"{told(begun)} Begun meanwhile, so nothing was removed. Try again.")
     stop(account, now)
-    _delete(settings, account)
-    print(f"\nThe stack {stack.name} is gone. What stays:")
-    for line in _what_stays(settings, account, stack, secrets, same_owner):
-        print(f"  {line}")
+    stays = [f"  {line}" for line in _what_stays(settings, account, stack, secrets, same_owner)]
+    try:
+        _delete(settings, account)
+    except BaseException:
+        # A second `make destroy` may find no stack any more of which it could say this.
+        print(f"\nWhat stays, whether the stack {stack.name} is gone or not:", *stays, sep="\n")
+        raise
+    print(f"\nThe stack {stack.name} is gone. What stays:", *stays, sep="\n")
     return 0
 
 

@@ -907,6 +907,40 @@ def test_the_command_that_deletes_snapshots_is_not_shown_if_they_are_another_sta
     assert "hetzner-snapshots/managed-by=hetzner-snapshots" in told
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ClientError({"Error": {"Code": "Throttling"}}, "DescribeStacks"), 2),
+        (KeyboardInterrupt(), 130),
+        (Failed("The stack is DELETE_FAILED."), 1),
+    ],
+)
+def test_what_stays_is_said_though_the_end_of_the_removal_is_not_seen(
+    removal: list[str],
+    shell: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+) -> None:
+    """The next `make destroy` would find no stack, and name neither token nor snapshots."""
+    boto3.client("ssm", region_name=REGION).put_parameter(
+        Name=PARAMETER, Value="secret", Type="SecureString"
+    )
+
+    def removed(*given: Any) -> None:
+        removal.append("delete")
+        raise error
+
+    shell.setattr("deploy.destroy._delete", removed)
+    shell.setenv("YES", "1")
+    shell.setenv("STOP", "1")
+    assert main("destroy", os.environ) == code
+    told = capsys.readouterr().out
+    assert "What stays, whether the stack hetzner-snapshots is gone or not:\n" in told
+    assert f"aws ssm delete-parameter --region {REGION} --name {PARAMETER}\n" in told
+    assert "hcloud image list" in told and "is gone. What" not in told
+
+
 def test_removing_is_not_done_unasked(stack: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert "`make destroy YES=1 REGION=eu-central-1`" in said("destroy", capsys)
 
