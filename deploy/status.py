@@ -72,6 +72,7 @@ def _gather(settings: Settings) -> Status:
         runs=runs,
         alarms=alarms,
         reach=told_by(settings, account, stack),
+        runs_known=not why_no_runs,
         unknown=[f"The alarms are not known: {why_no_alarms}"] if why_no_alarms else [],
         missing=[missing] if missing else [],
         give_token=command("token", settings, "PROJECT=default"),

@@ -35,6 +35,7 @@ class Status:
     alarms: Sequence[Alarm]
     give_token: str  # the command that stores one
     reach: str = ""  # whom messages reach, in sentences
+    runs_known: bool = True  # else that a project has no last run says nothing
     unknown: Sequence[str] = field(default_factory=list)  # what nobody can call well
     missing: Sequence[str] = field(default_factory=list)  # what else could not be learned
 
@@ -104,7 +105,7 @@ def _project(status: Status, project: Mapping[str, Any], width: int) -> Iterator
     if run:
         yield from _wrapped(f"Last run {run.run_id}: {run.line}", width, "  ")
         yield f"  {run.link}"
-    else:
+    elif status.runs_known:
         yield "  No run is known of the last 90 days, dry runs aside."
     told = {(s.get("name"), s.get("overdue")) for s in servers if s.get("overdue")}
     for each in status.watch.get("overdue_now") or ():

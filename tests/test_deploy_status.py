@@ -381,3 +381,4 @@ def test_what_may_not_be_asked_is_said_and_the_rest_is_shown(
     out = capsys.readouterr().out
     assert told in " ".join(out.split())
     assert "  db-1 " in out
+    assert "No run is known" not in out, "there was one"
