@@ -126,7 +126,15 @@ def _delete(settings: Settings, account: Account) -> None:
         # SAM would take what is not said here, a profile for example, from samconfig.toml.
         nothing = Path(folder) / "samconfig.toml"
         nothing.write_text("version = 0.1\n")
-        sam("delete", [*arguments, "--config-file", str(nothing)], DELETE_SECONDS)
+        try:
+            sam("delete", [*arguments, "--config-file", str(nothing)], DELETE_SECONDS)
+        except Failed as failure:
+            # SAM empties its bucket first, and without one it never comes to the stack.
+            raise Failed(
+                f"{failure} If it says NoSuchBucket, SAM's bucket for uploads was removed; "
+                "the stack goes without it: `aws cloudformation delete-stack --region "
+                f"{account.region} --stack-name {settings.stack}`."
+            ) from None
     deadline = time.monotonic() + GONE_SECONDS
     while stack := find_stack(account, settings.stack):
         if stack.status == "DELETE_FAILED" or time.monotonic() > deadline:

@@ -941,6 +941,21 @@ def test_what_stays_is_said_though_the_end_of_the_removal_is_not_seen(
     assert "hcloud image list" in told and "is gone. What" not in told
 
 
+def test_a_removal_that_misses_sams_bucket_says_how_to_go_on_without_it(
+    removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*given: Any) -> None:
+        raise Failed("`sam delete` failed; what it says is above.")
+
+    shell.setattr("deploy.destroy.sam", fails)
+    shell.setenv("YES", "1")
+    shell.setenv("STOP", "1")
+    assert main("destroy", os.environ) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("`sam delete` failed; what it says is above. If it says NoSuchBucket,")
+    assert f"delete-stack --region {REGION} --stack-name hetzner-snapshots`" in told
+
+
 def test_removing_is_not_done_unasked(stack: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert "`make destroy YES=1 REGION=eu-central-1`" in said("destroy", capsys)
 
