@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from flask import Response, g
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deploy.give_token import may_write, seen_with
 from handler.documents.errors import HetznerError, RateLimited, TransientError
@@ -107,13 +109,13 @@ def test_nothing_that_hetzner_gives_quotes_the_token(
     world.settle()
     with pytest.raises(HetznerError):
         hetzner.create_snapshot(ServerItem(server.id, "sg5"), RUN)
-    given = [
+    answers = [
         *hetzner.recent_actions(server.id),
         hetzner.action(action.id),
         *(hetzner.snapshot(id_) for id_ in project.images),
     ]
-    assert not piece_of(TOKEN, repr(given)) and not piece_of(OTHER, repr(given))
-    assert "[token]" in repr(given)
+    assert not piece_of(TOKEN, repr(answers)) and not piece_of(OTHER, repr(answers))
+    assert "[token]" in repr(answers)
 
 
 def test_the_tokens_before_and_after_a_change_are_both_known(
@@ -161,6 +163,20 @@ def test_the_tokens_before_and_after_a_change_are_both_known(
 )
 def test_a_token_is_known_by_its_value_and_by_its_looks(text: str, shown: str) -> None:
     assert Redaction([TOKEN]).text(text) == shown
+
+
+@given(
+    token=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=8, max_size=70),
+    around=st.tuples(st.text(max_size=30), st.text(max_size=30)),
+    at=st.integers(0, 62),
+)
+def test_a_piece_of_a_token_of_any_characters_is_never_shown(
+    token: str, around: tuple[str, str], at: int
+) -> None:
+    redaction = Redaction([token])
+    piece = token[min(at, len(token) - 8) :][:8]
+    shown = redaction.values([around[0] + piece + around[1]])[0]
+    assert "[token]" in shown and not piece_of(token, shown.replace("[token]", "\n"))
 
 
 def test_what_people_have_named_is_only_searched_for_the_token_itself() -> None:

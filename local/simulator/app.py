@@ -1,7 +1,9 @@
 """The API as a Flask application: tokens, faults, and the headers of every answer."""
 
 import secrets
-from typing import Any
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -23,38 +25,56 @@ from local.simulator.faults import DROPPED, Call
 from local.simulator.project import Project
 from local.simulator.world import Access, RequestRecord, World
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 PARTS = (servers, server_create, server_actions, actions, images, firewall_api, catalog_api)
 
 
-class Api(Flask):
+WORLD = "simulator.world"  # in a request's environment
+
+
+class Api:
+    """One world's API, as WSGI; with `raises` its own errors are raised, not a 500."""
+
+    def __init__(self, world: World, *, raises: bool = False) -> None:
+        self.world, self._routes = world, _routes(raises)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        return self._routes({**environ, WORLD: self.world}, start_response)
+
+
+class _Routes(Flask):
     """Carries out one request at a time, after the world was brought up to the present."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__("simulator", static_folder=None)
-        self.world = world
-        # Hetzner answers OPTIONS with 405 on the endpoints used here.
-        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-
     def dispatch_request(self) -> ResponseReturnValue:
-        with self.world.frozen():
+        with _world().frozen():
             return super().dispatch_request()
 
 
-def create_app(world: World) -> Flask:
-    app = Api(world)
+# The routes of all worlds: random nights make a world each, and werkzeug takes long to make routes.
+@cache
+def _routes(raises: bool) -> Flask:
+    app = _Routes("simulator", static_folder=None)
+    # Hetzner answers OPTIONS with 405 on the endpoints used here.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.config["PROPAGATE_EXCEPTIONS"] = raises
     for module in PARTS:
         app.register_blueprint(module.blueprint, url_prefix="/v1")
 
     @app.get("/_sim/state")
     def state() -> dict[str, Any]:
-        return world.snapshot()
+        return _world().snapshot()
 
     @app.post("/_sim/repair")
     def repair() -> dict[str, Any]:
-        return {"repaired": world.repair()}
+        return {"repaired": _world().repair()}
 
     @app.before_request
     def receive() -> Response | None:
+        world = _world()
         if request.path.startswith("/_sim/"):
             return None
         access = world.access(_token())
@@ -84,6 +104,7 @@ def create_app(world: World) -> Flask:
 
     @app.after_request
     def answer(response: Response) -> Response:
+        world = _world()
         if "Date" not in response.headers:
             response.headers["Date"] = http_date(world.clock.now())
         record: RequestRecord | None = g.get("record")
@@ -118,6 +139,11 @@ def create_app(world: World) -> Flask:
         return api_error(ApiError("method_not_allowed", message))
 
     return app
+
+
+def _world() -> World:
+    world: World = request.environ[WORLD]
+    return world
 
 
 def _token() -> str:

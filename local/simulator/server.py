@@ -7,7 +7,7 @@ from typing import Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from local.simulator.app import create_app
+from local.simulator.app import Api
 from local.simulator.greeters import Greeters
 from local.simulator.world import World
 
@@ -29,7 +29,7 @@ class Simulator:
             self._server = make_server(
                 HOST,
                 port,
-                create_app(world),
+                Api(world),
                 threaded=True,
                 request_handler=_Handler,
                 fd=listening.fileno(),

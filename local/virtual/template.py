@@ -24,7 +24,7 @@ PSEUDO = {
 NAMED = ("AWS::CloudWatch::Dashboard", "AWS::Scheduler::ScheduleGroup")
 
 
-class Tags(yaml.SafeLoader):
+class Tags(yaml.CSafeLoader):
     """YAML with CloudFormation's short tags, as {"Fn::Sub": …} and the like."""
 
 

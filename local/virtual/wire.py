@@ -7,13 +7,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
-from flask import Flask
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from local.simulator import World
-from local.simulator.app import create_app
+from local.simulator.app import Api
 from local.simulator.faults import DROPPED
 from local.virtual.loop import Loop
 
@@ -39,9 +38,8 @@ class Wire(BaseAdapter):
         super().__init__()
         self.loop, self.latency, self.pause = loop, latency, pause
         self.world = world
-        self.app: Flask = create_app(world)
         # An error of the simulator's own must not look like one of Hetzner's.
-        self.app.config["PROPAGATE_EXCEPTIONS"] = True
+        self.app = Api(world, raises=True)
         # A small page size, whatever is asked for: then few servers fill more than one page, too.
         self.per_page: int | None = None
         self.observe: Callable[[str, str], None] = lambda method, path: None
