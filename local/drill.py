@@ -26,6 +26,8 @@ LONGEST_DRILL_SECONDS = 4 * 3600
 # For the work itself, which is not scaled.
 LONGEST_WORK_SECONDS = 900
 FUNCTION = "StartRestoreFunction"
+DOES = "The drill restores, looks whether it comes back, and removes it again:"
+WOULD = "A dry run: nothing is made. A drill would restore:"
 
 Check = Callable[[], None]
 Agreed = Callable[[str], bool]
@@ -81,9 +83,10 @@ class Drill:
             self._say("There is no snapshot yet that could be restored, so a night comes first.")
             night({"servers": event["servers"]} if event.get("servers") else {})
             plan = self.plan(event)
-        self.say_plan(plan)
+        is_dry = bool(event.get("dry_run"))
+        self.say_plan(plan, is_dry)
         told = plan
-        if can_begin(plan) and not event.get("dry_run"):
+        if can_begin(plan) and not is_dry:
             if not agreed(question(plan, self._cloud.endpoint)):
                 self._say("Nothing was done.")
                 return 1
@@ -98,8 +101,9 @@ class Drill:
         """A dry run: what the event would restore."""
         return self._watch({**event, "dry_run": True}, lambda _: None)
 
-    def say_plan(self, plan: list[Told]) -> None:
-        self._say("The drill restores, looks whether it comes back, and removes it again:")
+    def say_plan(self, plan: list[Told], is_dry: bool) -> None:
+        if can_begin(plan):
+            self._say(WOULD if is_dry else DOES)
         for told in plan:
             for line in planned(told):
                 self._say(f"  {line}")

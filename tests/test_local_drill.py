@@ -284,6 +284,24 @@ def test_a_drill_that_is_interrupted_names_what_it_may_leave_behind(
     assert ("hcloud server delete drill-1-42" in screen.getvalue()) is said
 
 
+@pytest.mark.parametrize(
+    ("status", "is_dry", "begins"),
+    [
+        ("planned", False, "The drill restores, looks whether it comes back"),
+        ("planned", True, "A dry run: nothing is made. A drill would restore:"),
+        ("failed", True, "  sg5: failed: why"),
+    ],
+)
+def test_a_plan_says_whether_it_is_carried_out(
+    tmp_path: Path, status: str, is_dry: bool, begins: str
+) -> None:
+    cloud = Cloud(Access("http://127.0.0.1:9", "secret"), "given", "http://h/v1", 1.0, "/")
+    screen = io.StringIO()
+    plan = told(history(summarised(result(status, reason="why"))))
+    Drill(cloud, plain_console(screen), tmp_path / "drill.json").say_plan([plan], is_dry)
+    assert screen.getvalue().startswith(begins)
+
+
 def test_only_a_person_starts_drills_here() -> None:
     assert {"DrillSchedule", "DrillScheduleState"} <= NOT_HERE.keys()
     assert Options.from_env({"PARAMETERS": "BootMinutes=5"}).parameters == {"BootMinutes": "5"}
