@@ -242,6 +242,8 @@ def test_a_kept_restore_that_does_not_greet_is_restored_and_says_so(kept: Restor
     assert ended.result
     assert (ended.status, ended.result.proven_by, kept.copy.status) == ("restored", "", "running")
     assert "no greeting on port 22" in ended.reason
+    # It was restored just now.
+    assert ended.reason.endswith("may never answer; look at its console.")
     assert marks(kept).keys() == {LABEL_UNPROVEN_AT}
 
 

@@ -19,10 +19,7 @@ from handler.documents.restore import Restore
 
 OUTAGE_SECONDS = 1800  # so long after the deadline Hetzner's API is waited for
 MOST_PROOF_ATTEMPTS = 6
-MAY_BE_OLD = (
-    "An old image with fixed addresses, or without its volumes, may never answer; restore it with "
-    "make restore and look at its console."
-)
+MAY_BE_OLD = "An old image with fixed addresses, or without its volumes, may never answer;"
 DETACH = "Look which label selector or tool attaches to servers by itself."
 
 
@@ -193,10 +190,11 @@ def _mark(restore: Restore, outcome: str, reason: str) -> Step:
 
 
 def _not_proven(restore: Restore, reason: str) -> Step:
-    minutes = restore.run.boot_minutes
-    reason = f"{reason}, {minutes} min after its start. {MAY_BE_OLD}"
-    # It is there and running, which is what was asked for.
-    return _mark(restore, "restored" if restore.keep else "unproven", reason)
+    reason = f"{reason}, {restore.run.boot_minutes} min after its start. {MAY_BE_OLD}"
+    look = "look at its console."
+    if restore.keep:  # it is there and running, which is what was asked for
+        return _mark(restore, "restored", f"{reason} {look}")
+    return _mark(restore, "unproven", f"{reason} restore it with make restore and {look}")
 
 
 def _switched_off(restore: Restore, copy: Copy) -> Step:
