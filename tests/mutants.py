@@ -832,8 +832,8 @@ MUTANTS = [
     Mutant(
         "watch: tell the token in a message",
         WATCH,
-        "                    not_swept=not_swept,\n                ),\n",
-        "                    not_swept=not_swept,\n                )\n"
+        "                    stack=settings.stack,\n                ),\n",
+        "                    stack=settings.stack,\n                )\n"
         "                + str(ssm.get_parameter(Name=settings.token_path + '/default')),\n",
     ),
     Mutant(
