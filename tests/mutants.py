@@ -1497,6 +1497,13 @@ MUTANTS = [
         "if True:",
         "tests/test_drill_meddling.py::test_in_place_of_one_that_a_person_deletes_while_it_is_made_another_is",
     ),
+    Mutant(
+        "copies: say of each that is kept that nothing leaves it",
+        "handler/documents/restore.py",
+        "unguarded=self.keep and self.copy_id is not None and not self._is_guarded,",
+        "unguarded=False,",
+        "tests/test_drill_meddling.py::test_a_kept_server_that_is_not_alone_behind_our_firewall_is_not_said_to_be",
+    ),
 ]
 
 
