@@ -105,13 +105,13 @@ def _others_of_owner(account: Account, stack: Stack) -> list[str]:
 
 
 def _addresses(account: Account, stack: Stack) -> list[str]:
-    """The parameter of `make tell`; none if the credentials may not say whether there is one."""
+    """The parameter of `make tell`, also if these credentials may not say whether there is one."""
     try:
         return [parameter_of(stack)] if addresses_stored(account, stack) else []
     except ClientError as error:
         if error.response["Error"]["Code"] not in DENIED:
             raise
-        return []
+        return [parameter_of(stack)]
 
 
 def _delete(settings: Settings, account: Account) -> None:
@@ -166,7 +166,7 @@ def _what_stays(
         yield f"the firewall {firewall_name(owner)} in each project, which costs nothing"
     for name in secrets:
         if name == parameter_of(stack):
-            yield f"the addresses of `make tell`, {name} in SSM. To remove them:"
+            yield f"the addresses of `make tell`, if stored, {name} in SSM. To remove them:"
         else:
             yield f"the token {name} in SSM (another stack may use it). To remove it:"
         yield f"    aws ssm delete-parameter --region {account.region} --name {name}"

@@ -941,6 +941,26 @@ def test_what_stays_is_said_though_the_end_of_the_removal_is_not_seen(
     assert "hcloud image list" in told and "is gone. What" not in told
 
 
+def test_addresses_that_may_stay_are_named_though_nobody_may_look(
+    removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is a secret: who has it can write there."""
+    to_aws = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, arguments: Any) -> Any:
+        if operation == "DescribeParameters":
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, operation)
+        return to_aws(client, operation, arguments)
+
+    shell.setattr(BaseClient, "_make_api_call", call)
+    shell.setenv("YES", "1")
+    shell.setenv("STOP", "1")
+    assert main("destroy", os.environ) == 0
+    told = capsys.readouterr().out
+    assert "the addresses of `make tell`, if stored, /hetzner-snapshots-tell/" in told
+    assert "--name /hetzner-snapshots-tell/hetzner-snapshots\n" in told
+
+
 def test_a_removal_that_misses_sams_bucket_says_how_to_go_on_without_it(
     removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
