@@ -7,7 +7,7 @@ from datetime import datetime
 from zlib import crc32
 
 from handler.decisions.due import AHEAD, newest_good
-from handler.decisions.proof import last_proofs, looked_at
+from handler.decisions.proof import looked_at
 from handler.decisions.selecting import ID, named
 from handler.documents.labels import (
     LABEL_DRILL,
@@ -34,7 +34,6 @@ class Choice:
     server: Server | None = None
     snapshot: Snapshot | None = None
     probe: str = "ssh"
-    proven_at: datetime | None = None
     skipped: str = ""  # a person has to correct something
     failed: str = ""  # it cannot be restored
 
@@ -58,9 +57,8 @@ def choose(
     """
     there = {server.id: server for server in servers}
     newest = newest_good(snapshots, now + AHEAD)
-    proofs = last_proofs(snapshots, now)
     if run.snapshot is not None:
-        return _of_snapshot(run, there, snapshots, proofs)
+        return _of_snapshot(run, there, snapshots)
     if run.servers:
         found, unknown = named(Selection(run.servers), servers)
         ids = [*sorted(found)]
@@ -71,11 +69,11 @@ def choose(
             return Chosen(refused=_not_there(missing))
         return Chosen(
             tuple(
-                _named_choice(run, there.get(id_), id_, newest.get(id_), snapshots, proofs.get(id_))
+                _named_choice(run, there.get(id_), id_, newest.get(id_), snapshots)
                 for id_ in dict.fromkeys(ids)
             )
         )
-    choices, notes = _drillable(servers, newest, proofs)
+    choices, notes = _drillable(servers, newest)
     return _in_turn(run, choices, notes, looked_at(snapshots, now))
 
 
@@ -108,7 +106,6 @@ def _of_snapshot(
     run: RestoreRun,
     there: dict[int, Server],
     snapshots: Iterable[Snapshot],
-    proofs: dict[int, datetime],
 ) -> Chosen:
     snapshot = next((each for each in snapshots if each.id == run.snapshot), None)
     if snapshot is None:
@@ -125,7 +122,7 @@ def _of_snapshot(
         [said] = run.servers
         if str(said) not in (name, str(id_)):
             return Chosen(refused=f"snapshot {snapshot.id} is of {name} ({id_}), not of {said}.")
-    choice = Choice(id_, name, server, snapshot, _probe(server), proofs.get(id_))
+    choice = Choice(id_, name, server, snapshot, _probe(server))
     if not snapshot.is_available:
         why = f"snapshot {snapshot.id} is {snapshot.status}; name one that is available"
         return Chosen((replace(choice, failed=why),))
@@ -138,11 +135,10 @@ def _named_choice(
     id_: int,
     snapshot: Snapshot | None,
     snapshots: Iterable[Snapshot],
-    proven_at: datetime | None,
 ) -> Choice:
     of_it = (s.labels.get(LABEL_SERVER_NAME, "") for s in snapshots if s.server_id == id_)
     name = server.name if server else next(of_it, "") or f"server {id_}"
-    choice = Choice(id_, name, server, snapshot, _probe(server), proven_at)
+    choice = Choice(id_, name, server, snapshot, _probe(server))
     if server and server.is_copy:
         return replace(choice, failed="it is a copy that a drill has made; name its original")
     if snapshot is None:
@@ -164,7 +160,6 @@ def _heeding(run: RestoreRun, choice: Choice) -> Choice:
 def _drillable(
     servers: Iterable[Server],
     newest: Mapping[int, Snapshot],
-    proofs: Mapping[int, datetime],
 ) -> tuple[list[Choice], list[str]]:
     """The servers that drills are for, those with a bad label too; and why not the others."""
     choices, notes = [], []
@@ -172,9 +167,7 @@ def _drillable(
         if server.is_copy:
             continue
         snapshot = newest.get(server.id)
-        choice = Choice(
-            server.id, server.name, server, snapshot, _probe(server), proofs.get(server.id)
-        )
+        choice = Choice(server.id, server.name, server, snapshot, _probe(server))
         if problem := problem_of(server):
             choices.append(replace(choice, skipped=problem))
         elif server.labels.get(LABEL_DRILL) == "false":

@@ -79,7 +79,6 @@ def _restore(document: RestoreDocument, choice: Choice, seen: Seen) -> Restore:
         keep=run.keep,
         restore_id=run.id,
         began=run.began,
-        proven_at=format_time(choice.proven_at),
         stopwatch=Stopwatch(),
     )
     if snapshot is None or choice.failed or choice.skipped:

@@ -93,7 +93,6 @@ class Restore(OfRestoreRun):
     keep: bool = False
     restore_id: str = ""  # whose copy it is: of a sweep not the run's
     began: str | None = None  # when that restore began, by Hetzner's clock
-    proven_at: str | None = None  # the server's last proof
     candidates: tuple[Candidate, ...] = ()
     tried: int = 0  # which candidate's turn it is
     maybe_posted: bool = False  # a create was sent, and may have taken effect
