@@ -351,6 +351,24 @@ def test_a_failed_server_is_told_with_what_there_is_to_fall_back_on(place: Place
     assert newest in night.executions["default"]["cause"]
 
 
+def test_servers_that_swap_their_names_during_a_run_keep_their_own_snapshots(place: Place) -> None:
+    failed, other = place.server, place.project.add_server("other")
+    newest = ours(place.project, failed, 3)
+    place.project.lock(failed, seconds=None)
+
+    def swap(function: str, _: Any) -> None:
+        if function == "SummariseRun":
+            failed.name, other.name = "other", "sg5"
+
+    place.aws.before = swap
+    night = place.aws.run({})
+    said = f"Its newest good snapshot is of {newest.created:%Y-%m-%d %H:%MZ}."
+    assert night.results["sg5"]["status"] == "failed"
+    [line] = [line for line in place.aws.logs if line.get("server") == "sg5" and "result" in line]
+    assert line["last_good"] == said
+    assert said in night.executions["default"]["cause"]
+
+
 def test_a_lock_that_will_outlast_its_deadline_is_said_while_waiting(place: Place) -> None:
     place.project.lock(place.server, seconds=4 * 3600)
     place.aws.run({})

@@ -37,7 +37,7 @@ def found_in(
 
 def test_an_image_of_another_server_with_our_labels_makes_none_fresh() -> None:
     copied = replace(snapshot(1, BEGIN), made_of=2)
-    assert found_in([server(1)], [copied]) == [LastGood("server-1", BEGIN - 99 * DAY, False)]
+    assert found_in([server(1)], [copied]) == [LastGood(1, "server-1", BEGIN - 99 * DAY, False)]
 
 
 def test_a_snapshot_that_is_not_available_is_no_good_one() -> None:

@@ -137,7 +137,7 @@ def test_some_failed_children_fit_beside_a_full_batch_of_the_worst_results(
 ) -> None:
     """Nothing else protects: States.DataLimitExceeded may not be catchable."""
     worst = Result("x" * 63, 10**12, "failed", "y" * 600, 10**12, 10**6, 10**6, 1000).fitted()
-    concern = Concern("made, not pruned", worst.server, worst.reason)
+    concern = Concern("made, not pruned", worst.server, worst.reason, worst.id)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
     run = asdict(RUN) | {"concurrent_runs": ["r" * 32] * MOST_CONCURRENT_RUNS}
     child = {"run": run, "server": asdict(ServerItem(10**12, "x" * 80)), "status": "new"}

@@ -449,7 +449,7 @@ def test_five_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
     assert fitted.image_id == worst.image_id
     assert len(json.dumps(fitted.to_dict())) <= RESULT_BYTES
     assert Result(**fitted.to_dict()) == fitted
-    concern = Concern("made, not pruned", fitted.server, "r" * RESULT_BYTES)
+    concern = Concern("made, not pruned", fitted.server, "r" * RESULT_BYTES, fitted.id)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
     assert size_of_a_run(fitted.to_dict(), totals) < STATE_BYTES
 
@@ -457,7 +457,7 @@ def test_five_hundred_results_of_the_worst_kind_fit_a_state(text: str) -> None:
 def test_five_hundred_servers_of_the_worst_kind_fit_a_state() -> None:
     # One that is not understood is not handed on: what is wrong with it is.
     worst = ServerItem(id=10**12, name="x" * NAME_BYTES, problem="p" * PROBLEM_BYTES, start_s=10**4)
-    concern = Concern("made, not pruned", "s" * 63, "r" * 350)
+    concern = Concern("made, not pruned", "s" * 63, "r" * 350, 10**12)
     totals = Totals(attention=(concern,) * MOST_ATTENTION)
     assert size_of_a_run(asdict(worst), totals) < STATE_BYTES
 

@@ -59,29 +59,29 @@ def overdue(
     """The servers whose newest good snapshot is too old, without those that failed in this run."""
     if not findings or not findings.of_all or not freshness_hours:
         return []
-    named = {concern.server for concern in document.totals.attention if concern.what != "note"}
+    named = {concern.server_id for concern in document.totals.attention if concern.what != "note"}
     reasons = (
-        (last.server, last.why_overdue(findings.now, freshness_hours))
+        (last, last.why_overdue(findings.now, freshness_hours))
         for last in findings.last_good
-        if last.server not in named
+        if last.server_id not in named
     )
-    return [Concern("overdue", server, why) for server, why in reasons if why]
+    return [Concern("overdue", last.server, why, last.server_id) for last, why in reasons if why]
 
 
 def with_last_good(concerns: list[Concern], findings: Findings | None) -> list[Concern]:
     """What failed, with the server's last good snapshot: its age tells how urgent it is."""
     said = fallbacks(findings)
     return [
-        replace(concern, reason=sentences(concern.reason, said[concern.server]))
-        if concern.what == "failed" and concern.server in said
+        replace(concern, reason=sentences(concern.reason, said[concern.server_id]))
+        if concern.what == "failed" and concern.server_id in said
         else concern
         for concern in concerns
     ]
 
 
-def fallbacks(findings: Findings | None) -> dict[str, str]:
-    """What each server has to fall back on: its newest good snapshot, in words."""
-    return {last.server: last.said for last in findings.last_good} if findings else {}
+def fallbacks(findings: Findings | None) -> dict[int | None, str]:
+    """What each server, by its id, has to fall back on: its newest good snapshot, in words."""
+    return {last.server_id: last.said for last in findings.last_good} if findings else {}
 
 
 def sentences(first: str, second: str) -> str:

@@ -16,6 +16,7 @@ from handler.documents.survey import Survey
 class LastGood:
     """A server and the time of its newest good snapshot; without one, of the server's creation."""
 
+    server_id: int
     server: str
     since: datetime
     snapshot: bool
@@ -63,6 +64,7 @@ def last_good(survey: Survey, with_backups: WithBackups) -> list[LastGood]:
     newest = newest_good(survey.snapshots, survey.now and survey.now + AHEAD)
     found = [
         LastGood(
+            server.id,
             short_name(server.name, server.id),
             newest[server.id].created if server.id in newest else server.created,
             server.id in newest,

@@ -40,6 +40,7 @@ class Concern:
     what: What
     server: str
     reason: str
+    server_id: int | None = None  # names may change hands during a run
 
     @classmethod
     def from_dict(cls, concern: dict[str, Any]) -> Self:
@@ -99,7 +100,8 @@ class Totals:
         )
         total = replace(total, **{result.status: getattr(self, result.status) + 1})
         if what := _what(result):
-            total = total.noting(Concern(what, result.server, result.reason))
+            concern = Concern(what, result.server, result.reason, result.id)
+            total = total.noting(concern)
         took_s = (result.waited_s or 0) + (result.snapshot_s or 0)
         if result.status == "available" and took_s > self.longest_s:
             total = replace(

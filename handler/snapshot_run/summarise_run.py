@@ -109,7 +109,7 @@ def _tell_servers(
 ) -> None:
     said = fallbacks(findings)
     for result in results:
-        _log_result(result, said.get(result.server, "") if result.status == "failed" else "")
+        _log_result(result, said.get(result.id, "") if result.status == "failed" else "")
     if not document.run.dry_run:
         put_metrics(metrics.of_servers(document.run, results))
 

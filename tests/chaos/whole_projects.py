@@ -122,9 +122,10 @@ def _unseen_s(night: Stage, number: int, look: Look, least: bool) -> float:
     if seen is None:
         wrote = [i for i, text in night.cloud.written if OURS in text]
         seen = next((each for each in night.looks[:number] if each.invocation in wrote), look)
-        # Without a token there was nothing to remember.
-        blank = [each for each in night.looks[:number] if each.sights[-1].opens == NOTHING]
-        seen = blank[-1] if blank and not least else seen
+    # A project that never had anything is forgotten with its token.
+    blank = [each for each in night.looks[:number] if each.sights[-1].opens == NOTHING]
+    if blank and not least and not _had_something(night, number):
+        seen = max(seen, blank[-1], key=lambda each: each.started)
     if night.lost_at and not least:
         return 0.0
     passed = look.started - seen.started
