@@ -209,7 +209,7 @@ def _run(
     except KeyboardInterrupt:
         print(
             f"\n`sam {verb}` was left. What CloudFormation has begun goes on at AWS; its console "
-            f"shows how it ends. Then `make {'destroy' if verb == 'delete' else verb}` again.",
+            "shows how it ends. Then give the same command again.",
             file=sys.stderr,
         )
         raise

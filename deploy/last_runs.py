@@ -67,7 +67,7 @@ def _last(
             continue
         described += 1
         answer = step_functions.describe_execution(executionArn=execution.arn)
-        if (json.loads(answer.get("input") or "{}").get("run") or {}).get("dry_run"):
+        if is_dry_run(answer.get("input", "")):
             continue
         projects.remove(execution.project)
         verdict, line = ending(answer)
@@ -75,6 +75,13 @@ def _last(
         if answer["status"] not in ("RUNNING", "SUCCEEDED", "FAILED"):
             told = f"the execution ended {answer['status']} without a summary"
         yield execution, verdict or answer["status"], told
+
+
+def is_dry_run(input: str) -> bool:
+    """Of an execution's input, which is anybody's JSON where a person has started it by hand."""
+    document = json.loads(input or "{}")
+    run = document.get("run") if isinstance(document, dict) else None
+    return isinstance(run, dict) and bool(run.get("dry_run"))
 
 
 def _read(

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from deploy.__main__ import main
 from deploy.alarms import Alarm
-from deploy.last_runs import LastRun
+from deploy.last_runs import LastRun, is_dry_run
 from deploy.status_text import Status, lines, verdict
 from local.simulator import Project
 from tests.aws import Aws
@@ -279,6 +279,11 @@ def test_a_stack_that_is_well_is_told_with_its_last_run_and_costs(
     assert "\n      last run: failed: no snapshot made after 60 min: locked" in told
     assert "\nAlarms: none of 2 is red.\nMessages reach nobody. " in told
     assert told.endswith("\nAll is well: nothing is overdue, no alarm is red.\n")
+
+
+@pytest.mark.parametrize("input", ["", "[]", "7", "{}", '{"run": null}', '{"run": ["dry_run"]}'])
+def test_an_execution_that_somebody_started_by_hand_may_have_any_input(input: str) -> None:
+    assert not is_dry_run(input)
 
 
 def test_what_is_overdue_is_an_exit_code(watch: Lambda, capsys: Capsys) -> None:
