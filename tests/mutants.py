@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
-    "handler", "statemachine", "local", "deploy", "tests", "events", "tell",
+    "handler", "statemachine", "local", "deploy", "tests", "events", "tell", "docs",
     "template.yaml", "pyproject.toml",
 )  # fmt: skip
 NIGHTS, DAYS = 250, 60
@@ -1284,6 +1284,42 @@ MUTANTS = [
         "began = min(began or looked, looked)",
         "began = looked",
         "tests/test_restore_deaths.py",
+    ),
+    # What reviewers found last, and the nights cannot show.
+    Mutant(
+        "compare sizes with an image of another server",
+        "handler/decisions/shrinking.py",
+        "if each.is_available and not each.is_of_another)",
+        "if each.is_available)",
+        "tests/test_shrinking.py::test_one_of_another_server_is_compared_with_nothing_and_hides_nothing",
+    ),
+    Mutant(
+        "count a snapshot that somebody has just protected as gone",
+        PRUNING,
+        "step.kept + len(deleted.protected)",
+        "step.kept",
+        "tests/test_pruning.py::test_one_protected_between_listing_and_delete_stays",
+    ),
+    Mutant(
+        "watch: give up at the first listing that changes meanwhile",
+        WATCH,
+        "MOST_TRIES = 4",
+        "MOST_TRIES = 1",
+        "tests/test_watch.py::test_hourly_runs_that_begin_as_the_watch_looks_hide_nothing_from_it",
+    ),
+    Mutant(
+        "tell of a failed server what another one has to fall back on",
+        "handler/snapshot_run/summarise_run.py",
+        "said.get(result.id,",
+        "said.get(max(said, default=0),",
+        "tests/test_advice.py::test_servers_that_swap_their_names_during_a_run_keep_their_own_snapshots",
+    ),
+    Mutant(
+        "forget a project whose run has begun while the question stood",
+        "deploy/forget.py",
+        "    if removes:  # one may have begun",
+        "    if False:  # one may have begun",
+        "tests/test_deploy_forget.py::test_a_run_that_begins_while_the_question_stands_is_not_broken_off",
     ),
     # What the days with drills hold.
     Mutant(
