@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
-    "handler", "statemachine", "local", "deploy", "tests", "events", "tell", "docs",
+    "handler", "statemachine", "local", "deploy", "tests", "events", "tell", "docs", "bench",
     "template.yaml", "pyproject.toml",
 )  # fmt: skip
 NIGHTS, DAYS = 250, 60
