@@ -277,10 +277,11 @@ MINOR := import sys; print('%d.%d' % sys.version_info[:2])
 .venv-sam/complete: requirements/sam.txt
 	$(call ENVIRONMENT,.venv-sam,$<)
 
+# A file that goes changes its folder. So does __pycache__ when Python makes it: that is there before.
 .aws-sam/build/template.yaml: template.yaml requirements/runtime.txt requirements/tell.txt \
 		handler/Makefile tell/Makefile .venv-sam/complete handler tell/ statemachine \
 		$(wildcard handler/*.py handler/*/*.py tell/*.py statemachine/*)
-	@mkdir -p build/home build/tmp
+	@mkdir -p build/home build/tmp handler/__pycache__ tell/__pycache__
 	@$(MAKE) --no-print-directory --file handler/Makefile package PYTHON=$(PY)
 	@$(MAKE) --no-print-directory --file tell/Makefile package PYTHON=$(PY)
 	@$(SAM) build >build/sam-build.log 2>&1 || { cat build/sam-build.log; exit 1; }

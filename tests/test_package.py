@@ -156,6 +156,17 @@ def test_it_holds_nothing_that_no_function_needs(package: Path) -> None:
     assert not [name for name in names if name.name in about_the_build]
 
 
+def test_running_the_code_is_no_reason_to_build_it_again(
+    packages: dict[str, Path],
+) -> None:
+    """Tests that build at the same time would pull the package from under each other."""
+    plain = {"PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", "import handler, tell"], cwd=ROOT, env=plain, check=True)
+    asked = ["make", "--question", ".aws-sam/build/template.yaml"]
+    assert subprocess.run(asked, cwd=ROOT, env=plain, check=False).returncode == 0
+    assert all((ROOT / folder / "__pycache__").is_dir() for folder in ("handler", "tell"))
+
+
 def test_every_distribution_is_pure_and_says_it_runs_on_lambdas_python(package: Path) -> None:
     for metadata, wheel in distributions(package):
         name = metadata["Name"]
