@@ -1,4 +1,4 @@
-"""The local AWS: MiniStack on loopback, with three things it does not do by itself.
+"""The local AWS: MiniStack on loopback, with four things it does not do by itself.
 
 Started as `python -m local.ministack LISTENER WAIT_SCALE FOLDER`, as a session of its own, with a
 listening socket, its key in the environment, and a pipe as standard input. When the pipe closes,
@@ -7,12 +7,14 @@ because its starter ended in any way, it ends with every process it started, and
 
 import asyncio
 import os
+import queue
 import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -26,6 +28,9 @@ from local.service import Service, listen, remove
 # Up to 64 branches run together in MiniStack, each in a Lambda process of its own: 263 processes
 # took 11 GB. AWS does not queue them, but a laptop has to.
 FUNCTIONS_AT_ONCE = 4
+# What a function's process writes behind the last line of an invocation's log.
+END_OF_LOG = "-- end of the invocation's log --"
+LOG_SECONDS, DEAD_SECONDS = 5.0, 0.25
 
 
 def start_aws(
@@ -86,6 +91,39 @@ def limit_functions() -> None:
     lambda_svc._execute_function_warm = execute_in_a_slot
 
 
+def keep_logs_whole() -> None:
+    """By itself MiniStack reads a log until nothing comes for 5 ms: on a busy machine that is not
+    its end, and the rest is missing or told with the next invocation.
+
+    Uses private parts, of the version pinned in requirements/dev.in (1.5.33).
+    """
+    from ministack.core import lambda_runtime  # type: ignore[import-untyped]
+
+    script = lambda_runtime._PYTHON_WORKER_SCRIPT
+    last = "        _real_stdout.flush()\n\nrun()\n"
+    assert script.endswith(last)
+    told = f"        print({END_OF_LOG!r}, file=sys.stderr, flush=True)\n"
+    lambda_runtime._PYTHON_WORKER_SCRIPT = script.removesuffix(last) + told + last
+    lambda_runtime.Worker._drain_stderr_bounded = whole_log
+
+
+def whole_log(worker: Any) -> str:
+    """An invocation's lines; those that there are, if its process has died."""
+    lines: list[str] = []
+    deadline = time.monotonic() + LOG_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            line = worker._stderr_queue.get(timeout=DEAD_SECONDS)
+        except queue.Empty:
+            if worker._proc is None or worker._proc.poll() is not None:
+                break
+            continue
+        if line == END_OF_LOG:
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def end_with_starter(folder: str) -> None:
     sys.stdin.buffer.read()
     # In another process: as long as our threads run, they write new files into the folder.
@@ -115,6 +153,7 @@ def main(listener: int, wait_scale: float, folder: str) -> None:
     from local.door import Door
 
     limit_functions()
+    keep_logs_whole()
     threading.Thread(target=end_with_starter, args=(folder,), daemon=True).start()
     config = Config()
     config.bind = [f"fd://{listener}"]

@@ -156,6 +156,7 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
         _: Any, name: str, __: Any, body: Any, ___: Any, response_headers: dict[str, str]
     ) -> bytes:
         function = name.rsplit(":", 1)[-1]
+        aws.time.halt_if_over()
         try:
             return json.dumps(aws.invoke(function, json.loads(body))).encode()
         except Exception as error:
@@ -201,7 +202,10 @@ def deployed(clock: Clock, stack: Stack) -> Iterator[Aws]:
                 definition=stack.definition(machine),
                 roleArn=f"arn:aws:iam::{ACCOUNT}:role/{machine}Role",
             )
-        yield aws
+        try:
+            yield aws
+        finally:
+            aws.time.close()
 
 
 def _clock_of(clock: Clock) -> Any:

@@ -43,7 +43,9 @@ class VirtualTime:
         self.clock = clock
         self.ended: set[str] = set()  # The ARNs of the executions that have.
         self._lock = threading.Lock()
+        self._fewer = threading.Condition(self._lock)
         self._busy = 1  # The test.
+        self._over = False
         self._order = itertools.count()
         self._sleeping: list[tuple[datetime, int, threading.Event]] = []
         self._awaited: Callable[[], bool] | None = None
@@ -57,27 +59,43 @@ class VirtualTime:
     def end(self) -> None:
         """One has nothing to do any more, or is woken by a `begin`."""
         with self._lock:
-            self._busy -= 1
-            self._go_on()
+            self._one_less()
 
     def sleep(self, seconds: float) -> None:
+        self.halt_if_over()
         woken = threading.Event()
         until = self.clock.now() + timedelta(seconds=seconds)
         with self._lock:
             heapq.heappush(self._sleeping, (until, next(self._order), woken))
-            self._busy -= 1
-            self._go_on()
+            self._one_less()
         woken.wait()
+
+    def close(self) -> None:
+        """The test is over: what it has left going on halts, else it would count and act in the
+        next one's time. Its threads stay where they are."""
+        with self._lock:
+            self._over = True
+            assert self._fewer.wait_for(lambda: self._busy <= 1, timeout=60), "something goes on"
+
+    def halt_if_over(self) -> None:
+        """Never returns once the test is over."""
+        if self._over:
+            self.end()
+            threading.Event().wait()
 
     def pass_until(self, holds: Callable[[], bool]) -> None:
         """Called by the test: lets time pass until this holds while all others wait."""
         self._test_woken.clear()
         with self._lock:
             self._awaited = holds
-            self._busy -= 1
-            self._go_on()
+            self._one_less()
         self._test_woken.wait()
         assert holds(), "nobody is left who could bring it about"
+
+    def _one_less(self) -> None:
+        self._busy -= 1
+        self._fewer.notify_all()
+        self._go_on()
 
     def _go_on(self) -> None:
         """If no thread has anything to do, wakes the test if it can go on, else the next thread."""
