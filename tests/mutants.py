@@ -129,9 +129,16 @@ MUTANTS = [
     Mutant(
         "switch restores off while a drill goes on",
         "deploy/bring.py",
-        "        _refuse_to_break_off(account, stack, values)\n",
-        "",
+        'if restores := [run for run in runs_going_on(account, stack) if run.kind == "restore"]:',
+        "if restores := []:",
         test="tests/test_deploy.py::test_restores_are_not_switched_off_while_one_goes_on",
+    ),
+    Mutant(
+        "switch restores off while a drill goes on that began behind the question",
+        "deploy/bring.py",
+        "_refuse_to_break_off(account, stack, values)  # one may",
+        "pass  # one may",
+        test="tests/test_deploy.py::test_a_drill_that_begins_while_a_deployment_is_asked_about_keeps_restores",
     ),
     Mutant(
         "a proof goes with the snapshot that a night prunes before the next is made",

@@ -59,13 +59,10 @@ class Redaction:
 
     def _without(self, text: str) -> str:
         # Most texts hold no run of the tokens' characters; a listing has thousands of texts.
-        if not self._may_hold.search(text):
-            return printable(text)
-        starts = [
-            at for at in range(len(text) - PIECE + 1) if text[at : at + PIECE] in self._pieces
-        ]
+        first = self._may_hold.search(text)
+        starts = range(first.start() if first else len(text), len(text) - PIECE + 1)
         shown, end = "", 0
-        for at in starts:
+        for at in (at for at in starts if text[at : at + PIECE] in self._pieces):
             if at > end or not shown:
                 shown += text[end:at] + HIDDEN
             end = at + PIECE
