@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -838,12 +839,18 @@ def test_restores_are_not_switched_off_while_one_goes_on(
     assert still_runs()
 
 
+def begins_meanwhile(
+    shell: pytest.MonkeyPatch, module: str, looked: Callable[..., list[Run]], *before: Run
+) -> None:
+    """At the first look only `before` goes on, at the second what truly does, too."""
+    answers = [lambda *_: [*before], lambda *given: [*before, *looked(*given)]]
+    shell.setattr(f"{module}.runs_going_on", lambda *given: answers.pop(0)(*given))
+
+
 def test_a_run_that_begins_while_the_removal_is_asked_about_keeps_the_stack(
     removal: list[str], shell: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    looked = deploy.destroy.runs_going_on
-    answers = [lambda account, stack: [], looked]
-    shell.setattr("deploy.destroy.runs_going_on", lambda *given: answers.pop(0)(*given))
+    begins_meanwhile(shell, "deploy.destroy", deploy.destroy.runs_going_on)
     shell.setenv("YES", "1")
     assert "Begun meanwhile, so nothing was removed." in said("destroy", capsys)
     assert still_runs() and removal == []
@@ -858,9 +865,7 @@ def test_a_drill_that_begins_while_a_runs_end_was_agreed_to_is_not_stopped(
     """Nobody was told that its copy stays and costs."""
     with_restores(stacks)
     night = Run("arn:of-the-night", "night_default")
-    looked = deploy.destroy.runs_going_on
-    answers = [lambda *_: [night], lambda *given: [night, *looked(*given)]]
-    shell.setattr("deploy.destroy.runs_going_on", lambda *given: answers.pop(0)(*given))
+    begins_meanwhile(shell, "deploy.destroy", deploy.destroy.runs_going_on, night)
     shell.setenv("YES", "1")
     shell.setenv("STOP", "1")
     told = said("destroy", capsys)
@@ -875,9 +880,7 @@ def test_a_drill_that_begins_while_a_deployment_is_asked_about_keeps_restores(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with_restores(stacks)
-    looked = deploy.bring.runs_going_on
-    answers = [lambda *_: [], looked]
-    shell.setattr("deploy.bring.runs_going_on", lambda *given: answers.pop(0)(*given))
+    begins_meanwhile(shell, "deploy.bring", deploy.bring.runs_going_on)
     shell.setattr("deploy.bring.sam", lambda *given: removal.append("deployed"))
     shell.setenv("YES", "1")
     shell.setenv("PARAMETERS", "Restores=false")

@@ -5,7 +5,6 @@ Apart from runs, because the proof that all is saved must not come from what it 
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -183,7 +182,7 @@ def gather(
 def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running: bool) -> Look:
     """Never raises: an error in one project costs no other its look."""
     try:
-        return Look(project, survey_of(hetzner, settings), is_running=is_running)
+        return Look(project, survey_of(project, hetzner, settings), is_running=is_running)
     except HetznerError as error:
         why = str(error)
         logger.warning(f"{project} could not be seen whole: {why}", extra={"project": project})
@@ -193,7 +192,7 @@ def look_at(project: str, hetzner: Hetzner, settings: WatchSettings, is_running:
     return Look(project, None, why, is_running=is_running)
 
 
-def survey_of(hetzner: Hetzner, settings: WatchSettings) -> Survey:
+def survey_of(project: str, hetzner: Hetzner, settings: WatchSettings) -> Survey:
     """The project as it is. Raises HetznerError.
 
     Listings that changed while they were read are read again at once: a run that begins each hour
@@ -201,8 +200,10 @@ def survey_of(hetzner: Hetzner, settings: WatchSettings) -> Survey:
     """
     owner, selector, restores = settings.owner, settings.label_selector, settings.has_restores
     for _ in range(MOST_TRIES - 1):
-        with suppress(IncompleteListing):
+        try:
             return take_look(hetzner, owner, selector, has_restores=restores)
+        except IncompleteListing as changed:
+            logger.info(f"{project} is read again: {changed}", extra={"project": project})
     return take_look(hetzner, owner, selector, has_restores=restores)
 
 

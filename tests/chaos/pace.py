@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from handler.documents.document import JUMP, LONGEST_WAIT_SECONDS
 from handler.hetzner.api import PER_PAGE
-from handler.triggers.watch_servers import MOST_TRIES
 from local.virtual.stage import Stage
 
 ONE_MORE_LOOK_SECONDS = 216
+READINGS = 4  # of a project that changes while the watch reads it
 WITH_A_WAIT = ("waiting", "creating", "due", "pruning")
 
 
@@ -27,7 +27,7 @@ def _pace(night: Stage) -> Iterator[str]:
         )
         most = 9 + 4 * pages + len(night.truth.before)
         if invocation.function == "WatchServers":
-            most *= MOST_TRIES
+            most *= READINGS
         if invocation.requests > most:
             yield f"{invocation.function}: {invocation.requests} requests, at most {most}"
         if not document or document.get("status") not in WITH_A_WAIT:

@@ -1,7 +1,7 @@
 """What drills and restores have done to projects, against the simulator's truth."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -98,8 +98,7 @@ def _let_act(day: Day) -> Iterator[str]:
         elif not any(at >= deed.by.started for at in day.person.meddled):
             if deed.can_act_by:
                 yield f"switched {deed.name} on, which can act: {deed.can_act_by}"
-            statuses = ("applied", "pending") if _is_being_set(day, deed) else ("applied",)
-            if why := _not_isolated(deed.firewalls, statuses):
+            if why := _not_isolated(day, deed):
                 yield f"switched {deed.name} on, which is not isolated: {why}"
 
 
@@ -119,8 +118,10 @@ def _is_being_set(day: Day, deed: Deed) -> bool:
     )
 
 
-def _not_isolated(firewalls: Any, statuses: Collection[str]) -> str:
-    if len(firewalls) != 1 or firewalls[0].status not in statuses:
+def _not_isolated(day: Day, deed: Deed) -> str:
+    firewalls, statuses = deed.firewalls, [one.status for one in deed.firewalls]
+    is_held = statuses == ["applied"] or (statuses == ["pending"] and _is_being_set(day, deed))
+    if not is_held:
         return f"its firewalls are {firewalls}"
     rules = {
         (r["direction"], r["protocol"], r.get("port"), tuple(r.get("destination_ips") or ()))
